@@ -1,0 +1,55 @@
+# Every daily verb; `make` alone lists them.
+
+PYTHON ?= python3
+RECIPE ?= fast
+SOURCE ?= auto
+DATA   ?= data
+
+VENV     := .venv
+PIPELINE := $(VENV)/bin/python -m pipeline
+WHERE    := --source $(SOURCE) --data $(DATA)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup data train submit test check clean
+
+help:  ## list these verbs
+	@echo "make VERB [RECIPE=$(RECIPE)] [SOURCE=$(SOURCE)] [DATA=$(DATA)]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/runs  ## install what runs the project, into .venv
+
+data: $(VENV)/runs  ## find the data, or fetch or make them, and check every row
+	$(PIPELINE) data $(WHERE)
+
+train: $(VENV)/runs  ## train RECIPE and keep the run in checkpoints/
+	$(PIPELINE) train $(RECIPE) $(WHERE)
+
+submit: $(VENV)/runs  ## from data to submissions/solution.csv: train, predict, write, check
+	$(PIPELINE) submit --recipe $(RECIPE) $(WHERE)
+
+test: $(VENV)/tests  ## run the tests
+	$(VENV)/bin/python -m pytest
+
+check: $(VENV)/tests  ## check style, types and who imports whom
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+clean:  ## remove .venv and caches; data, runs and submissions stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each file says that what is listed in its requirements is installed, so that nothing is installed twice.
+$(VENV)/runs: requirements.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --requirement requirements.txt
+	@touch $@
+
+$(VENV)/tests: requirements-dev.txt $(VENV)/runs
+	$(VENV)/bin/python -m pip install --requirement requirements-dev.txt
+	@touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.13" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)

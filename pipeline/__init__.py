@@ -1,0 +1,64 @@
+"""Digit Recognizer: one trained predictor, from train.csv to a Kaggle score.
+
+The names below are the library; each is imported, and torch with it, when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.checkpoint import Card, Epoch, Run
+    from pipeline.errors import UserError
+    from pipeline.predictor import Predictions, Predictor
+    from pipeline.recipe import Recipe
+    from pipeline.scoring import Score, score
+    from pipeline.sources import Source, find_source
+    from pipeline.table import DigitTable, Fingerprint
+    from pipeline.table_files import CsvFile
+    from pipeline.training import train
+
+ROOMS = {
+    "Card": "checkpoint",
+    "CsvFile": "table_files",
+    "DigitTable": "table",
+    "Epoch": "checkpoint",
+    "Fingerprint": "table",
+    "Predictions": "predictor",
+    "Predictor": "predictor",
+    "Recipe": "recipe",
+    "Run": "checkpoint",
+    "Score": "scoring",
+    "Source": "sources",
+    "UserError": "errors",
+    "find_source": "sources",
+    "score": "scoring",
+    "train": "training",
+}
+
+__all__ = [
+    "Card",
+    "CsvFile",
+    "DigitTable",
+    "Epoch",
+    "Fingerprint",
+    "Predictions",
+    "Predictor",
+    "Recipe",
+    "Run",
+    "Score",
+    "Source",
+    "UserError",
+    "find_source",
+    "score",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ROOMS:
+        raise AttributeError(f"module 'pipeline' has no attribute '{name}'")
+    return getattr(import_module(f"pipeline.{ROOMS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

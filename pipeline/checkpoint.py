@@ -1,0 +1,272 @@
+"""Run: one training on disk, as a folder that anyone can look into. Nothing in it is pickled."""
+
+import csv
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import safetensors.numpy
+import safetensors.torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from pipeline.errors import UserError, did_you_mean
+from pipeline.files import written_whole
+from pipeline.recipe import Recipe
+from pipeline.scoring import accuracy_in_words
+from pipeline.table import Fingerprint
+
+CHECKPOINTS = Path("checkpoints")
+
+
+class Epoch(BaseModel):
+    """One line of a run's history. Losses are mean cross-entropies in nats; accuracies are fractions."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+    saved: bool
+    """Whether the model of this epoch was the best until then, and was kept."""
+
+
+class Card(BaseModel):
+    """Where a run comes from and what it reached."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    recipe: str
+    source: str
+    fingerprint: str
+    """The digest of the images that it was trained and validated on."""
+    train_rows: int
+    validation_rows: int
+    seed: int
+    parameters: int
+    device: str
+    precision: str
+    versions: dict[str, str]
+    commit: str | None
+    started: str
+    minutes: float = 0.0
+    finished: bool = False
+    scores: dict[str, float] = {}
+    """"validation_loss" and "validation_accuracy" of the epoch that was kept."""
+
+    @property
+    def validation_in_words(self) -> str:
+        """The validation accuracy with its interval, or that there is none yet."""
+        if "validation_accuracy" not in self.scores:
+            return "unknown, for the run was stopped before its end"
+        return accuracy_in_words(round(self.scores["validation_accuracy"] * self.validation_rows), self.validation_rows)
+
+
+class Run:
+    """A folder with `model.safetensors`, `recipe.yaml`, `history.csv`, `card.json` and `fingerprint.safetensors`.
+
+    While it is being trained, `progress.safetensors` holds what `--resume` goes on from.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    @classmethod
+    def create(cls, name: str | None, recipe: Recipe) -> Self:
+        """Return the run that a new training will fill: `name` as in `open`, or one from the recipe and the time.
+
+        Raises:
+            UserError: that folder holds a run already.
+        """
+        run = cls(locate(name or f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"))
+        if run.recipe_path.exists():
+            raise UserError(f"{run}: there is a run already; choose another --run, or go on with it by --resume")
+        return run
+
+    @classmethod
+    def open(cls, name: str | Path) -> Self:
+        """Return a run that exists: a folder, or the name of one in `checkpoints/`.
+
+        Raises:
+            UserError: there is none, with the nearest name.
+        """
+        run = cls(locate(name))
+        if not run.recipe_path.exists():
+            known = [other.folder.name for other in cls.every()]
+            raise UserError(
+                f"{run}: there is no run there{did_you_mean(str(name), known)} "
+                f"(in {CHECKPOINTS}: {', '.join(known) or 'none yet; python -m pipeline train fast makes one'})"
+            )
+        return run
+
+    @classmethod
+    def every(cls) -> list[Self]:
+        """Return all runs in `checkpoints/`, the oldest first."""
+        folders = [path.parent for path in CHECKPOINTS.glob("*/recipe.yaml")]
+        return [cls(folder) for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime)]
+
+    @classmethod
+    def unfinished(cls, recipe: str) -> Self:
+        """Return the newest run of a recipe that was stopped before its end.
+
+        Raises:
+            UserError: there is none.
+        """
+        for run in reversed(cls.every()):
+            if run.progress_path.exists() and run.recipe.name == recipe:
+                return run
+        raise UserError(f"{CHECKPOINTS}: no unfinished run of {recipe} to resume; start one without --resume")
+
+    def begin(self, recipe: Recipe, card: Card, fingerprint: Fingerprint) -> None:
+        """Write what is known before the first epoch; the recipe last, for it makes the folder a run."""
+        write_whole(
+            self.folder / "fingerprint.safetensors",
+            safetensors.numpy.save({"hashes": np.ascontiguousarray(fingerprint.hashes)}),
+        )
+        self.save_card(card)
+        recipe.save(self.recipe_path)
+
+    @property
+    def recipe_path(self) -> Path:
+        return self.folder / "recipe.yaml"
+
+    @property
+    def model_path(self) -> Path:
+        return self.folder / "model.safetensors"
+
+    @property
+    def progress_path(self) -> Path:
+        return self.folder / "progress.safetensors"
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe.load(self.recipe_path)
+
+    @property
+    def card(self) -> Card:
+        path = self.folder / "card.json"
+        try:
+            return Card.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise UserError(f"{path}: missing or damaged: {str(error).splitlines()[0]}; train the run again") from None
+
+    def save_card(self, card: Card) -> None:
+        with written_whole(self.folder / "card.json") as temporary:
+            temporary.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The fingerprint of all images that the run was trained and validated on."""
+        path = self.folder / "fingerprint.safetensors"
+        return Fingerprint(read_tensors(path)[0]["hashes"].numpy())
+
+    @property
+    def history(self) -> list[Epoch]:
+        path = self.folder / "history.csv"
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                return [Epoch.model_validate(row) for row in csv.DictReader(file)]
+        except (OSError, ValidationError) as error:
+            raise UserError(f"{path}: missing or damaged: {str(error).splitlines()[0]}; train the run again") from None
+
+    def save_history(self, history: list[Epoch]) -> None:
+        with written_whole(self.folder / "history.csv") as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(Epoch.model_fields))
+            writer.writeheader()
+            writer.writerows(epoch.model_dump() for epoch in history)
+
+    def save_model(self, weights: Mapping[str, Tensor]) -> None:
+        write_whole(self.model_path, safetensors.torch.save(contiguous(weights)))
+
+    def load_model(self) -> dict[str, Tensor]:
+        """Return the weights of the best epoch, on the CPU.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        return read_tensors(self.model_path)[0]
+
+    def save_progress(self, state: dict[str, Any]) -> None:
+        """Keep a nested state of dicts, lists, tensors, numbers, strings, booleans and None; tuples return as lists."""
+        tensors: dict[str, Tensor] = {}
+        structure = take_tensors(state, tensors)
+        write_whole(
+            self.progress_path, safetensors.torch.save(contiguous(tensors), metadata={"state": json.dumps(structure)})
+        )
+
+    def load_progress(self) -> dict[str, Any]:
+        """Return what `save_progress` kept, its tensors on the CPU."""
+        tensors, metadata = read_tensors(self.progress_path)
+        state: dict[str, Any] = put_tensors(json.loads(metadata["state"]), tensors)
+        return state
+
+    def finish(self, card: Card) -> None:
+        """Mark the run as complete: its card says so, and there is nothing left to resume."""
+        self.save_card(card)
+        self.progress_path.unlink(missing_ok=True)
+
+
+def locate(name: str | Path) -> Path:
+    """Return the folder that a RUN means: a path where it is one, else a folder of that name in `checkpoints/`."""
+    path = Path(name)
+    if path.is_absolute() or len(path.parts) > 1 or (path / "recipe.yaml").exists():
+        return path
+    return CHECKPOINTS / path
+
+
+def contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors in the only layout that safetensors takes."""
+    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; for errors see `written_whole`."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a safetensors file, on the CPU, and its metadata."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.offset_keys()}, file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: missing or damaged ({error}); copy it again, or train the run again") from None
+
+
+def take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return `value` as JSON can hold it, its tensors moved into `tensors`.
+
+    A dict becomes {"dict": [[key, value], ...]}, which keeps keys that are numbers; a tensor {"tensor": its name}.
+    """
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"dict": [[key, take_tensors(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return [take_tensors(item, tensors) for item in value]
+    return value
+
+
+def put_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Undo `take_tensors`."""
+    if isinstance(value, list):
+        return [put_tensors(item, tensors) for item in value]
+    if isinstance(value, dict):
+        if "tensor" in value:
+            return tensors[value["tensor"]]
+        return {key: put_tensors(item, tensors) for key, item in value["dict"]}
+    return value

@@ -1,0 +1,77 @@
+"""DigitDataset: a DigitTable as batches of tensors, uint8 until they are on the device."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, RandomSampler
+
+from pipeline.recipe import Recipe
+from pipeline.table import DigitTable
+
+Batch = tuple[Tensor, ...]
+"""(pixels uint8 (B, 28, 28),), and labels int64 (B,) where the table has them."""
+
+
+class DigitDataset(Dataset[Batch]):
+    """The rows of a table, one at a time or, several times faster, a batch at a time."""
+
+    def __init__(self, table: DigitTable) -> None:
+        arrays = [table.pixels] if table.labels is None else [table.pixels, table.labels]
+        self.tensors = [torch.from_numpy(np.array(array)) for array in arrays]
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def __getitem__(self, row: int) -> Batch:
+        """Return one row: (pixels uint8 (28, 28), and its label where there is one)."""
+        return tuple(tensor[row] for tensor in self.tensors)
+
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
+        """Return these rows as one batch; the DataLoader calls this in place of __getitem__."""
+        places = torch.as_tensor(rows)
+        return tuple(tensor[places] for tensor in self.tensors)
+
+
+def training_loader(table: DigitTable, recipe: Recipe) -> DataLoader[Batch]:
+    """Return the batches of one epoch, shuffled anew for each, all of them full.
+
+    On a table so small that `epochs` passes over it would make fewer than `minimum_updates` updates, an epoch
+    holds several passes.
+    """
+    dataset = DigitDataset(table)
+    batch_size = min(recipe.batch_size, len(dataset))
+    images_needed = recipe.minimum_updates * recipe.gradient_accumulation * batch_size
+    passes = max(1, -(-images_needed // (recipe.epochs * len(dataset))))
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=RandomSampler(dataset, num_samples=passes * len(dataset)),
+        drop_last=True,
+        collate_fn=as_it_is,
+        num_workers=recipe.workers,
+        pin_memory=recipe.pin_memory,
+        persistent_workers=recipe.workers > 0,
+    )
+
+
+def ordered_loader(table: DigitTable, batch_size: int) -> DataLoader[Batch]:
+    """Return the batches of a table in its own order, each row once: what evaluation and prediction need."""
+    return DataLoader(DigitDataset(table), batch_size=batch_size, shuffle=False, collate_fn=as_it_is)
+
+
+def as_it_is(batch: Any) -> Any:
+    """Collate nothing: `__getitems__` has made the batch already."""
+    return batch
+
+
+def ink(pixels: Tensor) -> Tensor:
+    """Return uint8 (B, 28, 28) as float32 (B, 1, 28, 28), 0 = paper, 1 = full ink."""
+    return pixels.unsqueeze(1).float().div_(255)
+
+
+def normalise(images: Tensor, recipe: Recipe) -> Tensor:
+    """Return what the network sees of `ink`: (image - mean) / std."""
+    return (images - recipe.mean) / recipe.std

@@ -1,0 +1,39 @@
+"""Which processor computes, and in which precision and memory layout it is fastest."""
+
+import torch
+
+from pipeline.recipe import Recipe
+
+
+def pick() -> torch.device:
+    """Return the fastest device at hand: CUDA, then Apple's MPS, then the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def compute_dtype(recipe: Recipe, device: torch.device) -> torch.dtype:
+    """Return the dtype that convolutions compute in on `device`.
+
+    With precision "auto" it is bfloat16 where the device multiplies in it (AVX-512 BF16 or AMX on a CPU, Ampere or
+    newer on CUDA), and float32 elsewhere: emulated bfloat16 is slower than float32.
+    """
+    if recipe.precision != "auto":
+        return torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return torch.bfloat16 if native else torch.float32
+
+
+def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    """Return a context in which `device` computes convolutions in `dtype`; it does nothing for float32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Return the layout in which `device` convolves fastest: channels last everywhere but on MPS."""
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last

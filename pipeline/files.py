@@ -1,0 +1,67 @@
+"""Files appear whole or not at all."""
+
+import errno
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pipeline.errors import UserError
+
+REMEDIES = {
+    errno.ENOSPC: "the disk is full: free some space and try again",
+    errno.EDQUOT: "the disk quota is used up: free some space and try again",
+    errno.EACCES: "permission denied: choose another folder, or change its permissions",
+    errno.EPERM: "permission denied: choose another folder, or change its permissions",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.ENOTDIR: "a part of that path is a file, not a folder: choose another folder",
+    errno.EEXIST: "a file stands where a folder is needed: choose another folder",
+    errno.EISDIR: "a folder has that name: choose another name",
+}
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; when the block ends without an error, move that file into place.
+
+    Whatever happens inside the block, or to the process, `path` holds its old content or the new one in full.
+
+    Raises:
+        UserError: the folder cannot be made or written to, or the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def require_writable(path: Path) -> None:
+    """Raise now, before the work is done, what writing `path` would raise after it.
+
+    Raises:
+        UserError: the folder of `path` cannot be made or written to, or `path` is itself a folder.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> UserError:
+    """Return the UserError for an OSError met while writing `path`."""
+    remedy = REMEDIES.get(error.errno or 0, error.strerror or str(error))
+    return UserError(f"{path}: cannot be written: {remedy}")

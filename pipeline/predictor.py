@@ -1,0 +1,123 @@
+"""Predictor: what a trained run says of images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pipeline import device as devices
+from pipeline.checkpoint import Run
+from pipeline.dataset import ink, normalise, ordered_loader
+from pipeline.errors import UserError
+from pipeline.models import build
+from pipeline.recipe import Recipe
+from pipeline.sources import find_source
+from pipeline.table import CLASSES, DigitTable, Labels, Pixels
+from pipeline.table_files import CsvFile
+
+BATCH = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What N images hold.
+
+    Attributes:
+        probabilities: float32 (N, 10); each row sums to 1.
+    """
+
+    probabilities: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    @property
+    def digits(self) -> Labels:
+        """The most probable digit, int64 (N,)."""
+        digits: Labels = self.probabilities.argmax(axis=1)
+        return digits
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """The probability of that digit, float32 (N,) in 0.1..1."""
+        confidence: NDArray[np.float32] = self.probabilities.max(axis=1)
+        return confidence
+
+    @property
+    def p_odd(self) -> NDArray[np.float32]:
+        """The probability that the digit is odd, float32 (N,) in 0..1: the sum over the five odd digits."""
+        p_odd: NDArray[np.float32] = self.probabilities[:, 1::2].sum(axis=1)
+        return p_odd
+
+    @property
+    def parity(self) -> Sequence[str]:
+        """What is likelier by `p_odd`, "odd" or "even", whichever digit is likeliest."""
+        return ["odd" if p > 0.5 else "even" for p in self.p_odd]
+
+
+class Predictor:
+    """A trained network, ready to answer."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.device = devices.pick()
+        self.model = model.to(self.device).to(memory_format=devices.memory_format(self.device)).eval()
+
+    @classmethod
+    def load(cls, run: str | Path) -> Self:
+        """Return the predictor of a run: a folder, or the name of one in `checkpoints/`.
+
+        Raises:
+            UserError: there is no such run, or a file in it is missing or damaged.
+        """
+        found = Run.open(run)
+        recipe = found.recipe
+        model = build(recipe)
+        try:
+            model.load_state_dict(found.load_model())
+        except RuntimeError:
+            raise UserError(
+                f"{found.model_path}: not the weights of the {recipe.model} in {found.recipe_path}; copy the run again"
+            ) from None
+        return cls(model, recipe)
+
+    @torch.inference_mode()
+    def predict(self, pixels: Pixels) -> Predictions:
+        """Return what each image holds, in order; computed in float32.
+
+        Args:
+            pixels: uint8 (N, 28, 28), 0 = paper, 255 = ink.
+
+        Raises:
+            UserError: the array has another dtype or shape.
+        """
+        probabilities = [np.empty((0, CLASSES), dtype=np.float32)]
+        for (batch,) in ordered_loader(DigitTable(pixels), BATCH):
+            logits = self.model(normalise(ink(batch.to(self.device)), self.recipe))
+            probabilities.append(logits.softmax(1).cpu().numpy())
+        return Predictions(np.concatenate(probabilities))
+
+
+def labelled_rows(run: str | Path, on: str, data: Path) -> DigitTable:
+    """Return digits to score a run on: MNIST's test part, the rows that it was validated on, or those of a CSV.
+
+    Raises:
+        UserError: they are not there, or `data` holds other data than the run was trained on.
+    """
+    if on == "mnist":
+        return find_source("mnist", data).read_test()
+    if on != "validation":
+        return CsvFile(Path(on), "train.csv").read(labels_required=True)
+    found = Run.open(run)
+    recipe, card = found.recipe, found.card
+    table = find_source("auto" if card.source == "competition" else card.source, data).read_train()
+    if table.fingerprint().digest != card.fingerprint:
+        raise UserError(
+            f"{data}: holds other data than {found} was trained on ({card.source}); give their folder by --data"
+        )
+    return table.split(recipe.validation_fraction, recipe.seed)[1]

@@ -1,0 +1,162 @@
+"""Recipe: everything that a run depends on, but its data; validated, and read from YAML."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import UserError, did_you_mean
+from pipeline.files import written_whole
+
+RECIPES = Path(__file__).parent / "recipes"
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Recipe(BaseModel):
+    """One way to train one network. Frozen; a key that it does not know is refused by name.
+
+    A value is read as its field's type, so that YAML's `2e-4`, which is text to YAML, is a float here.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    summary: str
+    model: Literal["fast", "resnet18"]
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    # Data
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    mean: float = 0.1307
+    """Of the pixels, as fractions of full ink."""
+    std: Annotated[float, Field(gt=0)] = 0.3081
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that load batches beside the training; 0 loads them in the training process."""
+    pin_memory: bool = False
+    """Load batches into page-locked memory, from which copies to a GPU are faster."""
+
+    # Augmentation: each image draws its own values, evenly from -limit to +limit
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Degrees."""
+    shift: Fraction = 0.0
+    """Fraction of the image's side, along each axis."""
+    zoom: Fraction = 0.0
+    """Fraction by which the image grows or shrinks."""
+    shear: Annotated[float, Field(ge=0, lt=90)] = 0.0
+    """Degrees."""
+
+    # Schedule
+    epochs: Annotated[int, Field(ge=1)]
+    minimum_updates: Annotated[int, Field(ge=0)] = 0
+    """On a small table an epoch passes over the rows several times, so that the run makes this many updates."""
+    batch_size: Annotated[int, Field(ge=2)]
+    gradient_accumulation: Annotated[int, Field(ge=1)] = 1
+    """Batches whose gradients are averaged into one update."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Epochs without improvement after which training stops; None never stops early."""
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    """By how much the validation loss must fall to count as an improvement."""
+
+    # Optimisation
+    optimizer: Literal["adam", "adamw"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    label_smoothing: Fraction = 0.0
+    scheduler: Literal["one-cycle", "step"]
+    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """one-cycle: fraction of the updates in which the learning rate rises."""
+    step_size: Annotated[int, Field(ge=1)] = 5
+    """step: epochs between two falls of the learning rate."""
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """step: factor by which the learning rate falls."""
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bfloat16 autocast where the device has instructions for it, float32 elsewhere."""
+
+    @classmethod
+    def load(cls, name: str | Path, overrides: Sequence[str] = ()) -> Self:
+        """Return the recipe of that name, or in that YAML file, with each override "KEY=VALUE" applied.
+
+        Raises:
+            UserError: there is no such recipe, its YAML is malformed, or a key or value is not valid.
+        """
+        path = find(name)
+        values = read_yaml(path)
+        for override in overrides:
+            key, equals, value = override.partition("=")
+            if not equals:
+                raise UserError(f'--set {override}: write it as KEY=VALUE, for example "epochs=3"')
+            values[key.strip()] = parse(value, f"--set {override}")
+        return cls.checked(values, str(path))
+
+    @classmethod
+    def checked(cls, values: dict[str, Any], origin: str) -> Self:
+        """Return the recipe with these values; a UserError names the first key that is wrong and `origin`."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise UserError(f"{origin}: {first_fault(error, cls.model_fields)}") from None
+
+    def save(self, path: Path) -> None:
+        """Write every setting as YAML; `load` of that file returns an equal recipe."""
+        with written_whole(path) as temporary:
+            temporary.write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
+
+
+def names() -> list[str]:
+    """Return the names of the recipes that come with the project, sorted."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def find(name: str | Path) -> Path:
+    """Return the file of a recipe: one that comes with the project by its name, any other by its path."""
+    if str(name) in names():
+        return RECIPES / f"{name}.yaml"
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        return path
+    raise UserError(
+        f'there is no recipe "{name}"{did_you_mean(str(name), names())} (known: {", ".join(names())}; '
+        "or give the path of a .yaml file)"
+    )
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the keys and values in a YAML file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: there is no such recipe file; python -m pipeline recipes lists those at hand"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as a recipe: {error}") from error
+    values = parse(text, str(path))
+    if not isinstance(values, dict):
+        raise UserError(f'{path}: a recipe is lines of "key: value", and this is not')
+    return values
+
+
+def parse(text: str, origin: str) -> Any:
+    """Return what a YAML text means; a UserError names `origin` and the line."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or "malformed"
+        raise UserError(f"{origin}{place}: not valid YAML ({reason}); correct it there") from None
+
+
+def first_fault(error: ValidationError, known: Sequence[str] | dict[str, Any]) -> str:
+    """Return the first fault that pydantic found, in words, with the nearest known key for an unknown one."""
+    fault = error.errors()[0]
+    key = str(fault["loc"][0])
+    if fault["type"] == "extra_forbidden":
+        return f'unknown key "{key}"{did_you_mean(key, known)} (known: {", ".join(known)})'
+    if fault["type"] == "missing":
+        return f'key "{key}" is missing; add it'
+    return f"{key}: {fault['input']!r} is not valid: {fault['msg']}"

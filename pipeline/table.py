@@ -1,0 +1,128 @@
+"""DigitTable: images of digits with or without their labels, checked once, where they enter."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UserError
+
+SIDE = 28
+"""Pixels along one side of an image."""
+CLASSES = 10
+
+Pixels = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class DigitTable:
+    """N images and, where they are known, their labels. Immutable.
+
+    Attributes:
+        pixels: uint8 (N, 28, 28); 0 is paper, 255 is ink.
+        labels: int64 (N,) in 0..9, or None.
+    """
+
+    pixels: Pixels
+    labels: Labels | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[1:] != (SIDE, SIDE):
+            raise UserError(
+                f"images must be uint8 (N, {SIDE}, {SIDE}), not {self.pixels.dtype} {self.pixels.shape}: "
+                "frame and cast them first"
+            )
+        object.__setattr__(self, "pixels", read_only(self.pixels))
+        if self.labels is None:
+            return
+        if self.labels.dtype != np.int64 or self.labels.shape != (len(self.pixels),):
+            raise UserError(
+                f"labels must be int64 ({len(self.pixels)},), one for each image, "
+                f"not {self.labels.dtype} {self.labels.shape}"
+            )
+        outside = np.flatnonzero((self.labels < 0) | (self.labels >= CLASSES))
+        if len(outside):
+            raise UserError(f"label {self.labels[outside[0]]} of image {outside[0] + 1} is not a digit from 0 to 9")
+        object.__setattr__(self, "labels", read_only(self.labels))
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def known_labels(self) -> Labels:
+        """The labels, or a UserError where there are none."""
+        if self.labels is None:
+            raise UserError("these digits have no labels: give a table with a label column")
+        return self.labels
+
+    def select(self, rows: NDArray[np.int64]) -> "DigitTable":
+        """Return the table of these rows (int64 indices), in their order."""
+        return DigitTable(self.pixels[rows], None if self.labels is None else self.labels[rows])
+
+    def split(self, fraction: float, seed: int) -> tuple["DigitTable", "DigitTable"]:
+        """Set `fraction` of the rows aside; return (the others, those set aside).
+
+        Stratified: within one row, each digit has the same share of both parts. The same seed gives the same split.
+
+        Args:
+            fraction: in (0, 1); round(fraction * N) rows are set aside.
+            seed: of the generator that orders the rows of a digit.
+
+        Raises:
+            UserError: there are no labels, or one of the two parts would be empty.
+        """
+        labels = self.known_labels
+        aside = round(fraction * len(self))
+        if not 0 < aside < len(self):
+            raise UserError(f"{len(self)} rows cannot be split with {fraction:g} of them set aside: bring more rows")
+        # Ordered by label and by chance within a label, evenly spaced places are a stratified random sample.
+        order = np.lexsort((np.random.default_rng(seed).random(len(self)), labels))
+        places = ((np.arange(aside) + 0.5) * len(self) / aside).astype(np.int64)
+        chosen = np.zeros(len(self), dtype=bool)
+        chosen[order[places]] = True
+        return self.select(np.flatnonzero(~chosen)), self.select(np.flatnonzero(chosen))
+
+    def fingerprint(self) -> "Fingerprint":
+        """Return the fingerprint of the images; neither the labels nor the order of the rows change it."""
+        hashes = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in self.pixels)
+        return Fingerprint(np.unique(np.frombuffer(hashes, dtype="<u8").astype(np.uint64)))
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """What a table's images are, in 8 bytes each: tables can be compared without their pixels.
+
+    Attributes:
+        hashes: uint64 (M,), sorted and unique: the 64-bit BLAKE2b of each distinct image.
+    """
+
+    hashes: NDArray[np.uint64]
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits, equal for equal sets of images."""
+        return hashlib.blake2b(self.hashes.astype("<u8").tobytes(), digest_size=8).hexdigest()
+
+    def shared(self, other: "Fingerprint") -> int:
+        """Return how many distinct images both tables hold."""
+        return len(np.intersect1d(self.hashes, other.hashes, assume_unique=True))
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a view of `array` that cannot be written through."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def concatenate(tables: Sequence[DigitTable]) -> DigitTable:
+    """Return one table of all rows of one or more tables; it has labels where every one of them has."""
+    labels = [table.labels for table in tables if table.labels is not None]
+    return DigitTable(
+        np.concatenate([table.pixels for table in tables]),
+        np.concatenate(labels) if len(labels) == len(tables) else None,
+    )

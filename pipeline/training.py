@@ -1,0 +1,311 @@
+"""The one loop that trains every recipe, on one processor or, under `accelerate launch`, on many."""
+
+import logging
+import math
+import platform
+import subprocess
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration
+from torch.nn.functional import cross_entropy
+from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
+from tqdm import tqdm
+
+from pipeline.augment import augment
+from pipeline.checkpoint import Card, Epoch, Run
+from pipeline.dataset import ink, normalise, ordered_loader, training_loader
+from pipeline.device import autocast, compute_dtype, memory_format
+from pipeline.errors import UserError
+from pipeline.models import build
+from pipeline.recipe import Recipe
+from pipeline.scoring import Score, score
+from pipeline.sources import Source
+from pipeline.table import DigitTable
+
+log = logging.getLogger(__name__)
+
+EVALUATION_BATCH = 512
+
+
+def train(recipe: Recipe, source: Source, name: str | None = None, *, resume: bool = False, quiet: bool = False) -> Run:
+    """Train a recipe on a source's labelled rows and return the finished run.
+
+    Args:
+        name: of the run, or its folder; None makes a name from the recipe and the time.
+        resume: go on with the run `name`, or with the newest unfinished run of the recipe.
+        quiet: draw no progress bar.
+
+    Raises:
+        UserError: the rows are unsound or too few, or the run to resume had another recipe or other data.
+    """
+    run = resumable(recipe, name) if resume else Run.create(name, recipe)
+    if resume and run.card.finished:
+        log.info("%s is complete: there is nothing left to resume.", run)
+        return run
+    table = source.read_train()
+    training, validation = table.split(recipe.validation_fraction, recipe.seed)
+    trainer = Trainer(recipe, training, validation, run)
+    if resume:
+        if run.card.fingerprint != table.fingerprint().digest:
+            raise UserError(
+                f"{run}: began on other data ({run.card.source}); give it the same --source and --data again"
+            )
+        trainer.restore()
+    elif trainer.accelerator.is_main_process:
+        trainer.save_progress()
+        run.begin(recipe, card_of(trainer, source.name, table), table.fingerprint())
+    trainer.fit(quiet=quiet)
+    return run
+
+
+def resumable(recipe: Recipe, name: str | None) -> Run:
+    """Return the run to go on with; a UserError where it was begun with another recipe."""
+    run = Run.open(name) if name else Run.unfinished(recipe.name)
+    if run.recipe != recipe:
+        raise UserError(
+            f"{run}: began with other settings; resume it by `train {run.recipe_path} --run {run} --resume`"
+        )
+    return run
+
+
+class Trainer:
+    """All that changes while a recipe is trained, and the loop that changes it.
+
+    The convention on N processes: the batch of the recipe is divided among them, so that the batch, the learning
+    rate and the number of updates are the same for every N.
+    """
+
+    def __init__(self, recipe: Recipe, training: DigitTable, validation: DigitTable, run: Run) -> None:
+        self.recipe = recipe
+        self.run = run
+        self.rows = len(training), len(validation)
+        self.accelerator = Accelerator(
+            gradient_accumulation_steps=recipe.gradient_accumulation,
+            dataloader_config=DataLoaderConfiguration(
+                split_batches=True, use_seedable_sampler=True, data_seed=recipe.seed, non_blocking=recipe.pin_memory
+            ),
+        )
+        self.device = self.accelerator.device
+        self.dtype = compute_dtype(recipe, self.device)
+        torch.manual_seed(recipe.seed)
+        model = build(recipe).to(memory_format=memory_format(self.device))
+        optimizer = make_optimizer(recipe, model)
+        batches = training_loader(training, recipe)
+        updates = -(-len(batches) // recipe.gradient_accumulation)
+        # Not prepared: Accelerate would step it once for each process.
+        self.scheduler = make_scheduler(recipe, optimizer, updates)
+        self.model, self.optimizer, self.batches, self.validation = self.accelerator.prepare(
+            model, optimizer, batches, ordered_loader(validation, EVALUATION_BATCH)
+        )
+        self.history: list[Epoch] = []
+        self.best_loss = float("inf")
+        self.stale_epochs = 0
+
+    def fit(self, *, quiet: bool) -> None:
+        """Train to the end of the schedule, or until `patience` epochs have passed without an improvement.
+
+        The run's model is that of the epoch with the lowest validation loss. An interrupt leaves the run with the
+        best model so far, and with the state after the last whole epoch, from which it can be resumed.
+        """
+        log.info(
+            "%s on %s in %s: %s rows to train on, %s to validate, at most %d epochs, into %s",
+            self.recipe.name, self.device, str(self.dtype).removeprefix("torch."),
+            *(f"{rows:,}" for rows in self.rows), self.recipe.epochs, self.run,
+        )  # fmt: skip
+        started = time.perf_counter()
+        try:
+            while len(self.history) < self.recipe.epochs and not self.out_of_patience:
+                self.one_epoch(quiet)
+        except KeyboardInterrupt:
+            log.warning(
+                "Stopped after %d whole epochs; the best so far is kept. To go on: "
+                "python -m pipeline train %s --run %s --resume",
+                len(self.history), self.run.recipe_path, self.run,
+            )  # fmt: skip
+            raise
+        finally:
+            self.accelerator.end_training()
+        if self.out_of_patience:
+            log.info("Stopped early: no improvement in %d epochs.", self.stale_epochs)
+        if self.accelerator.is_main_process:
+            self.finish(time.perf_counter() - started)
+
+    @property
+    def out_of_patience(self) -> bool:
+        return self.recipe.patience is not None and self.stale_epochs >= self.recipe.patience
+
+    def one_epoch(self, quiet: bool) -> None:
+        """Train one epoch, validate, keep the model if it is the best, and write all down."""
+        number = len(self.history) + 1
+        started = time.perf_counter()
+        learning_rate = float(self.scheduler.get_last_lr()[0])
+        train_loss, train_accuracy = self.pass_over_batches(number, quiet)
+        if not math.isfinite(train_loss):
+            raise UserError(
+                f"{self.run}: the loss of epoch {number} is {train_loss}; lower learning_rate, for example by --set"
+            )
+        validation = self.evaluate()
+        assert validation.loss is not None
+        improved = validation.loss < self.best_loss - self.recipe.min_delta
+        if improved:
+            self.best_loss, self.stale_epochs = validation.loss, 0
+        else:
+            self.stale_epochs += 1
+        epoch = Epoch(
+            epoch=number,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            validation_loss=validation.loss,
+            validation_accuracy=validation.accuracy,
+            learning_rate=learning_rate,
+            seconds=time.perf_counter() - started,
+            saved=improved,
+        )
+        self.history.append(epoch)
+        if self.accelerator.is_main_process:
+            if improved:
+                self.run.save_model(self.accelerator.unwrap_model(self.model).state_dict())
+            self.run.save_history(self.history)
+            self.save_progress()
+        log.info(
+            "epoch %2d/%d  train loss %.4f accuracy %.2f%%  validation loss %.4f accuracy %.2f%%  "
+            "learning rate %.1e  %.1f s%s",
+            number, self.recipe.epochs, train_loss, 100 * train_accuracy, validation.loss, 100 * validation.accuracy,
+            learning_rate, epoch.seconds, "  saved" if improved else "",
+        )  # fmt: skip
+
+    def pass_over_batches(self, number: int, quiet: bool) -> tuple[float, float]:
+        """Make one epoch's updates; return the mean loss (of the plain cross-entropy) and the accuracy on them."""
+        recipe, accelerator = self.recipe, self.accelerator
+        self.model.train()
+        # An epoch depends on its number and not on the epochs before it: a resumed run draws the same.
+        torch.manual_seed((recipe.seed << 32) + (number << 16) + accelerator.process_index)
+        self.batches.set_epoch(number)
+        loss_sum = torch.zeros((), device=self.device)
+        correct = torch.zeros((), device=self.device)
+        images_seen = 0
+        hidden = quiet or not accelerator.is_main_process
+        bar = tqdm(self.batches, f"epoch {number}/{recipe.epochs}", leave=False, disable=hidden or None, unit="batch")
+        for pixels, labels in bar:
+            with accelerator.accumulate(self.model):
+                images = normalise(augment(ink(pixels), recipe), recipe)
+                with autocast(self.dtype, self.device):
+                    logits = self.model(images.contiguous(memory_format=memory_format(self.device)))
+                logits = logits.float()
+                accelerator.backward(cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing))
+                self.optimizer.step()
+                if accelerator.sync_gradients and recipe.scheduler == "one-cycle":
+                    self.scheduler.step()
+                self.optimizer.zero_grad()
+            with torch.no_grad():
+                loss_sum += cross_entropy(logits, labels, reduction="sum")
+                correct += (logits.argmax(1) == labels).sum()
+            images_seen += len(labels)
+        if recipe.scheduler == "step":
+            self.scheduler.step()
+        totals = torch.stack([loss_sum, correct, torch.full_like(loss_sum, images_seen)])
+        loss, right, images_total = accelerator.reduce(totals, reduction="sum").tolist()
+        return loss / images_total, right / images_total
+
+    @torch.inference_mode()
+    def evaluate(self) -> Score:
+        """Return the score on the validation rows, each counted once, in float32 as a Predictor computes."""
+        self.model.eval()
+        gathered = [
+            self.accelerator.gather_for_metrics((self.model(normalise(ink(pixels), self.recipe)).softmax(1), labels))
+            for pixels, labels in self.validation
+        ]
+        probabilities = torch.cat([batch[0] for batch in gathered]).cpu().numpy()
+        labels = torch.cat([batch[1] for batch in gathered]).cpu().numpy()
+        assert len(labels) == self.rows[1], "evaluation must count each row once"
+        return score(probabilities.argmax(1), labels, probabilities)
+
+    def save_progress(self) -> None:
+        """Keep all that the rest of the training depends on."""
+        self.run.save_progress(
+            {
+                "model": self.accelerator.unwrap_model(self.model).state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scheduler": self.scheduler.state_dict(),
+                "history": [epoch.model_dump() for epoch in self.history],
+                "best_loss": self.best_loss,
+                "stale_epochs": self.stale_epochs,
+            }
+        )
+
+    def restore(self) -> None:
+        """Go back to where `save_progress` was."""
+        state = self.run.load_progress()
+        self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        # The averages lie in memory as the weights do, for arithmetic in another order rounds differently.
+        for parameter, averages in self.optimizer.state.items():
+            for name, value in averages.items():
+                if value.shape == parameter.shape:
+                    averages[name] = torch.empty_like(parameter).copy_(value)
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.history = [Epoch(**epoch) for epoch in state["history"]]
+        self.best_loss = state["best_loss"]
+        self.stale_epochs = state["stale_epochs"]
+
+    def finish(self, seconds: float) -> None:
+        """Write the card's last word and say how good the best epoch is."""
+        best = [epoch for epoch in self.history if epoch.saved][-1]
+        card = self.run.card
+        card.scores = {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}
+        card.minutes = sum(epoch.seconds for epoch in self.history) / 60
+        card.finished = True
+        self.run.finish(card)
+
+
+def make_optimizer(recipe: Recipe, model: torch.nn.Module) -> Optimizer:
+    """Return the recipe's optimizer over all of the model's parameters."""
+    kind = AdamW if recipe.optimizer == "adamw" else Adam
+    return kind(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+def make_scheduler(recipe: Recipe, optimizer: Optimizer, updates_per_epoch: int) -> LRScheduler:
+    """Return the recipe's learning-rate scheduler: one-cycle is stepped after each update, step after each epoch."""
+    if recipe.scheduler == "one-cycle":
+        return OneCycleLR(
+            optimizer,
+            max_lr=recipe.learning_rate,
+            total_steps=recipe.epochs * updates_per_epoch,
+            pct_start=recipe.warmup,
+        )
+    return StepLR(optimizer, step_size=recipe.step_size, gamma=recipe.gamma)
+
+
+def card_of(trainer: Trainer, source: str, table: DigitTable) -> Card:
+    """Return the card of a run that begins."""
+    return Card(
+        recipe=trainer.recipe.name,
+        source=source,
+        fingerprint=table.fingerprint().digest,
+        train_rows=trainer.rows[0],
+        validation_rows=trainer.rows[1],
+        seed=trainer.recipe.seed,
+        parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
+        device=str(trainer.device),
+        precision=str(trainer.dtype).removeprefix("torch."),
+        versions={"python": platform.python_version()}
+        | {package: version(package) for package in ("torch", "accelerate", "numpy")},
+        commit=current_commit(),
+        started=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+    )
+
+
+def current_commit() -> str | None:
+    """Return the commit of the project's own checkout, or None where there is none."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None
