@@ -151,7 +151,7 @@ def recipes() -> None:
 def speak(quiet: bool) -> None:
     """Print what the library logs as plain lines on stdout, unless `quiet`."""
     if not quiet:
-        logging.basicConfig(stream=sys.stdout, format="%(message)s")
+        logging.basicConfig(stream=sys.stdout, format="%(message)s", force=True)
         log.setLevel(logging.INFO)
 
 

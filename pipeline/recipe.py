@@ -153,7 +153,8 @@ def parse(text: str, origin: str) -> Any:
 
 def first_fault(error: ValidationError, known: Sequence[str] | dict[str, Any]) -> str:
     """Return the first fault that pydantic found, in words, with the nearest known key for an unknown one."""
-    fault = error.errors()[0]
+    # A misspelt key is also a missing one: the spelling comes first.
+    fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     key = str(fault["loc"][0])
     if fault["type"] == "extra_forbidden":
         return f'unknown key "{key}"{did_you_mean(key, known)} (known: {", ".join(known)})'

@@ -123,7 +123,11 @@ class CsvFile:
             raise UserError(f"{self}: the file is empty; {DOWNLOAD_AGAIN}")
         if line.lstrip(b"\xef\xbb\xbf \t").startswith(b"<"):
             raise UserError(f"{self}: this is a web page, not a CSV: sign in to Kaggle and {DOWNLOAD_AGAIN}")
-        columns = [name.strip() for name in next(csv.reader([line.decode("utf-8-sig", errors="replace")]))]
+        try:
+            text = line.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise UserError(f"{self}: this is not a text file, so not a CSV; {DOWNLOAD_AGAIN}") from None
+        columns = [name.strip() for name in next(csv.reader([text]))]
         expected = ["label", *PIXEL_COLUMNS] if labels_required or "label" in columns else PIXEL_COLUMNS
         if columns != expected:
             raise UserError(f"{self}: {column_fault(columns, expected)}")

@@ -118,7 +118,6 @@ class Trainer:
             self.recipe.name, self.device, str(self.dtype).removeprefix("torch."),
             *(f"{rows:,}" for rows in self.rows), self.recipe.epochs, self.run,
         )  # fmt: skip
-        started = time.perf_counter()
         try:
             while len(self.history) < self.recipe.epochs and not self.out_of_patience:
                 self.one_epoch(quiet)
@@ -134,7 +133,7 @@ class Trainer:
         if self.out_of_patience:
             log.info("Stopped early: no improvement in %d epochs.", self.stale_epochs)
         if self.accelerator.is_main_process:
-            self.finish(time.perf_counter() - started)
+            self.finish()
 
     @property
     def out_of_patience(self) -> bool:
@@ -254,8 +253,8 @@ class Trainer:
         self.best_loss = state["best_loss"]
         self.stale_epochs = state["stale_epochs"]
 
-    def finish(self, seconds: float) -> None:
-        """Write the card's last word and say how good the best epoch is."""
+    def finish(self) -> None:
+        """Write the card's last word: the scores of the epoch that was kept, and the minutes of all."""
         best = [epoch for epoch in self.history if epoch.saved][-1]
         card = self.run.card
         card.scores = {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}

@@ -1,0 +1,87 @@
+"""What the tests share: real digits in small numbers, a run trained on them, and the command line in process."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import DigitTable, Recipe, Run, Source, find_source, train
+from pipeline.__main__ import main
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with the competition's archive and MNIST, where a developer has one."""
+    if not SHARED.is_dir():
+        pytest.skip("the real files are not beside the project: ../shared/data")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def practice(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """The practice set: 1,297 digits to learn from and 500 to answer."""
+    return find_source("practice", tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def digits(practice: Source) -> DigitTable:
+    """1,297 labelled digits."""
+    return practice.read_train()
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    """`fast`, short: a few updates over three epochs."""
+    return Recipe.load("fast", ["epochs=3", "minimum_updates=0", "batch_size=128"])
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, practice: Source) -> Run:
+    """A finished run that has learnt the practice digits well enough to be worth asking."""
+    brief = Recipe.load("fast", ["epochs=4", "minimum_updates=60"])
+    return train(brief, practice, str(tmp_path_factory.mktemp("checkpoints") / "practice"), quiet=True)
+
+
+@dataclass
+class Outcome:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """Call the command line in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path) -> Outcome:
+        monkeypatch.setattr("sys.argv", ["pipeline", *map(str, arguments)])
+        capfd.readouterr()
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        captured = capfd.readouterr()
+        return Outcome(status, captured.out, captured.err)
+
+    return call
+
+
+def csv_text(table: DigitTable, columns: Sequence[str] | None = None) -> str:
+    """Return a table as Kaggle writes it."""
+    pixels = table.pixels.reshape(len(table), -1)
+    names = [f"pixel{index}" for index in range(784)]
+    if table.labels is not None:
+        pixels = np.column_stack([table.labels, pixels])
+        names = ["label", *names]
+    rows = [",".join(map(str, row)) for row in pixels.tolist()]
+    return "\n".join([",".join(columns or names), *rows]) + "\n"

@@ -1,0 +1,94 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.functional import affine
+
+from pipeline import DigitTable, Recipe
+from pipeline.augment import augment, warp
+from pipeline.dataset import ink
+
+STILL = {"rotation": 0, "shift": 0, "zoom": 0, "shear": 0}
+
+
+@pytest.fixture
+def images(digits: DigitTable) -> Tensor:
+    return ink(torch.from_numpy(digits.pixels[:64].copy()))
+
+
+def warped(
+    images: Tensor, rotation: float = 0, shear: float = 0, size: float = 1, shift: tuple[float, float] = (0, 0)
+) -> Tensor:
+    of_all = (torch.full((len(images),), value) for value in (rotation, shear, size))
+    return warp(images, *of_all, torch.tensor(shift).unsqueeze(1).expand(2, len(images)))
+
+
+def test_no_warp_changes_nothing(images: Tensor) -> None:
+    assert torch.allclose(warped(images), images, atol=1e-6)
+    assert augment(images, Recipe.load("fast").model_copy(update=STILL)) is images
+
+
+def test_a_quarter_turn_is_counter_clockwise(images: Tensor) -> None:
+    assert torch.allclose(warped(images, rotation=math.pi / 2), torch.rot90(images, 1, dims=(2, 3)), atol=1e-5)
+
+
+def test_a_shift_goes_right_and_down_by_whole_pixels_exactly(images: Tensor) -> None:
+    moved = torch.zeros_like(images)
+    moved[:, :, 2:, 3:] = images[:, :, :-2, :-3]
+    assert torch.allclose(warped(images, shift=(3 / 14, 2 / 14)), moved, atol=1e-5)
+
+
+def test_a_larger_size_makes_larger_digits(images: Tensor) -> None:
+    small, large = warped(images, size=0.8), warped(images, size=1.1)
+    assert (small.sum((1, 2, 3)) < images.sum((1, 2, 3))).all()
+    assert (large.sum((1, 2, 3)) > images.sum((1, 2, 3))).all()
+
+
+def test_a_shear_leans_verticals_to_the_right() -> None:
+    image = torch.zeros(1, 1, 28, 28)
+    image[:, :, 2:26, 13:15] = 1
+    across = torch.arange(28.0)
+    leaning = warped(image, shear=math.tan(math.radians(20)))[0, 0]
+    middles = (leaning @ across / leaning.sum(1).clamp(min=1e-6))[4:24]
+    assert torch.allclose(middles.diff(), torch.full((19,), -math.tan(math.radians(20))), atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("rotation", "size", "shift"), [(13.0, 1.0, (0, 0)), (-30.0, 1.2, (2, -3)), (0.0, 0.9, (1, 1))]
+)
+def test_a_batch_is_warped_as_torchvision_warps_each_image(
+    images: Tensor, rotation: float, size: float, shift: tuple[int, int]
+) -> None:
+    ours = warped(images, math.radians(rotation), 0, size, (shift[0] / 14, shift[1] / 14))
+    theirs = affine(images, -rotation, list(shift), size, [0.0, 0.0], interpolation=InterpolationMode.BILINEAR)
+    assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("setting", ["rotation=20", "shift=0.2", "zoom=0.3", "shear=20"])
+def test_each_image_draws_a_warp_of_its_own(images: Tensor, setting: str) -> None:
+    recipe = Recipe.load("fast", [f"{name}=0" for name in STILL] + [setting])
+    same = images[:1].expand(64, -1, -1, -1)
+    results = augment(same, recipe)
+    assert len({image.numpy().tobytes() for image in results}) == 64
+
+
+def test_draws_stay_within_their_limits() -> None:
+    image = torch.zeros(512, 1, 28, 28)
+    image[:, :, 13:15, 13:15] = 1
+    recipe = Recipe.load("fast").model_copy(update={**STILL, "shift": 0.1})
+    places = torch.arange(28) - 13.5
+    moved = augment(image, recipe)
+    across = (moved.sum((1, 2)) @ places) / moved.sum((1, 2, 3))
+    assert across.abs().max() <= 2.8 + 1e-4
+    assert across.max() > 2.5
+    assert across.min() < -2.5
+
+
+def test_the_same_seed_draws_the_same(images: Tensor) -> None:
+    results = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        results.append(augment(images, Recipe.load("fast")))
+    assert torch.equal(*results)

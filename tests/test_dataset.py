@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+import torch
+
+from pipeline import DigitTable, Recipe
+from pipeline.dataset import DigitDataset, ink, normalise, ordered_loader, training_loader
+
+
+def test_a_batch_is_its_rows_one_by_one(digits: DigitTable) -> None:
+    dataset = DigitDataset(digits)
+    rows = [5, 3, 900, 3]
+    for together, singly in zip(
+        dataset.__getitems__(rows), zip(*(dataset[row] for row in rows), strict=True), strict=True
+    ):
+        assert torch.equal(together, torch.stack(singly))
+
+
+def test_pixels_stay_uint8_until_the_batch(digits: DigitTable) -> None:
+    pixels, labels = next(iter(ordered_loader(digits, 64)))
+    assert (pixels.dtype, tuple(pixels.shape)) == (torch.uint8, (64, 28, 28))
+    assert labels.dtype == torch.int64
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_prediction_sees_every_row_once_in_its_order(digits: DigitTable, labelled: bool) -> None:
+    table = digits if labelled else DigitTable(digits.pixels)
+    batches = list(ordered_loader(table, 100))
+    assert len(batches[0]) == (2 if labelled else 1)
+    assert np.array_equal(torch.cat([batch[0] for batch in batches]).numpy(), digits.pixels)
+
+
+def test_training_sees_a_new_order_each_epoch_and_no_row_twice(digits: DigitTable) -> None:
+    table = digits.select(np.arange(1280))
+    loader = training_loader(table, Recipe.load("fast", ["minimum_updates=0", "batch_size=128"]))
+    epochs = [torch.cat([pixels for pixels, _ in loader]).numpy().reshape(1280, -1) for _ in range(2)]
+    assert not np.array_equal(*epochs)
+    for epoch in epochs:
+        assert {row.tobytes() for row in epoch} == {image.tobytes() for image in table.pixels}
+
+
+def test_a_small_table_is_passed_over_until_the_schedule_has_its_updates(digits: DigitTable) -> None:
+    table = digits.select(np.arange(50))
+    recipe = Recipe.load("fast", ["epochs=4", "minimum_updates=100", "batch_size=256"])
+    loader = training_loader(table, recipe)
+    assert recipe.epochs * len(loader) == 100
+    assert loader.batch_size == 50
+
+
+def test_a_large_table_is_passed_over_once_an_epoch(digits: DigitTable) -> None:
+    loader = training_loader(digits, Recipe.load("fast", ["epochs=4", "minimum_updates=10", "batch_size=100"]))
+    assert len(loader) == len(digits) // 100
+
+
+def test_workers_bring_the_same_rows(digits: DigitTable) -> None:
+    recipe = Recipe.load("fast", ["minimum_updates=0", "batch_size=128"])
+    batches = []
+    for workers in (0, 2):
+        torch.manual_seed(0)
+        loader = training_loader(digits, recipe.model_copy(update={"workers": workers}))
+        batches.append(torch.cat([pixels for pixels, _ in loader]))
+    assert torch.equal(*batches)
+
+
+def test_the_network_sees_ink_as_one_and_paper_as_nought_then_normalised() -> None:
+    recipe = Recipe.load("fast", ["mean=0.25", "std=0.5"])
+    pixels = torch.tensor([0, 255, 51], dtype=torch.uint8).reshape(3, 1, 1)
+    assert ink(pixels).flatten().tolist() == pytest.approx([0, 1, 0.2])
+    assert normalise(ink(pixels), recipe).flatten().tolist() == pytest.approx([-0.5, 1.5, -0.1])

@@ -1,0 +1,83 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import UserError
+from pipeline.files import require_writable, written_whole
+
+
+def test_the_new_content_takes_the_old_ones_place(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "file"
+    for content in ("old", "new"):
+        with written_whole(path) as temporary:
+            temporary.write_text(content)
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_error_half_way_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), written_whole(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(UserError, match="the disk is full: free some space"), written_whole(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "old"
+
+
+def test_a_disk_that_is_really_full_leaves_the_old_file(tmp_path: Path) -> None:
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk can be mounted by root alone")
+    try:
+        path = tmp_path / "solution.csv"
+        path.write_text("old")
+        with pytest.raises(UserError, match=r"solution\.csv: cannot be written: the disk is full"):
+            with written_whole(path) as temporary:
+                temporary.write_bytes(bytes(1_000_000))
+        assert path.read_text() == "old"
+        assert list(tmp_path.iterdir()) == [path]
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "solution.csv"
+    path.write_text("old")
+    program = (
+        "import sys, os, signal, pathlib, numpy as np\n"
+        "from pipeline.submission import write\n"
+        "def digits():\n"
+        "    yield np.arange(10)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write(pathlib.Path(sys.argv[1]), digits())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, path], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+
+
+def test_a_folder_in_the_files_place_is_refused_early(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a folder has that name"):
+        require_writable(tmp_path)
+    require_writable(tmp_path / "new folder" / "file")
+    assert list((tmp_path / "new folder").iterdir()) == []

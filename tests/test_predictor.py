@@ -1,0 +1,80 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import DigitTable, Predictions, Predictor, Run, Source, UserError, score
+from pipeline.dataset import ink, normalise
+from pipeline.predictor import labelled_rows
+
+
+@pytest.fixture(scope="module")
+def predictor(run: Run) -> Predictor:
+    return Predictor.load(run.folder)
+
+
+def test_a_run_reads_digits_that_it_never_saw(predictor: Predictor, practice: Source) -> None:
+    test = practice.read_test()
+    assert score(predictor.predict(test.pixels).digits, test.known_labels).accuracy > 0.9
+
+
+def test_predictions_are_the_plain_networks(predictor: Predictor, digits: DigitTable) -> None:
+    images = normalise(ink(torch.from_numpy(digits.pixels[:700].copy())), predictor.recipe)
+    with torch.inference_mode():
+        plain = torch.cat([predictor.model(image.unsqueeze(0)).softmax(1) for image in images])
+    assert np.allclose(predictor.predict(digits.pixels[:700]).probabilities, plain.numpy(), atol=1e-5)
+
+
+def test_predictions_keep_the_order_of_the_rows(predictor: Predictor, digits: DigitTable) -> None:
+    forwards = predictor.predict(digits.pixels).digits
+    backwards = predictor.predict(digits.pixels[::-1]).digits
+    assert np.array_equal(forwards, backwards[::-1])
+
+
+def test_predictions_have_the_types_they_promise(predictor: Predictor, digits: DigitTable) -> None:
+    found = predictor.predict(digits.pixels[:5])
+    assert len(found) == len(found.parity) == 5
+    assert (found.digits.dtype, found.probabilities.dtype) == (np.int64, np.float32)
+    assert (found.confidence.dtype, found.p_odd.dtype) == (np.float32, np.float32)
+    assert found.probabilities.sum(axis=1) == pytest.approx(np.ones(5))
+
+
+def test_parity_sums_the_odd_digits_whichever_is_likeliest() -> None:
+    probabilities = np.zeros((2, 10), dtype=np.float32)
+    probabilities[0, [4, 7, 9]] = 0.4, 0.3, 0.3
+    probabilities[1, [2, 3]] = 0.7, 0.3
+    found = Predictions(probabilities)
+    assert found.digits.tolist() == [4, 2]
+    assert found.p_odd == pytest.approx([0.6, 0.3])
+    assert found.parity == ["odd", "even"]
+    assert found.confidence == pytest.approx([0.4, 0.7])
+
+
+def test_no_images_give_no_predictions(predictor: Predictor) -> None:
+    found = predictor.predict(np.empty((0, 28, 28), dtype=np.uint8))
+    assert len(found) == len(found.digits) == len(found.confidence) == 0
+
+
+def test_pixels_of_another_type_or_shape_are_refused(predictor: Predictor) -> None:
+    with pytest.raises(UserError, match="images must be uint8"):
+        predictor.predict(np.zeros((3, 28, 28)))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="images must be uint8"):
+        predictor.predict(np.zeros((3, 784), dtype=np.uint8))
+
+
+def test_weights_of_another_network_are_refused(run: Run, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run.folder, tmp_path / "copy"))
+    Run(copy).save_model({"fc.weight": torch.ones(10, 10)})
+    with pytest.raises(UserError, match=r"model\.safetensors: not the weights of the fast"):
+        Predictor.load(copy)
+
+
+def test_the_validation_rows_are_those_of_the_training(run: Run, practice: Source) -> None:
+    table = labelled_rows(run.folder, "validation", practice.place.parent)
+    predictions = Predictor.load(run.folder).predict(table.pixels)
+    found = score(predictions.digits, table.known_labels, predictions.probabilities)
+    assert len(table) == run.card.validation_rows
+    assert found.accuracy == run.card.scores["validation_accuracy"]
+    assert found.loss == pytest.approx(run.card.scores["validation_loss"])

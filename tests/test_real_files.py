@@ -1,0 +1,52 @@
+"""The two commands of the README on the real files, where they are at hand; elsewhere these tests are skipped."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import CsvFile, Run, find_source
+from pipeline.submission import check
+
+PROJECT = Path(__file__).parents[1]
+
+
+def test_the_competitions_archive_has_42000_and_28000_rows_with_nothing_in_common(shared_data: Path) -> None:
+    source = find_source(str(shared_data / "digit-recognizer.zip"), shared_data)
+    train, test = source.read_train(), source.read_test()
+    assert (len(train), len(test)) == (42_000, 28_000)
+    assert (len(np.unique(train.known_labels)), test.labels) == (10, None)
+    assert train.fingerprint().shared(test.fingerprint()) == 0
+
+
+def test_mnist_has_60000_and_10000_rows_and_holds_the_competitions_images(shared_data: Path) -> None:
+    source = find_source("mnist", shared_data)
+    train, test = source.read_train(), source.read_test()
+    assert (len(train), len(test)) == (60_000, 10_000)
+    assert np.bincount(test.known_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    competition = CsvFile(shared_data / "digit-recognizer.zip").read(labels_required=False).fingerprint()
+    seen = [competition.shared(table.fingerprint()) for table in (train, test)]
+    assert sum(seen) == 28_000
+
+
+def test_submit_on_the_competitions_files_is_valid_accurate_and_small(shared_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    shutil.copy(shared_data / "digit-recognizer.zip", tmp_path / "data")
+    subprocess.run(
+        [sys.executable, "-m", "pipeline", "submit"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    check(tmp_path / "submissions" / "solution.csv", rows=28_000)
+    (folder,) = (tmp_path / "checkpoints").iterdir()
+    card = Run(folder).card
+    assert (card.source, card.train_rows, card.validation_rows) == ("competition", 37_800, 4_200)
+    assert card.scores["validation_accuracy"] >= 0.993
+    if sys.platform == "linux":
+        assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 3 * 1024 * 1024  # KiB

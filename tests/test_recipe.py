@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline import Recipe, UserError
+from pipeline.recipe import names
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_recipe_is_valid_and_is_named_as_its_file(name: str) -> None:
+    assert Recipe.load(name).name == name
+
+
+def test_the_first_recipes_are_there() -> None:
+    assert {"fast", "resnet18"} <= set(names())
+
+
+def test_a_recipe_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Recipe.load("fast").epochs = 3  # type: ignore[misc]
+
+
+def test_a_saved_recipe_loads_as_it_was(tmp_path: Path) -> None:
+    recipe = Recipe.load("resnet18", ["learning_rate=2e-4", "patience=null"])
+    recipe.save(tmp_path / "recipe.yaml")
+    assert Recipe.load(tmp_path / "recipe.yaml") == recipe
+
+
+def test_overrides_are_read_as_the_type_of_their_field() -> None:
+    recipe = Recipe.load("resnet18", ["learning_rate=2e-4", "epochs=3", "pin_memory=true", "patience=null"])
+    assert recipe.learning_rate == 0.0002
+    assert (recipe.epochs, recipe.pin_memory, recipe.patience) == (3, True, None)
+
+
+def test_exponents_without_a_point_are_numbers_in_yaml_too(tmp_path: Path) -> None:
+    Recipe.load("fast").save(tmp_path / "mine.yaml")
+    text = (tmp_path / "mine.yaml").read_text().replace("learning_rate: 0.02", "learning_rate: 2e-4")
+    (tmp_path / "mine.yaml").write_text(text)
+    assert Recipe.load(tmp_path / "mine.yaml").learning_rate == 0.0002
+
+
+@pytest.mark.parametrize(
+    ("override", "fault"),
+    [
+        ("epoch=3", 'unknown key "epoch"; did you mean "epochs"?'),
+        ("epochs=0", "epochs: 0 is not valid"),
+        ("epochs=many", "epochs: 'many' is not valid"),
+        ("learning_rate=.nan", "learning_rate: nan is not valid"),
+        ("optimizer=adamm", "optimizer: 'adamm' is not valid"),
+        ("epochs", "write it as KEY=VALUE"),
+        ("epochs=[3", "not valid YAML"),
+    ],
+)
+def test_a_wrong_override_is_refused_with_its_reason(override: str, fault: str) -> None:
+    with pytest.raises(UserError) as refusal:
+        Recipe.load("fast", [override])
+    assert fault in str(refusal.value)
+
+
+def test_malformed_yaml_is_refused_with_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nepochs: [3\nbatch_size: 2\n")
+    with pytest.raises(UserError, match=r"mine\.yaml, line 3, column"):
+        Recipe.load(path)
+
+
+def test_a_missing_key_and_a_missing_file_are_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("name: mine\n")
+    with pytest.raises(UserError, match='"summary" is missing'):
+        Recipe.load(tmp_path / "mine.yaml")
+    with pytest.raises(UserError, match=r"other\.yaml: there is no such recipe file"):
+        Recipe.load(tmp_path / "other.yaml")
+
+
+def test_a_yaml_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("- 1\n- 2\n")
+    with pytest.raises(UserError, match='lines of "key: value"'):
+        Recipe.load(tmp_path / "mine.yaml")

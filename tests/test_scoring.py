@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
+
+from pipeline import score
+
+
+@pytest.fixture
+def answers() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 10, 500)
+    probabilities = generator.dirichlet(np.ones(10), 500)
+    probabilities[np.arange(500), labels] += 0.3
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return probabilities.argmax(axis=1), labels, probabilities
+
+
+def test_a_score_agrees_with_scikit_learn(answers: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    digits, labels, probabilities = answers
+    ours = score(digits, labels, probabilities)
+    assert np.array_equal(ours.confusion, confusion_matrix(labels, digits))
+    assert ours.accuracy == accuracy_score(labels, digits)
+    assert ours.loss == pytest.approx(log_loss(labels, probabilities))
+    assert ours.parity_accuracy == accuracy_score(labels % 2, digits % 2)
+
+
+def test_the_report_has_each_digits_figures(answers: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    digits, labels, _ = answers
+    report = score(digits, labels).report()
+    for digit, figures in enumerate(zip(*precision_recall_fscore_support(labels, digits), strict=True)):
+        precision, recall, f1, support = figures
+        assert f"{digit:5}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}  {support:7,}" in report
+
+
+def test_a_digit_that_never_occurs_does_no_harm() -> None:
+    assert "    9     0.0000  0.0000  0.0000        0" in score(np.zeros(3, int), np.zeros(3, int)).report()
+
+
+@pytest.mark.parametrize(("right", "low", "high"), [(10, 0.7225, 1.0), (9, 0.5958, 0.9821), (0, 0.0, 0.2775)])
+def test_the_interval_is_wilsons(right: int, low: float, high: float) -> None:
+    labels = np.zeros(10, dtype=np.int64)
+    digits = np.array([0] * right + [1] * (10 - right))
+    assert score(digits, labels).interval == pytest.approx((low, high), abs=5e-5)
+
+
+def test_a_certain_and_wrong_answer_has_a_finite_loss() -> None:
+    probabilities = np.eye(10)[[3]]
+    assert score(np.array([3]), np.array([4]), probabilities).loss == pytest.approx(-np.log(1e-12))

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from pipeline import DigitTable, UserError
+
+
+def table_of(labels: list[int]) -> DigitTable:
+    pixels = np.random.default_rng(0).integers(0, 256, (len(labels), 28, 28)).astype(np.uint8)
+    return DigitTable(pixels, np.array(labels, dtype=np.int64))
+
+
+def test_a_table_cannot_be_written_to(digits: DigitTable) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        digits.pixels[0, 0, 0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        digits.known_labels[0] = 1
+
+
+def test_a_table_leaves_the_callers_array_writable() -> None:
+    pixels = np.zeros((2, 28, 28), dtype=np.uint8)
+    DigitTable(pixels)
+    pixels[0, 0, 0] = 1
+
+
+@pytest.mark.parametrize(
+    ("pixels", "labels", "fault"),
+    [
+        (np.zeros((2, 28, 28)), None, "uint8"),
+        (np.zeros((2, 784), dtype=np.uint8), None, r"\(N, 28, 28\)"),
+        (np.zeros((2, 28, 28), dtype=np.uint8), np.zeros(3, dtype=np.int64), "one for each image"),
+        (np.zeros((2, 28, 28), dtype=np.uint8), np.array([0, 10]), "label 10 of image 2"),
+    ],
+)
+def test_a_wrong_shape_type_or_label_is_refused(pixels: np.ndarray, labels: np.ndarray | None, fault: str) -> None:
+    with pytest.raises(UserError, match=fault):
+        DigitTable(pixels, labels)
+
+
+def test_a_split_keeps_every_row_once() -> None:
+    table = table_of([0, 1, 2, 3, 4] * 20)
+    kept, aside = table.split(0.25, seed=3)
+    assert (len(kept), len(aside)) == (75, 25)
+    together = np.concatenate([kept.pixels, aside.pixels]).reshape(100, -1)
+    assert {row.tobytes() for row in together} == {image.tobytes() for image in table.pixels}
+
+
+def test_a_split_gives_each_digit_its_share(digits: DigitTable) -> None:
+    _, aside = digits.split(0.1, seed=0)
+    share = np.bincount(aside.known_labels, minlength=10) - 0.1 * np.bincount(digits.known_labels, minlength=10)
+    assert len(aside) == round(0.1 * len(digits))
+    assert np.abs(share).max() < 1
+
+
+def test_a_split_depends_on_its_seed_alone(digits: DigitTable) -> None:
+    first, again, other = (digits.split(0.1, seed)[1].fingerprint().digest for seed in (5, 5, 6))
+    assert first == again != other
+
+
+def test_a_table_without_labels_or_rows_to_spare_cannot_be_split(digits: DigitTable) -> None:
+    with pytest.raises(UserError, match="no labels"):
+        DigitTable(digits.pixels).split(0.1, seed=0)
+    with pytest.raises(UserError, match="bring more rows"):
+        table_of([1, 2, 3]).split(0.1, seed=0)
+
+
+def test_a_fingerprint_knows_neither_order_nor_labels(digits: DigitTable) -> None:
+    reversed_rows = DigitTable(digits.pixels[::-1])
+    assert digits.fingerprint().digest == reversed_rows.fingerprint().digest
+
+
+def test_one_pixel_changes_a_fingerprint(digits: DigitTable) -> None:
+    pixels = np.array(digits.pixels)
+    pixels[7, 14, 14] ^= 1
+    assert DigitTable(pixels).fingerprint().digest != digits.fingerprint().digest
+
+
+def test_fingerprints_count_the_images_that_two_tables_share(digits: DigitTable) -> None:
+    rows = np.arange(len(digits))
+    left, right = digits.select(rows[:300]), digits.select(rows[200:600])
+    assert left.fingerprint().shared(right.fingerprint()) == 100
+    assert left.fingerprint().shared(digits.select(rows[600:]).fingerprint()) == 0
