@@ -60,7 +60,7 @@ def train(
     from pipeline import training
 
     trained = training.train(settings, found, run, resume=resume, quiet=quiet)
-    log.info("Run: %s\nValidation accuracy: %s", trained, trained.card.validation_in_words)
+    log.info("Validation accuracy: %s", trained.card.validation_in_words)
 
 
 @app.command()
@@ -125,13 +125,19 @@ def submit(
     found = find_source(source, data)
     log.info("Data: %s", found)
     test = found.read_test()
-    from pipeline import submission, training
+    from pipeline import submission
     from pipeline.checkpoint import Run
 
-    trained = Run.open(run) if run else training.train(settings, found, quiet=quiet)
+    if run:
+        trained = Run.open(run)
+    else:
+        from pipeline import training
+
+        trained = training.train(settings, found, quiet=quiet)
+    card = trained.card
     score = submission.make(trained, found, test, out, allow_leak=allow_leak)
     log.info("\n%s: %s rows, by %s", out, f"{len(test):,}", trained)
-    log.info("Validation accuracy: %s", trained.card.validation_in_words)
+    log.info("Validation accuracy: %s", card.validation_in_words)
     if score:
         log.info("Test accuracy: %s", score)
     if found.name == "competition":
@@ -151,8 +157,8 @@ def recipes() -> None:
 def speak(quiet: bool) -> None:
     """Print what the library logs as plain lines on stdout, unless `quiet`."""
     if not quiet:
-        logging.basicConfig(stream=sys.stdout, format="%(message)s", force=True)
         log.setLevel(logging.INFO)
+        log.addHandler(logging.StreamHandler(sys.stdout))
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -89,7 +90,11 @@ class Run:
         Raises:
             UserError: that folder holds a run already.
         """
-        run = cls(locate(name or f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"))
+        if name is None:
+            dated = f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+            names = (dated if number == 1 else f"{dated}-{number}" for number in count(1))
+            return next(run for run in map(cls, map(locate, names)) if not run.folder.exists())
+        run = cls(locate(name))
         if run.recipe_path.exists():
             raise UserError(f"{run}: there is a run already; choose another --run, or go on with it by --resume")
         return run

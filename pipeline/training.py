@@ -26,7 +26,7 @@ from pipeline.models import build
 from pipeline.recipe import Recipe
 from pipeline.scoring import Score, score
 from pipeline.sources import Source
-from pipeline.table import DigitTable
+from pipeline.table import DigitTable, Fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -49,17 +49,18 @@ def train(recipe: Recipe, source: Source, name: str | None = None, *, resume: bo
         log.info("%s is complete: there is nothing left to resume.", run)
         return run
     table = source.read_train()
+    fingerprint = table.fingerprint()
     training, validation = table.split(recipe.validation_fraction, recipe.seed)
     trainer = Trainer(recipe, training, validation, run)
     if resume:
-        if run.card.fingerprint != table.fingerprint().digest:
+        if run.card.fingerprint != fingerprint.digest:
             raise UserError(
                 f"{run}: began on other data ({run.card.source}); give it the same --source and --data again"
             )
         trainer.restore()
     elif trainer.accelerator.is_main_process:
         trainer.save_progress()
-        run.begin(recipe, card_of(trainer, source.name, table), table.fingerprint())
+        run.begin(recipe, card_of(trainer, source.name, fingerprint), fingerprint)
     trainer.fit(quiet=quiet)
     return run
 
@@ -114,10 +115,11 @@ class Trainer:
         best model so far, and with the state after the last whole epoch, from which it can be resumed.
         """
         log.info(
-            "%s on %s in %s: %s rows to train on, %s to validate, at most %d epochs, into %s",
+            "%s on %s in %s: %s rows to train on, %s to validate, at most %d epochs\nRun: %s",
             self.recipe.name, self.device, str(self.dtype).removeprefix("torch."),
             *(f"{rows:,}" for rows in self.rows), self.recipe.epochs, self.run,
         )  # fmt: skip
+        log.info("epoch  train loss  accuracy  validation loss  accuracy  learning rate     time")
         try:
             while len(self.history) < self.recipe.epochs and not self.out_of_patience:
                 self.one_epoch(quiet)
@@ -173,11 +175,16 @@ class Trainer:
             self.run.save_history(self.history)
             self.save_progress()
         log.info(
-            "epoch %2d/%d  train loss %.4f accuracy %.2f%%  validation loss %.4f accuracy %.2f%%  "
-            "learning rate %.1e  %.1f s%s",
-            number, self.recipe.epochs, train_loss, 100 * train_accuracy, validation.loss, 100 * validation.accuracy,
-            learning_rate, epoch.seconds, "  saved" if improved else "",
-        )  # fmt: skip
+            "%5s  %10.4f  %8s  %15.4f  %8s  %13.1e  %5.1f s%s",
+            f"{number}/{self.recipe.epochs}",
+            train_loss,
+            f"{train_accuracy:.2%}",
+            validation.loss,
+            f"{validation.accuracy:.2%}",
+            learning_rate,
+            epoch.seconds,
+            "  saved" if improved else "",
+        )
 
     def pass_over_batches(self, number: int, quiet: bool) -> tuple[float, float]:
         """Make one epoch's updates; return the mean loss (of the plain cross-entropy) and the accuracy on them."""
@@ -281,12 +288,12 @@ def make_scheduler(recipe: Recipe, optimizer: Optimizer, updates_per_epoch: int)
     return StepLR(optimizer, step_size=recipe.step_size, gamma=recipe.gamma)
 
 
-def card_of(trainer: Trainer, source: str, table: DigitTable) -> Card:
+def card_of(trainer: Trainer, source: str, fingerprint: Fingerprint) -> Card:
     """Return the card of a run that begins."""
     return Card(
         recipe=trainer.recipe.name,
         source=source,
-        fingerprint=table.fingerprint().digest,
+        fingerprint=fingerprint.digest,
         train_rows=trainer.rows[0],
         validation_rows=trainer.rows[1],
         seed=trainer.recipe.seed,

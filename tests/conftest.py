@@ -1,5 +1,9 @@
 """What the tests share: real digits in small numbers, a run trained on them, and the command line in process."""
 
+import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +14,8 @@ import pytest
 from pipeline import DigitTable, Recipe, Run, Source, find_source, train
 from pipeline.__main__ import main
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+PROJECT = Path(__file__).parents[1]
+SHARED = PROJECT.parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +66,7 @@ def command(
 ) -> Callable[..., Outcome]:
     """Call the command line in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    log = logging.getLogger("pipeline")
 
     def call(*arguments: str | Path) -> Outcome:
         monkeypatch.setattr("sys.argv", ["pipeline", *map(str, arguments)])
@@ -70,6 +76,8 @@ def command(
             status = 0
         except SystemExit as end:
             status = int(end.code or 0)
+        finally:
+            log.handlers.clear()
         captured = capfd.readouterr()
         return Outcome(status, captured.out, captured.err)
 
@@ -85,3 +93,19 @@ def csv_text(table: DigitTable, columns: Sequence[str] | None = None) -> str:
         names = ["label", *names]
     rows = [",".join(map(str, row)) for row in pixels.tolist()]
     return "\n".join([",".join(columns or names), *rows]) + "\n"
+
+
+def peak_memory(folder: Path, *arguments: str) -> int:
+    """Run a command in a process of its own, in `folder`, and return the most memory that it held, in KiB."""
+    if sys.platform != "linux":
+        pytest.skip("peak memory is read from Linux's /proc")
+    program = (
+        "import re; from pipeline.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-c", program, *arguments]
+    ended = subprocess.run(command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, check=True)
+    return int(ended.stdout.split()[-1])

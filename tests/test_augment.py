@@ -21,8 +21,8 @@ def images(digits: DigitTable) -> Tensor:
 def warped(
     images: Tensor, rotation: float = 0, shear: float = 0, size: float = 1, shift: tuple[float, float] = (0, 0)
 ) -> Tensor:
-    of_all = (torch.full((len(images),), value) for value in (rotation, shear, size))
-    return warp(images, *of_all, torch.tensor(shift).unsqueeze(1).expand(2, len(images)))
+    of_all = (torch.full((len(images),), float(value)) for value in (rotation, shear, size))
+    return warp(images, *of_all, torch.tensor(shift, dtype=torch.float32).unsqueeze(1).expand(2, len(images)))
 
 
 def test_no_warp_changes_nothing(images: Tensor) -> None:

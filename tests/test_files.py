@@ -51,9 +51,9 @@ def test_a_disk_that_is_really_full_leaves_the_old_file(tmp_path: Path) -> None:
     try:
         path = tmp_path / "solution.csv"
         path.write_text("old")
-        with pytest.raises(UserError, match=r"solution\.csv: cannot be written: the disk is full"):
-            with written_whole(path) as temporary:
-                temporary.write_bytes(bytes(1_000_000))
+        fault = r"solution\.csv: cannot be written: the disk is full"
+        with pytest.raises(UserError, match=fault), written_whole(path) as temporary:
+            temporary.write_bytes(bytes(1_000_000))
         assert path.read_text() == "old"
         assert list(tmp_path.iterdir()) == [path]
     finally:

@@ -1,18 +1,13 @@
 """The two commands of the README on the real files, where they are at hand; elsewhere these tests are skipped."""
 
-import os
-import resource
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+from conftest import peak_memory
 
 from pipeline import CsvFile, Run, find_source
 from pipeline.submission import check
-
-PROJECT = Path(__file__).parents[1]
 
 
 def test_the_competitions_archive_has_42000_and_28000_rows_with_nothing_in_common(shared_data: Path) -> None:
@@ -36,17 +31,10 @@ def test_mnist_has_60000_and_10000_rows_and_holds_the_competitions_images(shared
 def test_submit_on_the_competitions_files_is_valid_accurate_and_small(shared_data: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     shutil.copy(shared_data / "digit-recognizer.zip", tmp_path / "data")
-    subprocess.run(
-        [sys.executable, "-m", "pipeline", "submit"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
+    peak = peak_memory(tmp_path, "submit")
     check(tmp_path / "submissions" / "solution.csv", rows=28_000)
     (folder,) = (tmp_path / "checkpoints").iterdir()
     card = Run(folder).card
     assert (card.source, card.train_rows, card.validation_rows) == ("competition", 37_800, 4_200)
     assert card.scores["validation_accuracy"] >= 0.993
-    if sys.platform == "linux":
-        assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 3 * 1024 * 1024  # KiB
+    assert peak < 3 * 1024 * 1024
