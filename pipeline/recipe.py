@@ -1,6 +1,6 @@
 """Recipe: everything that a run depends on, but its data; validated, and read from YAML."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -85,20 +85,18 @@ class Recipe(BaseModel):
         """
         path = find(name)
         values = read_yaml(path)
+        origins = dict.fromkeys(values, str(path))
         for override in overrides:
             key, equals, value = override.partition("=")
             if not equals:
                 raise UserError(f'--set {override}: write it as KEY=VALUE, for example "epochs=3"')
-            values[key.strip()] = parse(value, f"--set {override}")
-        return cls.checked(values, str(path))
-
-    @classmethod
-    def checked(cls, values: dict[str, Any], origin: str) -> Self:
-        """Return the recipe with these values; a UserError names the first key that is wrong and `origin`."""
+            origins[key.strip()] = f"--set {override}"
+            values[key.strip()] = parse(value, origins[key.strip()])
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise UserError(f"{origin}: {first_fault(error, cls.model_fields)}") from None
+            key, fault = first_fault(error, cls.model_fields)
+            raise UserError(f"{origins.get(key, path)}: {fault}") from None
 
     def save(self, path: Path) -> None:
         """Write every setting as YAML; `load` of that file returns an equal recipe."""
@@ -151,13 +149,13 @@ def parse(text: str, origin: str) -> Any:
         raise UserError(f"{origin}{place}: not valid YAML ({reason}); correct it there") from None
 
 
-def first_fault(error: ValidationError, known: Sequence[str] | dict[str, Any]) -> str:
-    """Return the first fault that pydantic found, in words, with the nearest known key for an unknown one."""
+def first_fault(error: ValidationError, known: Collection[str]) -> tuple[str, str]:
+    """Return the key of the first fault that pydantic found, and the fault in words, with the nearest known key."""
     # A misspelt key is also a missing one: the spelling comes first.
     fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     key = str(fault["loc"][0])
     if fault["type"] == "extra_forbidden":
-        return f'unknown key "{key}"{did_you_mean(key, known)} (known: {", ".join(known)})'
+        return key, f'unknown key "{key}"{did_you_mean(key, known)} (known: {", ".join(known)})'
     if fault["type"] == "missing":
-        return f'key "{key}" is missing; add it'
-    return f"{key}: {fault['input']!r} is not valid: {fault['msg']}"
+        return key, f'key "{key}" is missing; add it'
+    return key, f"{key}: {fault['input']!r} is not valid: {fault['msg']}"

@@ -55,6 +55,7 @@ def test_exponents_without_a_point_are_numbers_in_yaml_too(tmp_path: Path) -> No
 def test_a_wrong_override_is_refused_with_its_reason(override: str, fault: str) -> None:
     with pytest.raises(UserError) as refusal:
         Recipe.load("fast", [override])
+    assert str(refusal.value).startswith(f"--set {override}")
     assert fault in str(refusal.value)
 
 
