@@ -1,4 +1,6 @@
-"""Does `predict` need more memory for a longer file? Usage: python benchmarks/predict_memory.py RUN [ROWS ...]
+"""The memory that `predict` needs for longer and longer files.
+
+Usage: python benchmarks/predict_memory.py RUN [ROWS ...]
 
 Writes CSVs of random ink with 30,000 and then 1,000,000 rows (or ROWS) into a temporary folder, 1.4 GB for the longer,
 predicts each in a process of its own, and prints rows, seconds and peak memory. Linux only: it reads /proc.

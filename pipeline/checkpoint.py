@@ -25,7 +25,7 @@ CHECKPOINTS = Path("checkpoints")
 
 
 class Epoch(BaseModel):
-    """One line of a run's history. Losses are mean cross-entropies in nats; accuracies are fractions."""
+    """One line of a run's history. A loss is the mean that training minimises, in nats; accuracies are fractions."""
 
     model_config = ConfigDict(frozen=True)
 

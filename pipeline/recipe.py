@@ -61,8 +61,12 @@ class Recipe(BaseModel):
     """By how much the validation loss must fall to count as an improvement."""
 
     # Optimisation
-    optimizer: Literal["adam", "adamw"]
+    optimizer: Literal["adam", "adamw", "muon"]
     learning_rate: Annotated[float, Field(gt=0)]
+    other_learning_rate: Annotated[float, Field(gt=0)] = 5e-3
+    """muon: of all parameters but the convolutions, which Adam updates."""
+    momentum: Fraction = 0.9
+    """muon."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     label_smoothing: Fraction = 0.0
     scheduler: Literal["one-cycle", "step"]

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
@@ -23,8 +24,8 @@ from pipeline.dataset import ink, normalise, ordered_loader, training_loader
 from pipeline.device import autocast, compute_dtype, memory_format
 from pipeline.errors import UserError
 from pipeline.models import build
+from pipeline.muon import Muon
 from pipeline.recipe import Recipe
-from pipeline.scoring import Score, score
 from pipeline.sources import Source
 from pipeline.table import DigitTable, Fingerprint
 
@@ -151,19 +152,18 @@ class Trainer:
             raise UserError(
                 f"{self.run}: the loss of epoch {number} is {train_loss}; lower learning_rate, for example by --set"
             )
-        validation = self.evaluate()
-        assert validation.loss is not None
-        improved = validation.loss < self.best_loss - self.recipe.min_delta
+        validation_loss, validation_accuracy = self.evaluate()
+        improved = validation_loss < self.best_loss - self.recipe.min_delta
         if improved:
-            self.best_loss, self.stale_epochs = validation.loss, 0
+            self.best_loss, self.stale_epochs = validation_loss, 0
         else:
             self.stale_epochs += 1
         epoch = Epoch(
             epoch=number,
             train_loss=train_loss,
             train_accuracy=train_accuracy,
-            validation_loss=validation.loss,
-            validation_accuracy=validation.accuracy,
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
             learning_rate=learning_rate,
             seconds=time.perf_counter() - started,
             saved=improved,
@@ -179,15 +179,15 @@ class Trainer:
             f"{number}/{self.recipe.epochs}",
             train_loss,
             f"{train_accuracy:.2%}",
-            validation.loss,
-            f"{validation.accuracy:.2%}",
+            validation_loss,
+            f"{validation_accuracy:.2%}",
             learning_rate,
             epoch.seconds,
             "  saved" if improved else "",
         )
 
     def pass_over_batches(self, number: int, quiet: bool) -> tuple[float, float]:
-        """Make one epoch's updates; return the mean loss (of the plain cross-entropy) and the accuracy on them."""
+        """Make one epoch's updates; return the mean loss that they minimised and the accuracy while they did."""
         recipe, accelerator = self.recipe, self.accelerator
         self.model.train()
         # An epoch depends on its number and not on the epochs before it: a resumed run draws the same.
@@ -204,33 +204,38 @@ class Trainer:
                 with autocast(self.dtype, self.device):
                     logits = self.model(images.contiguous(memory_format=memory_format(self.device)))
                 logits = logits.float()
-                accelerator.backward(cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing))
+                loss = cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+                accelerator.backward(loss)
                 self.optimizer.step()
                 if accelerator.sync_gradients and recipe.scheduler == "one-cycle":
                     self.scheduler.step()
                 self.optimizer.zero_grad()
             with torch.no_grad():
-                loss_sum += cross_entropy(logits, labels, reduction="sum")
+                loss_sum += loss.detach() * len(labels)
                 correct += (logits.argmax(1) == labels).sum()
             images_seen += len(labels)
         if recipe.scheduler == "step":
             self.scheduler.step()
         totals = torch.stack([loss_sum, correct, torch.full_like(loss_sum, images_seen)])
-        loss, right, images_total = accelerator.reduce(totals, reduction="sum").tolist()
-        return loss / images_total, right / images_total
+        total_loss, right, images_total = accelerator.reduce(totals, reduction="sum").tolist()
+        return total_loss / images_total, right / images_total
 
     @torch.inference_mode()
-    def evaluate(self) -> Score:
-        """Return the score on the validation rows, each counted once, in float32 as a Predictor computes."""
+    def evaluate(self) -> tuple[float, float]:
+        """Return the loss that training minimises, label smoothing and all, and the accuracy on the validation rows.
+
+        Each row is counted once, and computed in float32 as a Predictor does.
+        """
         self.model.eval()
         gathered = [
-            self.accelerator.gather_for_metrics((self.model(normalise(ink(pixels), self.recipe)).softmax(1), labels))
+            self.accelerator.gather_for_metrics((self.model(normalise(ink(pixels), self.recipe)), labels))
             for pixels, labels in self.validation
         ]
-        probabilities = torch.cat([batch[0] for batch in gathered]).cpu().numpy()
-        labels = torch.cat([batch[1] for batch in gathered]).cpu().numpy()
+        logits = torch.cat([batch[0] for batch in gathered])
+        labels = torch.cat([batch[1] for batch in gathered])
         assert len(labels) == self.rows[1], "evaluation must count each row once"
-        return score(probabilities.argmax(1), labels, probabilities)
+        loss = cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        return loss.item(), (logits.argmax(1) == labels).float().mean().item()
 
     def save_progress(self) -> None:
         """Keep all that the rest of the training depends on."""
@@ -253,7 +258,7 @@ class Trainer:
         # The averages lie in memory as the weights do, for arithmetic in another order rounds differently.
         for parameter, averages in self.optimizer.state.items():
             for name, value in averages.items():
-                if value.shape == parameter.shape:
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
                     averages[name] = torch.empty_like(parameter).copy_(value)
         self.scheduler.load_state_dict(state["scheduler"])
         self.history = [Epoch(**epoch) for epoch in state["history"]]
@@ -272,6 +277,8 @@ class Trainer:
 
 def make_optimizer(recipe: Recipe, model: torch.nn.Module) -> Optimizer:
     """Return the recipe's optimizer over all of the model's parameters."""
+    if recipe.optimizer == "muon":
+        return Muon(model, recipe.learning_rate, recipe.other_learning_rate, recipe.momentum, recipe.weight_decay)
     kind = AdamW if recipe.optimizer == "adamw" else Adam
     # fused: one pass over the weights; on a CPU a ResNet-18 is updated in a third of the time.
     return kind(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
@@ -282,9 +289,11 @@ def make_scheduler(recipe: Recipe, optimizer: Optimizer, updates_per_epoch: int)
     if recipe.scheduler == "one-cycle":
         return OneCycleLR(
             optimizer,
-            max_lr=recipe.learning_rate,
+            max_lr=[group["lr"] for group in optimizer.param_groups],
             total_steps=recipe.epochs * updates_per_epoch,
             pct_start=recipe.warmup,
+            anneal_strategy="linear",
+            cycle_momentum=False,
         )
     return StepLR(optimizer, step_size=recipe.step_size, gamma=recipe.gamma)
 

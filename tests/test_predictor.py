@@ -77,4 +77,3 @@ def test_the_validation_rows_are_those_of_the_training(run: Run, practice: Sourc
     found = score(predictions.digits, table.known_labels, predictions.probabilities)
     assert len(table) == run.card.validation_rows
     assert found.accuracy == run.card.scores["validation_accuracy"]
-    assert found.loss == pytest.approx(run.card.scores["validation_loss"])

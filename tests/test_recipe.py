@@ -35,7 +35,7 @@ def test_overrides_are_read_as_the_type_of_their_field() -> None:
 
 def test_exponents_without_a_point_are_numbers_in_yaml_too(tmp_path: Path) -> None:
     Recipe.load("fast").save(tmp_path / "mine.yaml")
-    text = (tmp_path / "mine.yaml").read_text().replace("learning_rate: 0.02", "learning_rate: 2e-4")
+    text = (tmp_path / "mine.yaml").read_text().replace("\nlearning_rate: 0.1\n", "\nlearning_rate: 2e-4\n")
     (tmp_path / "mine.yaml").write_text(text)
     assert Recipe.load(tmp_path / "mine.yaml").learning_rate == 0.0002
 
