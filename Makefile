@@ -41,15 +41,13 @@ clean:  ## remove .venv and caches; data, runs and submissions stay
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each file says that what is listed in its requirements is installed, so that nothing is installed twice.
-$(VENV)/runs: requirements.txt | $(VENV)/bin/python
+$(VENV)/runs: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.13" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --requirement requirements.txt
 	@touch $@
 
 $(VENV)/tests: requirements-dev.txt $(VENV)/runs
 	$(VENV)/bin/python -m pip install --requirement requirements-dev.txt
 	@touch $@
-
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.13" >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)

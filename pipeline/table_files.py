@@ -161,14 +161,15 @@ def column_fault(columns: list[str], expected: list[str]) -> str:
     for place, (name, wanted) in enumerate(zip_longest(columns, expected), start=1):
         if name == wanted:
             continue
+        shown = f'column {place}, "{(name or "")[:30]}",'
         if wanted is not None and wanted not in columns:
             if name is None or name in expected:
                 return f'column "{wanted}" is missing (it should be column {place}); add it, or {DOWNLOAD_AGAIN}'
-            return f'column {place} is named "{name}"; rename it to "{wanted}"'
+            return f'{shown} must be named "{wanted}"; rename it'
         if name not in expected:
-            return f'column {place}, "{name}", is one too many; remove it'
+            return f"{shown} is one too many; remove it"
         if name in columns[: place - 1]:
-            return f'column {place}, "{name}", stands there twice; remove one'
+            return f"{shown} stands there twice; remove one"
         return (
             f'column {place} is "{name}"; put the columns in the order {expected[0]},{expected[1]},...,{expected[-1]}'
         )

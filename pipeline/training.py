@@ -14,8 +14,6 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.optim import Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 from tqdm import tqdm
 
 from pipeline.augment import augment
@@ -24,7 +22,7 @@ from pipeline.dataset import ink, normalise, ordered_loader, training_loader
 from pipeline.device import autocast, compute_dtype, memory_format
 from pipeline.errors import UserError
 from pipeline.models import build
-from pipeline.muon import Muon
+from pipeline.optimization import make_optimizer, make_scheduler
 from pipeline.recipe import Recipe
 from pipeline.sources import Source
 from pipeline.table import DigitTable, Fingerprint
@@ -126,9 +124,8 @@ class Trainer:
                 self.one_epoch(quiet)
         except KeyboardInterrupt:
             log.warning(
-                "Stopped after %d whole epochs; the best so far is kept. To go on: "
-                "python -m pipeline train %s --run %s --resume",
-                len(self.history), self.run.recipe_path, self.run,
+                "Stopped after %d whole epochs%s. To go on: python -m pipeline train %s --run %s --resume",
+                len(self.history), "; the best is kept" if self.history else "", self.run.recipe_path, self.run,
             )  # fmt: skip
             raise
         finally:
@@ -235,7 +232,7 @@ class Trainer:
         labels = torch.cat([batch[1] for batch in gathered])
         assert len(labels) == self.rows[1], "evaluation must count each row once"
         loss = cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        return loss.item(), (logits.argmax(1) == labels).float().mean().item()
+        return loss.item(), (logits.argmax(1) == labels).sum().item() / len(labels)
 
     def save_progress(self) -> None:
         """Keep all that the rest of the training depends on."""
@@ -273,29 +270,6 @@ class Trainer:
         card.minutes = sum(epoch.seconds for epoch in self.history) / 60
         card.finished = True
         self.run.finish(card)
-
-
-def make_optimizer(recipe: Recipe, model: torch.nn.Module) -> Optimizer:
-    """Return the recipe's optimizer over all of the model's parameters."""
-    if recipe.optimizer == "muon":
-        return Muon(model, recipe.learning_rate, recipe.other_learning_rate, recipe.momentum, recipe.weight_decay)
-    kind = AdamW if recipe.optimizer == "adamw" else Adam
-    # fused: one pass over the weights; on a CPU a ResNet-18 is updated in a third of the time.
-    return kind(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
-
-
-def make_scheduler(recipe: Recipe, optimizer: Optimizer, updates_per_epoch: int) -> LRScheduler:
-    """Return the recipe's learning-rate scheduler: one-cycle is stepped after each update, step after each epoch."""
-    if recipe.scheduler == "one-cycle":
-        return OneCycleLR(
-            optimizer,
-            max_lr=[group["lr"] for group in optimizer.param_groups],
-            total_steps=recipe.epochs * updates_per_epoch,
-            pct_start=recipe.warmup,
-            anneal_strategy="linear",
-            cycle_momentum=False,
-        )
-    return StepLR(optimizer, step_size=recipe.step_size, gamma=recipe.gamma)
 
 
 def card_of(trainer: Trainer, source: str, fingerprint: Fingerprint) -> Card:

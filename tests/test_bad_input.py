@@ -51,13 +51,13 @@ def long_row(number: int) -> Callable[[Lines], Lines]:
 FAULTS = {
     "missing pixel column": (drop_column("pixel5"), 'column "pixel5" is missing'),
     "missing label column": (drop_column("label"), 'column "label" is missing'),
-    "renamed column": (rename("pixel7", "pixl7"), 'column 9 is named "pixl7"; rename it to "pixel7"'),
-    "renamed label": (rename("label", "Digit"), 'column 1 is named "Digit"; rename it to "label"'),
+    "renamed column": (rename("pixel7", "pixl7"), 'column 9, "pixl7", must be named "pixel7"; rename it'),
+    "renamed label": (rename("label", "Digit"), 'column 1, "Digit", must be named "label"; rename it'),
     "extra column": (extra_column, 'column 786, "comment", is one too many; remove it'),
     "column twice": (rename("pixel7", "pixel6"), 'column "pixel7" is missing'),
     "columns out of order": (
         lambda lines: [[line[0], line[2], line[1], *line[3:]] for line in lines],
-        'column 2 is "pixel1"; put the columns in the order',
+        'column 2, "pixel1", is out of place; put the columns in the order',
     ),
     "no header": (lambda lines: lines[1:], "the first line is numbers"),
     "short row": (short_row, "row 3 (line 4): 784 values where 785 are expected"),

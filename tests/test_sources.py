@@ -85,7 +85,11 @@ def test_practice_digits_are_framed_as_mnists(practice: Source) -> None:
     ink = pixels.sum(axis=(1, 2))
     for middles in (pixels.sum(axis=1) @ places / ink, pixels.sum(axis=2) @ places / ink):
         assert np.abs(middles - 14).max() < 1.01
-    assert (np.count_nonzero(pixels.any(axis=0).any(axis=0)) <= 28) and pixels.max() == 255
+    for axis in (1, 2):
+        with_ink = pixels.any(axis=axis)
+        first, last = with_ink.argmax(axis=1), 27 - with_ink[:, ::-1].argmax(axis=1)
+        assert (last - first).max() < 20
+    assert pixels.max() == 255
 
 
 def test_practice_is_made_once(practice: Source) -> None:

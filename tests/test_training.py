@@ -15,7 +15,8 @@ from torch.optim import SGD
 
 from pipeline import DigitTable, Recipe, Run, Source, UserError, train
 from pipeline.dataset import ink, normalise, ordered_loader
-from pipeline.training import Trainer, make_scheduler
+from pipeline.optimization import make_scheduler
+from pipeline.training import Trainer
 
 
 def trainer_of(recipe: Recipe, digits: DigitTable, folder: Path) -> Trainer:
