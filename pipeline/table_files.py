@@ -170,9 +170,7 @@ def column_fault(columns: list[str], expected: list[str]) -> str:
             return f"{shown} is one too many; remove it"
         if name in columns[: place - 1]:
             return f"{shown} stands there twice; remove one"
-        return (
-            f'column {place} is "{name}"; put the columns in the order {expected[0]},{expected[1]},...,{expected[-1]}'
-        )
+        return f"{shown} is out of place; put the columns in the order {expected[0]},{expected[1]},...,{expected[-1]}"
     raise AssertionError("the headers are equal")
 
 

@@ -55,6 +55,10 @@ FAULTS = {
     "renamed label": (rename("label", "Digit"), 'column 1, "Digit", must be named "label"; rename it'),
     "extra column": (extra_column, 'column 786, "comment", is one too many; remove it'),
     "column twice": (rename("pixel7", "pixel6"), 'column "pixel7" is missing'),
+    "column again at the end": (
+        lambda lines: [[*line, "pixel3" if number == 0 else "0"] for number, line in enumerate(lines)],
+        'column 786, "pixel3", stands there twice; remove one',
+    ),
     "columns out of order": (
         lambda lines: [[line[0], line[2], line[1], *line[3:]] for line in lines],
         'column 2, "pixel1", is out of place; put the columns in the order',
