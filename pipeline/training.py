@@ -124,8 +124,8 @@ class Trainer:
                 self.one_epoch(quiet)
         except KeyboardInterrupt:
             log.warning(
-                "Stopped after %d whole epochs%s. To go on: python -m pipeline train %s --run %s --resume",
-                len(self.history), "; the best is kept" if self.history else "", self.run.recipe_path, self.run,
+                "Stopped in epoch %d%s. To go on: python -m pipeline train %s --run %s --resume",
+                len(self.history) + 1, "; the best before it is kept" if self.history else "", self.run.recipe_path, self.run,
             )  # fmt: skip
             raise
         finally:
