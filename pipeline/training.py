@@ -125,8 +125,11 @@ class Trainer:
         except KeyboardInterrupt:
             log.warning(
                 "Stopped in epoch %d%s. To go on: python -m pipeline train %s --run %s --resume",
-                len(self.history) + 1, "; the best before it is kept" if self.history else "", self.run.recipe_path, self.run,
-            )  # fmt: skip
+                len(self.history) + 1,
+                "; the best before it is kept" if self.history else "",
+                self.run.recipe_path,
+                self.run,
+            )
             raise
         finally:
             self.accelerator.end_training()
