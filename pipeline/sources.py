@@ -1,7 +1,6 @@
 """Where tables come from: the competition's files, MNIST, or the practice set, which needs no network."""
 
 import csv
-import logging
 import socket
 import threading
 import urllib.request
@@ -17,8 +16,6 @@ from pipeline.errors import UserError, did_you_mean
 from pipeline.files import require_writable, written_whole
 from pipeline.table import SIDE, DigitTable, Pixels
 from pipeline.table_files import PIXEL_COLUMNS, CsvFile, read_idx
-
-log = logging.getLogger(__name__)
 
 COMPETITION = "https://www.kaggle.com/competitions/digit-recognizer/data"
 ARCHIVE = "digit-recognizer.zip"
@@ -103,7 +100,8 @@ def at_path(path: Path) -> Source:
 
 def holds_competition(place: Path) -> bool:
     """Tell whether a place is an archive, or a folder with at least one of the competition's files."""
-    return place.is_file() or any((place / name).exists() for name in ("train.csv", "train.csv.gz", ARCHIVE))
+    names = ("train.csv", "train.csv.gz", "test.csv", "test.csv.gz", ARCHIVE)
+    return place.is_file() or any((place / name).exists() for name in names)
 
 
 def competition(place: Path, reason: str) -> Source:
@@ -155,11 +153,12 @@ def download_mnist(folder: Path, mirrors: list[str]) -> None:
     require_writable(folder / "MNIST" / "raw" / MNIST_FILES[0])
     from torchvision.datasets import MNIST
 
-    MNIST.mirrors = mirrors
+    # torchvision takes the mirrors, and the name of the folder, from the class.
+    from_mirrors = type("MNIST", (MNIST,), {"mirrors": mirrors})
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(5 * MIRROR_SECONDS)  # torchvision sets no time limit of its own
     try:
-        MNIST(str(folder), download=True)
+        from_mirrors(str(folder), download=True)
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"{folder}: the download of MNIST failed ({error}); try again, or take --source practice"
@@ -206,9 +205,12 @@ def practice(folder: Path, reason: str) -> Source:
 
     def read_test() -> DigitTable:
         table = CsvFile(folder / "test.csv").read(labels_required=False)
-        with answers.open(newline="") as file:
-            labels = [int(row["Label"]) for row in csv.DictReader(file)]
-        return DigitTable(table.pixels, np.array(labels, dtype=np.int64))
+        try:
+            with answers.open(newline="") as file:
+                labels = [int(row["Label"]) for row in csv.DictReader(file)]
+            return DigitTable(table.pixels, np.array(labels, dtype=np.int64))
+        except (OSError, KeyError, TypeError, ValueError, UserError) as error:
+            raise UserError(f"{answers}: damaged ({error}); delete {folder}, which will be made again") from None
 
     files = competition(folder, reason)
     return Source("practice", folder, reason, files.read_train, read_test)

@@ -56,6 +56,20 @@ def test_the_line_about_a_source_says_why_and_how_to_get_the_real_data(tmp_path:
     assert str(find_source("auto", tmp_path)) == f"competition, in {tmp_path} (found there)"
 
 
+@pytest.mark.usefixtures("no_mirrors")
+@pytest.mark.parametrize("alone", ["train.csv", "test.csv"])
+def test_one_of_the_competitions_files_is_never_passed_over_for_another_source(
+    alone: str, tmp_path: Path, digits: DigitTable
+) -> None:
+    put_competition(tmp_path, digits)
+    (other,) = {"train.csv", "test.csv"} - {alone}
+    (tmp_path / other).unlink()
+    found = find_source("auto", tmp_path)
+    assert found.name == "competition"
+    with pytest.raises(UserError, match=f"{other}: there is no such file"):
+        (found.read_train if other == "train.csv" else found.read_test)()
+
+
 def test_a_path_names_a_folder_or_an_archive(tmp_path: Path, digits: DigitTable) -> None:
     put_competition(tmp_path / "mine", digits)
     put_mnist(tmp_path / "theirs", digits)
@@ -92,6 +106,16 @@ def test_practice_digits_are_framed_as_mnists(practice: Source) -> None:
     assert pixels.max() == 255
 
 
+@pytest.mark.parametrize("answers", ["", "ImageId,Nope\n1,1\n", "ImageId,Label\n1,x\n", "ImageId,Label\n1\n"])
+def test_damaged_practice_answers_are_named(answers: str, tmp_path: Path) -> None:
+    found = find_source("practice", tmp_path)
+    (found.place / "answers.csv").write_text(answers)
+    with pytest.raises(
+        UserError, match=r"practice/answers\.csv: damaged .*; delete .*practice, which will be made again"
+    ):
+        found.read_test()
+
+
 def test_practice_is_made_once(practice: Source) -> None:
     before = (practice.place / "train.csv").stat().st_mtime_ns
     find_source("practice", practice.place.parent)
@@ -123,5 +147,7 @@ def test_a_mirror_that_breaks_off_says_what_to_do(
 ) -> None:
     monkeypatch.setattr("pipeline.sources.answering_mirrors", lambda: [silent_mirror])
     monkeypatch.setattr("pipeline.sources.MIRROR_SECONDS", 0.1)
+    before = MNIST.mirrors
     with pytest.raises(UserError, match="the download of MNIST failed"):
         find_source("mnist", tmp_path)
+    assert MNIST.mirrors is before
