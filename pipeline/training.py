@@ -148,11 +148,12 @@ class Trainer:
         started = time.perf_counter()
         learning_rate = float(self.scheduler.get_last_lr()[0])
         train_loss, train_accuracy = self.pass_over_batches(number, quiet)
-        if not math.isfinite(train_loss):
-            raise UserError(
-                f"{self.run}: the loss of epoch {number} is {train_loss}; lower learning_rate, for example by --set"
-            )
         validation_loss, validation_accuracy = self.evaluate()
+        if not math.isfinite(train_loss + validation_loss):
+            raise UserError(
+                f"{self.run}: the losses of epoch {number} are {train_loss} and {validation_loss}: it has diverged; "
+                "lower learning_rate, for example by --set"
+            )
         improved = validation_loss < self.best_loss - self.recipe.min_delta
         if improved:
             self.best_loss, self.stale_epochs = validation_loss, 0

@@ -231,6 +231,14 @@ def test_a_run_that_diverges_says_what_to_change(tmp_path: Path, practice: Sourc
         train(wild, practice, str(tmp_path / "wild"), quiet=True)
 
 
+def test_a_validation_loss_that_is_not_a_number_is_told_as_well(
+    tmp_path: Path, practice: Source, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "evaluate", lambda self: (float("nan"), 0.1))
+    with pytest.raises(UserError, match="it has diverged; lower learning_rate"):
+        train(recipe, practice, str(tmp_path / "wild"), quiet=True)
+
+
 def test_float32_trains_too(tmp_path: Path, practice: Source, recipe: Recipe) -> None:
     plain = recipe.model_copy(update={"precision": "float32", "epochs": 2})
     run = train(plain, practice, str(tmp_path / "plain"), quiet=True)
