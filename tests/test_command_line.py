@@ -114,6 +114,21 @@ def test_predict_answers_a_csv_in_its_order(
     assert np.array_equal(answers[:, 1], Predictor.load(run.folder).predict(digits.pixels[:100]).digits)
 
 
+def test_predict_keeps_the_old_answers_when_a_later_row_is_faulty(
+    command: Callable[..., Outcome], run: Run, digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.table_files.CHUNK_ROWS", 20)
+    lines = csv_text(DigitTable(digits.pixels[:100])).splitlines()
+    lines[90] = lines[90].replace(",", ",x", 1)
+    (tmp_path / "digits.csv").write_text("\n".join(lines))
+    (tmp_path / "answers.csv").write_text("yesterday's")
+    outcome = command("predict", run.folder, "digits.csv", "--out", "answers.csv")
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert "digits.csv, row 90 (line 91): column pixel1" in outcome.err
+    assert (tmp_path / "answers.csv").read_text() == "yesterday's"
+    assert {path.name for path in tmp_path.iterdir()} == {"digits.csv", "answers.csv"}
+
+
 def test_predict_and_submit_give_the_same_answers(
     command: Callable[..., Outcome], run: Run, practice: Source, tmp_path: Path
 ) -> None:
