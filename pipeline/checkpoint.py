@@ -25,15 +25,18 @@ CHECKPOINTS = Path("checkpoints")
 
 
 class Epoch(BaseModel):
-    """One line of a run's history. A loss is the mean that training minimises, in nats; accuracies are fractions."""
+    """One line of a run's history. A loss is the mean that training minimises, in nats; accuracies are fractions.
+
+    Those of validation are None where no rows were set aside.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     epoch: int
     train_loss: float
     train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
     learning_rate: float
     seconds: float
     saved: bool
@@ -61,11 +64,13 @@ class Card(BaseModel):
     minutes: float = 0.0
     finished: bool = False
     scores: dict[str, float] = {}
-    """"validation_loss" and "validation_accuracy" of the epoch that was kept."""
+    """"validation_loss" and "validation_accuracy" of the epoch that was kept, where rows were set aside."""
 
     @property
     def validation_in_words(self) -> str:
         """The validation accuracy with its interval, or that there is none yet."""
+        if not self.validation_rows:
+            return "unknown, for no rows were set aside"
         if "validation_accuracy" not in self.scores:
             return "unknown, for the run was stopped before its end"
         return accuracy_in_words(round(self.scores["validation_accuracy"] * self.validation_rows), self.validation_rows)
@@ -181,7 +186,8 @@ class Run:
         path = self.folder / "history.csv"
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                return [Epoch.model_validate(row) for row in csv.DictReader(file)]
+                rows = csv.DictReader(file)
+                return [Epoch.model_validate({key: cell or None for key, cell in row.items()}) for row in rows]
         except (OSError, ValidationError) as error:
             raise UserError(f"{path}: missing or damaged: {str(error).splitlines()[0]}; train the run again") from None
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.adam import adam
 
 ADAM_BETAS = (0.9, 0.99)
 ADAM_EPSILON = 1e-8
@@ -43,36 +44,47 @@ class Muon(Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient; a closure is not supported."""
         filters, others = self.param_groups
-        for parameter in filters["params"]:
-            if parameter.grad is not None:
-                self.muon_step(parameter, **{name: filters[name] for name in ("lr", "momentum", "weight_decay")})
-        for parameter in others["params"]:
-            if parameter.grad is not None:
-                self.adam_step(parameter, others["lr"])
+        self.muon_step([parameter for parameter in filters["params"] if parameter.grad is not None], filters)
+        self.adam_step([parameter for parameter in others["params"] if parameter.grad is not None], others)
 
-    def muon_step(self, parameter: Tensor, lr: float, momentum: float, weight_decay: float) -> None:
+    def muon_step(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         """Step along the orthogonalised momentum."""
-        assert parameter.grad is not None
-        state = self.state[parameter]
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
-        state["momentum"].mul_(momentum).add_(parameter.grad)
-        update = parameter.grad + momentum * state["momentum"]
-        parameter.mul_(1 - lr * weight_decay)
-        parameter.sub_(lr * orthogonalised(update.flatten(1)).view_as(update))
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+            momentum = self.state[parameter]["momentum"]
+            assert parameter.grad is not None
+            momentum.mul_(group["momentum"]).add_(parameter.grad)
+            update = torch.add(parameter.grad, momentum, alpha=group["momentum"])
+            if group["weight_decay"]:
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+            parameter.sub_(orthogonalised(update.flatten(1)).view_as(update), alpha=group["lr"])
 
-    def adam_step(self, parameter: Tensor, lr: float) -> None:
-        """Step as Adam does (Kingma and Ba 2014, arXiv:1412.6980, algorithm 1)."""
-        assert parameter.grad is not None
-        state = self.state[parameter]
-        if not state:
-            state.update(step=0, mean=torch.zeros_like(parameter), square=torch.zeros_like(parameter))
-        state["step"] += 1
-        state["mean"].lerp_(parameter.grad, 1 - ADAM_BETAS[0])
-        state["square"].lerp_(parameter.grad.square(), 1 - ADAM_BETAS[1])
-        mean = state["mean"] / (1 - ADAM_BETAS[0] ** state["step"])
-        square = state["square"] / (1 - ADAM_BETAS[1] ** state["step"])
-        parameter.sub_(lr * mean / (square.sqrt() + ADAM_EPSILON))
+    def adam_step(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        """Step as Adam does (Kingma and Ba 2014, arXiv:1412.6980, algorithm 1), all parameters in one call."""
+        for parameter in parameters:
+            if not self.state[parameter]:
+                zeros = torch.zeros_like(parameter)
+                self.state[parameter].update(step=torch.zeros(()), mean=zeros, square=zeros.clone())
+        if not parameters:
+            return
+        states = [self.state[parameter] for parameter in parameters]
+        adam(
+            parameters,
+            [parameter.grad for parameter in parameters if parameter.grad is not None],
+            [state["mean"] for state in states],
+            [state["square"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=True,
+            amsgrad=False,
+            beta1=ADAM_BETAS[0],
+            beta2=ADAM_BETAS[1],
+            lr=group["lr"],
+            weight_decay=0.0,
+            eps=ADAM_EPSILON,
+            maximize=False,
+        )
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
@@ -85,5 +97,6 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     wide = wide / (torch.linalg.vector_norm(wide) + 1e-7)
     for _ in range(3):
         square = wide @ wide.T
-        wide = 3.4445 * wide + (-4.7750 * square + 2.0315 * square @ square) @ wide
+        factor = torch.addmm(square, square, square, beta=-4.7750, alpha=2.0315)
+        wide = torch.addmm(wide, factor, wide, beta=3.4445)
     return wide if matrix.shape[0] <= matrix.shape[1] else wide.T

@@ -1,7 +1,10 @@
 """A recipe's optimizer and its learning-rate schedule."""
 
-from torch import nn
-from torch.optim import Adam, AdamW, Optimizer
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 
 from pipeline.muon import Muon
@@ -12,9 +15,34 @@ def make_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
     """Return the recipe's optimizer over all of the model's parameters."""
     if recipe.optimizer == "muon":
         return Muon(model, recipe.learning_rate, recipe.other_learning_rate, recipe.momentum, recipe.weight_decay)
-    kind = AdamW if recipe.optimizer == "adamw" else Adam
-    # fused: one pass over the weights; on a CPU a ResNet-18 is updated in a third of the time.
-    return kind(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    return FusedAdam(
+        model.parameters(),
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        decoupled_weight_decay=recipe.optimizer == "adamw",
+        fused=True,
+    )
+
+
+class FusedAdam(Adam):
+    """torch's fused Adam, given every tensor in the order in which it lies in memory.
+
+    The fused update passes over the weights once; but on a CPU it copies channels-last tensors there and back, which
+    doubles its time.
+    """
+
+    def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> bool:
+        has_complex: bool = super()._init_group(group, *lists)  # type: ignore[no-untyped-call]
+        for tensors in lists:
+            tensors[:] = [in_memory_order(tensor) for tensor in tensors]
+        return has_complex
+
+
+def in_memory_order(tensor: Tensor) -> Tensor:
+    """Return a channels-last tensor as a contiguous view, and any other as it is."""
+    if tensor.ndim == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last):
+        return tensor.permute(0, 2, 3, 1)
+    return tensor
 
 
 def make_scheduler(recipe: Recipe, optimizer: Optimizer, updates_per_epoch: int) -> LRScheduler:

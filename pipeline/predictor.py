@@ -115,6 +115,8 @@ def labelled_rows(run: str | Path, on: str, data: Path) -> DigitTable:
         return CsvFile(Path(on), "train.csv").read(labels_required=True)
     found = Run.open(run)
     recipe, card = found.recipe, found.card
+    if not card.validation_rows:
+        raise UserError(f"{found}: no rows were set aside in its training; score it on others, by --on mnist or a CSV")
     table = find_source("auto" if card.source == "competition" else card.source, data).read_train()
     if table.fingerprint().digest != card.fingerprint:
         raise UserError(

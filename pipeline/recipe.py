@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import written_whole
@@ -29,7 +29,8 @@ class Recipe(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
 
     # Data
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    validation_fraction: Fraction = 0.1
+    """Of the rows, set aside to measure on; with 0 all are trained on, and the last epoch is the one that is kept."""
     mean: float = 0.1307
     """Of the pixels, as fractions of full ink."""
     std: Annotated[float, Field(gt=0)] = 0.3081
@@ -79,6 +80,14 @@ class Recipe(BaseModel):
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 autocast where the device has instructions for it, float32 elsewhere."""
+
+    @field_validator("patience")
+    @classmethod
+    def can_be_judged(cls, patience: int | None, known: ValidationInfo) -> int | None:
+        """Refuse patience where there will be no validation loss to improve."""
+        if patience is not None and known.data.get("validation_fraction") == 0:
+            raise ValueError("without validation rows nothing can improve; set validation_fraction above 0")
+        return patience
 
     @classmethod
     def load(cls, name: str | Path, overrides: Sequence[str] = ()) -> Self:

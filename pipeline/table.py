@@ -69,13 +69,15 @@ class DigitTable:
         Stratified: within one row, each digit has the same share of both parts. The same seed gives the same split.
 
         Args:
-            fraction: in (0, 1); round(fraction * N) rows are set aside.
+            fraction: in [0, 1); round(fraction * N) rows are set aside, none with 0.
             seed: of the generator that orders the rows of a digit.
 
         Raises:
-            UserError: there are no labels, or one of the two parts would be empty.
+            UserError: there are no labels, or one of the two parts would be empty (with 0 the second may be).
         """
         labels = self.known_labels
+        if fraction == 0:
+            return self, self.select(np.arange(0))
         aside = round(fraction * len(self))
         if not 0 < aside < len(self):
             raise UserError(f"{len(self)} rows cannot be split with {fraction:g} of them set aside: bring more rows")

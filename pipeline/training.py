@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from pipeline.augment import augment
 from pipeline.checkpoint import Card, Epoch, Run
+from pipeline.convolution import quicken
 from pipeline.dataset import ink, normalise, ordered_loader, training_loader
-from pipeline.device import autocast, compute_dtype, memory_format
+from pipeline.device import autocast, compute_dtype, keep_freed_memory, memory_format
 from pipeline.errors import UserError
 from pipeline.models import build
 from pipeline.optimization import make_optimizer, make_scheduler
@@ -95,6 +96,8 @@ class Trainer:
         self.dtype = compute_dtype(recipe, self.device)
         torch.manual_seed(recipe.seed)
         model = build(recipe).to(memory_format=memory_format(self.device))
+        quicken(model)
+        keep_freed_memory()
         optimizer = make_optimizer(recipe, model)
         batches = training_loader(training, recipe)
         updates = -(-len(batches) // recipe.gradient_accumulation)
@@ -110,7 +113,8 @@ class Trainer:
     def fit(self, *, quiet: bool) -> None:
         """Train to the end of the schedule, or until `patience` epochs have passed without an improvement.
 
-        The run's model is that of the epoch with the lowest validation loss. An interrupt leaves the run with the
+        The run's model is that of the epoch with the lowest validation loss, or of the last one where no rows are
+        validated. An interrupt leaves the run with the
         best model so far, and with the state after the last whole epoch, from which it can be resumed.
         """
         log.info(
@@ -149,14 +153,15 @@ class Trainer:
         learning_rate = float(self.scheduler.get_last_lr()[0])
         train_loss, train_accuracy = self.pass_over_batches(number, quiet)
         validation_loss, validation_accuracy = self.evaluate()
-        if not math.isfinite(train_loss + validation_loss):
+        losses = [train_loss] if validation_loss is None else [train_loss, validation_loss]
+        if not math.isfinite(sum(losses)):
             raise UserError(
-                f"{self.run}: the losses of epoch {number} are {train_loss} and {validation_loss}: it has diverged; "
+                f"{self.run}: the loss of epoch {number} is {' and '.join(map(str, losses))}: it has diverged; "
                 "lower learning_rate, for example by --set"
             )
-        improved = validation_loss < self.best_loss - self.recipe.min_delta
+        improved = validation_loss is None or validation_loss < self.best_loss - self.recipe.min_delta
         if improved:
-            self.best_loss, self.stale_epochs = validation_loss, 0
+            self.best_loss, self.stale_epochs = validation_loss or self.best_loss, 0
         else:
             self.stale_epochs += 1
         epoch = Epoch(
@@ -176,12 +181,12 @@ class Trainer:
             self.run.save_history(self.history)
             self.save_progress()
         log.info(
-            "%5s  %10.4f  %8s  %15.4f  %8s  %13.1e  %5.1f s%s",
+            "%5s  %10.4f  %8s  %15s  %8s  %13.1e  %5.1f s%s",
             f"{number}/{self.recipe.epochs}",
             train_loss,
             f"{train_accuracy:.2%}",
-            validation_loss,
-            f"{validation_accuracy:.2%}",
+            "-" if validation_loss is None else f"{validation_loss:.4f}",
+            "-" if validation_accuracy is None else f"{validation_accuracy:.2%}",
             learning_rate,
             epoch.seconds,
             "  saved" if improved else "",
@@ -222,11 +227,13 @@ class Trainer:
         return total_loss / images_total, right / images_total
 
     @torch.inference_mode()
-    def evaluate(self) -> tuple[float, float]:
+    def evaluate(self) -> tuple[float, float] | tuple[None, None]:
         """Return the loss that training minimises, label smoothing and all, and the accuracy on the validation rows.
 
-        Each row is counted once, and computed in float32 as a Predictor does.
+        Each row is counted once, and computed in float32. None and None where no rows were set aside.
         """
+        if not self.rows[1]:
+            return None, None
         self.model.eval()
         gathered = [
             self.accelerator.gather_for_metrics((self.model(normalise(ink(pixels), self.recipe)), labels))
@@ -270,7 +277,8 @@ class Trainer:
         """Write the card's last word: the scores of the epoch that was kept, and the minutes of all."""
         best = [epoch for epoch in self.history if epoch.saved][-1]
         card = self.run.card
-        card.scores = {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}
+        if best.validation_loss is not None and best.validation_accuracy is not None:
+            card.scores = {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}
         card.minutes = sum(epoch.seconds for epoch in self.history) / 60
         card.finished = True
         self.run.finish(card)

@@ -244,3 +244,21 @@ def test_float32_trains_too(tmp_path: Path, practice: Source, recipe: Recipe) ->
     run = train(plain, practice, str(tmp_path / "plain"), quiet=True)
     assert run.card.precision == "float32"
     assert run.history[-1].train_loss < run.history[0].train_loss
+
+
+def test_without_validation_rows_every_row_is_trained_on_and_the_last_epoch_is_kept(
+    tmp_path: Path, practice: Source, recipe: Recipe
+) -> None:
+    whole = recipe.model_copy(update={"validation_fraction": 0.0})
+    run = train(whole, practice, str(tmp_path / "whole"), quiet=True)
+    assert run.card.train_rows == 1297
+    assert run.card.validation_rows == 0
+    assert run.card.scores == {}
+    assert "no rows were set aside" in run.card.validation_in_words
+    assert [epoch.saved for epoch in run.history] == [True] * whole.epochs
+    assert {epoch.validation_loss for epoch in run.history} == {None}
+
+
+def test_patience_without_validation_rows_is_refused() -> None:
+    with pytest.raises(UserError, match=r"--set validation_fraction=0|patience: .* validation_fraction"):
+        Recipe.load("resnet18", ["validation_fraction=0"])

@@ -1,0 +1,126 @@
+"""Convolutions on small maps as products of matrices: what a deep network spends a CPU's time on, several times faster.
+
+oneDNN is fast where a map is large. On maps of four by four pixels and fewer its weight gradients above all take many
+times as long as the arithmetic needs; benchmarks/notes.md has the figures.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
+
+LARGEST_SMALL_MAP = 4
+"""Pixels along the longer side of an output that is computed as a product of matrices."""
+
+
+class Convolution(nn.Conv2d):
+    """nn.Conv2d, computed as a product of matrices where its output is small and it runs on a CPU.
+
+    The parameters, their names and, but for rounding, the results are those of nn.Conv2d.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return float (B, outputs, H', W') of float (B, inputs, H, W)."""
+        height, width = (
+            Reach.of(images.shape[axis + 2], self.kernel_size[axis], self.stride[axis], int(self.padding[axis]))
+            for axis in (0, 1)
+        )
+        if images.device.type != "cpu" or max(height.outputs, width.outputs) > LARGEST_SMALL_MAP:
+            return super().forward(images)
+        # Taps that only ever meet padding, eight of nine on a map of one pixel, are left out: their gradient is zero.
+        weight = self.weight[:, :, height.first : height.end, width.first : width.end]
+        matrix = weight.permute(0, 2, 3, 1).flatten(1)
+        if torch.is_autocast_enabled("cpu"):
+            dtype = torch.get_autocast_dtype("cpu")
+            images, matrix = images.to(dtype), matrix.to(dtype)
+        result: Tensor = MatrixProduct.apply(images, matrix, height, width)
+        return result
+
+
+class Reach(NamedTuple):
+    """Along one axis, how a kernel meets an image."""
+
+    first: int
+    """The first tap that meets a pixel for some output."""
+    end: int
+    """One more than the last such tap."""
+    outputs: int
+    before: int
+    """Pixels of padding before the image that the taps from `first` on see."""
+    after: int
+    stride: int
+
+    @classmethod
+    def of(cls, size: int, kernel: int, stride: int, padding: int) -> "Reach":
+        """Return the reach for an image of `size` pixels."""
+        outputs = (size + 2 * padding - kernel) // stride + 1
+        last = (outputs - 1) * stride
+        first = max(0, padding - last)
+        end = min(kernel, size + padding)
+        return cls(first, end, outputs, padding - first, max(0, last + end - padding - size), stride)
+
+    def places(self, tap: int) -> slice:
+        """Return where in the padded image the `tap`-th tap from `first` lies, for every output."""
+        return slice(tap, tap + (self.outputs - 1) * self.stride + 1, self.stride)
+
+    @property
+    def taps(self) -> range:
+        """The taps that meet the image, counted from `first`."""
+        return range(self.end - self.first)
+
+
+class MatrixProduct(torch.autograd.Function):
+    """patches @ weights, and its gradients, which are products of matrices too."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, matrix: Tensor, height: Reach, width: Reach) -> Tensor:
+        """Return (B, outputs, H', W'), channels last.
+
+        Args:
+            ctx: what the gradients need.
+            images: (B, inputs, H, W).
+            matrix: (outputs, taps down * taps across * inputs).
+            height: how the taps meet the image downwards.
+            width: and across.
+        """
+        rows = images.permute(0, 2, 3, 1)
+        padded = pad(rows, (0, 0, width.before, width.after, height.before, height.after)).contiguous()
+        count, channels = len(images), images.shape[1]
+        batch, down, across, channel = padded.stride()
+        patches = padded.as_strided(
+            (count, height.outputs, width.outputs, len(height.taps), len(width.taps), channels),
+            (batch, down * height.stride, across * width.stride, down, across, channel),
+        ).reshape(count * height.outputs * width.outputs, -1)
+        ctx.save_for_backward(patches, matrix)
+        ctx.geometry = images.shape, padded.shape, height, width
+        return (patches @ matrix.T).view(count, height.outputs, width.outputs, -1).permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+        """Return the gradients of the images and of the matrix."""
+        patches, matrix = ctx.saved_tensors
+        shape, padded_shape, height, width = ctx.geometry
+        rows = gradient.permute(0, 2, 3, 1).reshape(-1, len(matrix))
+        of_matrix = rows.T @ patches
+        if not ctx.needs_input_grad[0]:
+            return None, of_matrix, None, None
+        of_patches = (rows @ matrix).view(
+            shape[0], height.outputs, width.outputs, len(height.taps), len(width.taps), shape[1]
+        )
+        of_padded = of_patches.new_zeros(padded_shape)
+        for down in height.taps:
+            for across in width.taps:
+                of_padded[:, height.places(down), width.places(across)] += of_patches[:, :, :, down, across]
+        inside = of_padded.narrow(1, height.before, shape[2]).narrow(2, width.before, shape[3])
+        return inside.permute(0, 3, 1, 2), of_matrix, None, None
+
+
+def quicken(model: nn.Module) -> None:
+    """Make every nn.Conv2d in the model that can be one a Convolution; parameters and names stay as they are."""
+    for module in model.modules():
+        plain = type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+        if plain and module.groups == 1 and module.dilation == (1, 1) and module.bias is None:
+            module.__class__ = Convolution

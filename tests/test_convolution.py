@@ -1,0 +1,82 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline import Recipe
+from pipeline import device as devices
+from pipeline.convolution import Convolution, quicken
+from pipeline.models import build
+
+# inputs, outputs, height, width, kernel, stride, padding: all that ResNets do on small maps, and some that they do not.
+SHAPES = [
+    (3, 5, 4, 4, 3, 1, 1),
+    (3, 5, 7, 7, 3, 2, 1),
+    (3, 5, 4, 4, 3, 2, 1),
+    (3, 5, 2, 2, 3, 1, 1),
+    (3, 5, 2, 2, 3, 2, 1),
+    (3, 5, 1, 1, 3, 1, 1),
+    (3, 5, 4, 4, 1, 2, 0),
+    (3, 5, 1, 1, 1, 1, 0),
+    (3, 5, 5, 5, 3, 1, 0),
+    (1, 2, 6, 3, (5, 2), (2, 1), (1, 0)),
+    (2, 2, 1, 3, 5, 1, 3),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_small_convolution_and_its_gradients_are_those_of_torch(shape: tuple) -> None:
+    inputs, outputs, height, width, kernel, stride, padding = shape
+    torch.manual_seed(0)
+    plain = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False, dtype=torch.float64)
+    quick = nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False, dtype=torch.float64))
+    quick.to(memory_format=torch.channels_last)
+    quick[0].load_state_dict(plain.state_dict())
+    quicken(quick)
+    assert isinstance(quick[0], Convolution)
+    images = torch.randn(4, inputs, height, width, dtype=torch.float64)
+
+    def results(network: nn.Module, weight: Tensor) -> list[Tensor]:
+        given = images.clone().requires_grad_()
+        answer = network(given)
+        weighed = torch.linspace(-1, 1, answer.numel(), dtype=torch.float64).view_as(answer)
+        (answer * weighed).sum().backward()
+        return [answer, given.grad, weight.grad]
+
+    for found, expected in zip(results(quick, quick[0].weight), results(plain, plain.weight), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("name", ["fast", "resnet18"])
+def test_a_quickened_network_learns_from_a_batch_what_the_plain_one_learns(name: str) -> None:
+    torch.manual_seed(0)
+    plain, quick = build(Recipe.load(name)), build(Recipe.load(name))
+    quick.load_state_dict(plain.state_dict())
+    quicken(quick)
+    assert plain.state_dict().keys() == quick.state_dict().keys()
+    images = torch.randn(16, 1, 28, 28)
+    for model in (plain, quick):
+        model(images).square().sum().backward()
+    for expected, found in zip(plain.parameters(), quick.parameters(), strict=True):
+        scale = expected.grad.abs().max().item()
+        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-4 * scale)
+
+
+def test_small_convolutions_follow_autocast() -> None:
+    model = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, bias=False))
+    quicken(model)
+    with devices.autocast(torch.bfloat16, torch.device("cpu")):
+        answer = model(torch.randn(2, 8, 2, 2))
+    assert answer.dtype is torch.bfloat16
+    answer.float().sum().backward()
+    assert model[0].weight.grad.dtype is torch.float32
+
+
+def test_convolutions_of_another_kind_stay_as_they_are() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(4, 4, 3, groups=2, bias=False),
+        nn.Conv2d(4, 4, 3, dilation=2, bias=False),
+        nn.Conv2d(4, 4, 3, padding="same", bias=False),
+        nn.Conv2d(4, 4, 3),
+    )
+    quicken(model)
+    assert all(type(module) is nn.Conv2d for module in model)
