@@ -94,13 +94,14 @@ def predict(
     speak(quiet)
     from pipeline import submission
     from pipeline.files import require_writable
+    from pipeline.overlap import ahead
     from pipeline.predictor import Predictor
     from pipeline.table_files import CsvFile
 
     require_writable(out)
     predictor = Predictor.load(run)
-    chunks = CsvFile(file).chunks(labels_required=False)
-    rows = submission.write(out, (predictor.predict(chunk.pixels).digits for chunk in chunks))
+    chunks = ahead(CsvFile(file).chunks(labels_required=False))
+    rows = submission.write(out, ahead(predictor.predict(chunk.pixels).digits for chunk in chunks))
     log.info("%s: %s rows", out, f"{rows:,}")
 
 

@@ -11,32 +11,45 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-LARGEST_SMALL_MAP = 4
-"""Pixels along the longer side of an output that is computed as a product of matrices."""
-
 
 class Convolution(nn.Conv2d):
-    """nn.Conv2d, computed as a product of matrices where its output is small and it runs on a CPU.
+    """nn.Conv2d, trained by products of matrices where its output is small and it runs on a CPU.
 
     The parameters, their names and, but for rounding, the results are those of nn.Conv2d.
     """
 
     def forward(self, images: Tensor) -> Tensor:
         """Return float (B, outputs, H', W') of float (B, inputs, H, W)."""
-        height, width = (
-            Reach.of(images.shape[axis + 2], self.kernel_size[axis], self.stride[axis], int(self.padding[axis]))
-            for axis in (0, 1)
-        )
-        if images.device.type != "cpu" or max(height.outputs, width.outputs) > LARGEST_SMALL_MAP:
-            return super().forward(images)
-        # Taps that only ever meet padding, eight of nine on a map of one pixel, are left out: their gradient is zero.
-        weight = self.weight[:, :, height.first : height.end, width.first : width.end]
-        matrix = weight.permute(0, 2, 3, 1).flatten(1)
-        if torch.is_autocast_enabled("cpu"):
-            dtype = torch.get_autocast_dtype("cpu")
-            images, matrix = images.to(dtype), matrix.to(dtype)
-        result: Tensor = MatrixProduct.apply(images, matrix, height, width)
-        return result
+        return multiply(self, images) if small(self, images, largest=4) else super().forward(images)
+
+
+def small(layer: nn.Conv2d, images: Tensor, largest: int) -> bool:
+    """Tell whether products of matrices do: on a CPU, without groups, and the output at most `largest` pixels long."""
+    if images.device.type != "cpu" or layer.groups > 1 or layer.dilation != (1, 1):
+        return False
+    return max(reach.outputs for reach in reaches(layer, images)) <= largest
+
+
+def reaches(layer: nn.Conv2d, images: Tensor) -> "tuple[Reach, Reach]":
+    """Return how the layer's kernel meets images (B, inputs, H, W), downwards and across."""
+    down, across = (
+        Reach.of(images.shape[axis + 2], layer.kernel_size[axis], layer.stride[axis], int(layer.padding[axis]))
+        for axis in (0, 1)
+    )
+    return down, across
+
+
+def multiply(layer: nn.Conv2d, images: Tensor) -> Tensor:
+    """Return what the layer makes of images (B, inputs, H, W), by a product of matrices; it follows autocast."""
+    height, width = reaches(layer, images)
+    # Taps that only ever meet padding, eight of nine on a map of one pixel, are left out: their gradient is zero.
+    weight = layer.weight[:, :, height.first : height.end, width.first : width.end]
+    matrix = weight.permute(0, 2, 3, 1).flatten(1)
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+        images, matrix = images.to(dtype), matrix.to(dtype)
+    result: Tensor = MatrixProduct.apply(images, matrix, height, width)
+    return result if layer.bias is None else result + layer.bias.to(result.dtype).view(-1, 1, 1)
 
 
 class Reach(NamedTuple):
@@ -119,8 +132,7 @@ class MatrixProduct(torch.autograd.Function):
 
 
 def quicken(model: nn.Module) -> None:
-    """Make every nn.Conv2d in the model that can be one a Convolution; parameters and names stay as they are."""
+    """Make every plain nn.Conv2d in the model a Convolution; parameters and names stay as they are."""
     for module in model.modules():
-        plain = type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str)
-        if plain and module.groups == 1 and module.dilation == (1, 1) and module.bias is None:
+        if type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str):
             module.__class__ = Convolution

@@ -74,4 +74,4 @@ def ink(pixels: Tensor) -> Tensor:
 
 def normalise(images: Tensor, recipe: Recipe) -> Tensor:
     """Return what the network sees of `ink`: (image - mean) / std."""
-    return (images - recipe.mean) / recipe.std
+    return (images - recipe.mean).div_(recipe.std)

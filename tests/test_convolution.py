@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -71,12 +73,18 @@ def test_small_convolutions_follow_autocast() -> None:
     assert model[0].weight.grad.dtype is torch.float32
 
 
-def test_convolutions_of_another_kind_stay_as_they_are() -> None:
-    model = nn.Sequential(
-        nn.Conv2d(4, 4, 3, groups=2, bias=False),
-        nn.Conv2d(4, 4, 3, dilation=2, bias=False),
-        nn.Conv2d(4, 4, 3, padding="same", bias=False),
-        nn.Conv2d(4, 4, 3),
-    )
-    quicken(model)
-    assert all(type(module) is nn.Conv2d for module in model)
+@pytest.mark.parametrize(
+    "plain",
+    [
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.Conv2d(4, 4, 3, padding=1, groups=2),
+        nn.Conv2d(4, 4, 3, padding=2, dilation=2),
+        nn.Conv2d(4, 4, 3, padding="same"),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
+    ],
+)
+def test_convolutions_of_every_kind_give_what_torch_gives(plain: nn.Conv2d) -> None:
+    quick = copy.deepcopy(nn.Sequential(plain))
+    quicken(quick)
+    images = torch.randn(2, 4, 4, 4)
+    torch.testing.assert_close(quick(images), plain(images))

@@ -7,7 +7,8 @@ import torch
 
 from pipeline import DigitTable, Predictions, Predictor, Run, Source, UserError, score
 from pipeline.dataset import ink, normalise
-from pipeline.predictor import labelled_rows
+from pipeline.models import build
+from pipeline.predictor import SURE, labelled_rows
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +21,37 @@ def test_a_run_reads_digits_that_it_never_saw(predictor: Predictor, practice: So
     assert score(predictor.predict(test.pixels).digits, test.known_labels).accuracy > 0.9
 
 
-def test_predictions_are_the_plain_networks(predictor: Predictor, digits: DigitTable) -> None:
-    images = normalise(ink(torch.from_numpy(digits.pixels[:700].copy())), predictor.recipe)
+@pytest.fixture(scope="module")
+def plain(run: Run, digits: DigitTable) -> np.ndarray:
+    """The probabilities of 700 digits as the network that was trained gives them, one at a time in float32."""
+    model = build(run.recipe).eval()
+    model.load_state_dict(run.load_model())
+    images = normalise(ink(torch.from_numpy(digits.pixels[:700].copy())), run.recipe)
     with torch.inference_mode():
-        plain = torch.cat([predictor.model(image.unsqueeze(0)).softmax(1) for image in images])
-    assert np.allclose(predictor.predict(digits.pixels[:700]).probabilities, plain.numpy(), atol=1e-5)
+        return torch.cat([model(image.unsqueeze(0)).softmax(1) for image in images]).numpy()
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.03)])
+def test_answers_are_the_plain_networks_in_every_precision(
+    precision: str, tolerance: float, run: Run, digits: DigitTable, plain: np.ndarray
+) -> None:
+    model = build(run.recipe)
+    model.load_state_dict(run.load_model())
+    recipe = run.recipe.model_copy(update={"precision": precision})
+    found = Predictor(model, recipe).predict(digits.pixels[:700])
+    expected = Predictions(plain)
+    assert np.array_equal(found.digits, expected.digits)
+    assert found.parity == expected.parity
+    assert np.allclose(found.probabilities, plain, atol=tolerance)
+
+
+def test_a_doubtful_image_is_read_in_float32(run: Run, digits: DigitTable, plain: np.ndarray) -> None:
+    model = build(run.recipe)
+    model.load_state_dict(run.load_model())
+    found = Predictor(model, run.recipe.model_copy(update={"precision": "bfloat16"})).predict(digits.pixels[:700])
+    doubtful = plain.max(axis=1) < SURE - 0.05
+    assert doubtful.any()
+    assert np.allclose(found.probabilities[doubtful], plain[doubtful], atol=1e-5)
 
 
 def test_predictions_keep_the_order_of_the_rows(predictor: Predictor, digits: DigitTable) -> None:
