@@ -10,7 +10,7 @@ PIPELINE := $(VENV)/bin/python -m pipeline
 WHERE    := --source $(SOURCE) --data $(DATA)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train submit test check clean
+.PHONY: help setup data train submit test check bench clean
 
 help:  ## list these verbs
 	@echo "make VERB [RECIPE=$(RECIPE)] [SOURCE=$(SOURCE)] [DATA=$(DATA)]"
@@ -35,6 +35,9 @@ check: $(VENV)/tests  ## check style, types and who imports whom
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
+
+bench: $(VENV)/runs  ## measure speed and accuracy into benchmarks/results.md; QUICK=1 for three minutes
+	PYTHONPATH=. $(VENV)/bin/python benchmarks/bench.py $(if $(QUICK),--quick)
 
 clean:  ## remove .venv and caches; data, runs and submissions stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

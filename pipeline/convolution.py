@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
+from torch.nn.grad import conv2d_input
 
 
 class Convolution(nn.Conv2d):
@@ -42,13 +43,9 @@ def reaches(layer: nn.Conv2d, images: Tensor) -> "tuple[Reach, Reach]":
 def multiply(layer: nn.Conv2d, images: Tensor) -> Tensor:
     """Return what the layer makes of images (B, inputs, H, W), by a product of matrices; it follows autocast."""
     height, width = reaches(layer, images)
-    # Taps that only ever meet padding, eight of nine on a map of one pixel, are left out: their gradient is zero.
-    weight = layer.weight[:, :, height.first : height.end, width.first : width.end]
-    matrix = weight.permute(0, 2, 3, 1).flatten(1)
-    if torch.is_autocast_enabled("cpu"):
-        dtype = torch.get_autocast_dtype("cpu")
-        images, matrix = images.to(dtype), matrix.to(dtype)
-    result: Tensor = MatrixProduct.apply(images, matrix, height, width)
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else layer.weight.dtype
+    matrix = WeightMatrix.apply(layer.weight, height, width, dtype)
+    result: Tensor = MatrixProduct.apply(images.to(dtype), matrix, height, width)
     return result if layer.bias is None else result + layer.bias.to(result.dtype).view(-1, 1, 1)
 
 
@@ -82,6 +79,32 @@ class Reach(NamedTuple):
     def taps(self) -> range:
         """The taps that meet the image, counted from `first`."""
         return range(self.end - self.first)
+
+
+class WeightMatrix(torch.autograd.Function):
+    """A kernel's taps that meet the image, as a matrix with a row for each filter.
+
+    Taps that only ever meet padding, eight of nine on a map of one pixel, are left out: their gradient is zero.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, height: Reach, width: Reach, dtype: torch.dtype) -> Tensor:
+        """Return (outputs, taps down * taps across * inputs) in `dtype` of weight (outputs, inputs, down, across)."""
+        ctx.save_for_backward(weight)
+        ctx.reaches = height, width
+        taps = weight[:, :, height.first : height.end, width.first : width.end]
+        return taps.to(dtype).permute(0, 2, 3, 1).flatten(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        """Return the gradient of the weight, written once, as the weight lies in memory."""
+        (weight,) = ctx.saved_tensors
+        height, width = ctx.reaches
+        taps = gradient.view(len(weight), len(height.taps), len(width.taps), -1).permute(0, 3, 1, 2)
+        whole = torch.empty_like(weight) if taps.shape == weight.shape else torch.zeros_like(weight)
+        whole[:, :, height.first : height.end, width.first : width.end] = taps
+        return whole, None, None, None
 
 
 class MatrixProduct(torch.autograd.Function):
@@ -120,15 +143,22 @@ class MatrixProduct(torch.autograd.Function):
         of_matrix = rows.T @ patches
         if not ctx.needs_input_grad[0]:
             return None, of_matrix, None, None
-        of_patches = (rows @ matrix).view(
-            shape[0], height.outputs, width.outputs, len(height.taps), len(width.taps), shape[1]
-        )
-        of_padded = of_patches.new_zeros(padded_shape)
-        for down in height.taps:
-            for across in width.taps:
-                of_padded[:, height.places(down), width.places(across)] += of_patches[:, :, :, down, across]
-        inside = of_padded.narrow(1, height.before, shape[2]).narrow(2, width.before, shape[3])
-        return inside.permute(0, 3, 1, 2), of_matrix, None, None
+        count, down, across, channels = padded_shape
+        if max(height.outputs, width.outputs) > 2:  # this gradient alone oneDNN computes faster
+            weight = matrix.view(-1, len(height.taps), len(width.taps), channels).permute(0, 3, 1, 2)
+            strides = height.stride, width.stride
+            of_padded = conv2d_input([count, channels, down, across], weight, gradient, strides)  # type: ignore[no-untyped-call]
+        else:
+            of_patches = (rows @ matrix).view(
+                count, height.outputs, width.outputs, len(height.taps), len(width.taps), channels
+            )
+            of_rows = of_patches.new_zeros(padded_shape)
+            for row in height.taps:
+                for column in width.taps:
+                    of_rows[:, height.places(row), width.places(column)] += of_patches[:, :, :, row, column]
+            of_padded = of_rows.permute(0, 3, 1, 2)
+        inside = of_padded.narrow(2, height.before, shape[2]).narrow(3, width.before, shape[3])
+        return inside, of_matrix, None, None
 
 
 def quicken(model: nn.Module) -> None:
