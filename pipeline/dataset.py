@@ -11,16 +11,23 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from pipeline.recipe import Recipe
 from pipeline.table import DigitTable
 
+CPU = torch.device("cpu")
+
 Batch = tuple[Tensor, ...]
 """(pixels uint8 (B, 28, 28),), and labels int64 (B,) where the table has them."""
 
 
 class DigitDataset(Dataset[Batch]):
-    """The rows of a table, one at a time or, several times faster, a batch at a time."""
+    """The rows of a table, one at a time or, several times faster, a batch at a time.
 
-    def __init__(self, table: DigitTable) -> None:
+    Args:
+        table: its pixels and labels are copied.
+        device: where they are kept, and where batches are made.
+    """
+
+    def __init__(self, table: DigitTable, device: torch.device = CPU) -> None:
         arrays = [table.pixels] if table.labels is None else [table.pixels, table.labels]
-        self.tensors = [torch.from_numpy(np.array(array)) for array in arrays]
+        self.tensors = [torch.from_numpy(np.array(array)).to(device) for array in arrays]
 
     def __len__(self) -> int:
         return len(self.tensors[0])
@@ -31,17 +38,19 @@ class DigitDataset(Dataset[Batch]):
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
         """Return these rows as one batch; the DataLoader calls this in place of __getitem__."""
-        places = torch.as_tensor(rows)
+        places = torch.as_tensor(rows, device=self.tensors[0].device)
         return tuple(tensor[places] for tensor in self.tensors)
 
 
-def training_loader(table: DigitTable, recipe: Recipe) -> DataLoader[Batch]:
+def training_loader(table: DigitTable, recipe: Recipe, device: torch.device = CPU) -> DataLoader[Batch]:
     """Return the batches of one epoch, shuffled anew for each, all of them full.
 
-    On a table so small that `epochs` passes over it would make fewer than `minimum_updates` updates, an epoch
-    holds several passes.
+    A GPU holds the whole table, at 784 bytes an image, unless the recipe asks for workers or pinned memory, which feed
+    it from outside. On a table so small that `epochs` passes over it would make fewer than `minimum_updates` updates,
+    an epoch holds several passes.
     """
-    dataset = DigitDataset(table)
+    held = device.type == "cuda" and not recipe.workers and not recipe.pin_memory
+    dataset = DigitDataset(table, device if held else CPU)
     batch_size = min(recipe.batch_size, len(dataset))
     images_needed = recipe.minimum_updates * recipe.gradient_accumulation * batch_size
     passes = max(1, -(-images_needed // (recipe.epochs * len(dataset))))

@@ -18,34 +18,48 @@ def rewritten(model: nn.Module, device: torch.device) -> nn.Module:
     convolution before it, while its results are still in the cache, and small maps are products of matrices.
     """
     traced = fx.symbolic_trace(copy.deepcopy(model).eval())
+    fold_norms(traced)
+    if device.type == "cpu":
+        finish_convolutions(traced)
+        simplify_poolings(traced)
+    traced.recompile()
+    traced.delete_all_unused_submodules()
+    return traced.requires_grad_(False)
+
+
+def fold_norms(traced: fx.GraphModule) -> None:
+    """Fold each batch norm into the convolution before it, where there is one."""
     for node in list(traced.graph.nodes):
         norm = module_of(traced, node)
         if isinstance(norm, nn.BatchNorm2d):
             source = convolution_before(traced, node, across_pooling=bool((norm.weight > 0).all()))
             if source is not None:
-                convolution = traced.get_submodule(str(source.target))
+                convolution = module_of(traced, source)
                 assert isinstance(convolution, nn.Conv2d)
                 replace(traced, source, fuse_conv_bn_eval(convolution, norm))
                 bypass(traced, node)
-    if device.type == "cpu":
-        for node in list(traced.graph.nodes):
-            module = module_of(traced, node)
-            if type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str):
-                replace(traced, node, FinalConvolution(module))
-        for node in list(traced.graph.nodes):
+
+
+def finish_convolutions(traced: fx.GraphModule) -> None:
+    """Let each convolution apply the rectifier after it, and multiply matrices where its map is small."""
+    for node in list(traced.graph.nodes):
+        module = module_of(traced, node)
+        if type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str):
+            replace(traced, node, FinalConvolution(module))
+        elif isinstance(module, nn.ReLU):
             source = convolution_before(traced, node, across_pooling=True)
-            if isinstance(module_of(traced, node), nn.ReLU) and source is not None:
-                convolution = traced.get_submodule(str(source.target))
-                if isinstance(convolution, FinalConvolution):
-                    convolution.rectified = True
-                    bypass(traced, node)
-        for node in list(traced.graph.nodes):
-            pooling = module_of(traced, node)
-            if isinstance(pooling, nn.MaxPool2d) and halves(pooling):
-                replace(traced, node, Halving())
-    traced.recompile()
-    traced.delete_all_unused_submodules()
-    return traced.requires_grad_(False)
+            convolution = module_of(traced, source) if source is not None else None
+            if isinstance(convolution, FinalConvolution):
+                convolution.rectified = True
+                bypass(traced, node)
+
+
+def simplify_poolings(traced: fx.GraphModule) -> None:
+    """Leave out what only training needs of a max pooling by two."""
+    for node in list(traced.graph.nodes):
+        pooling = module_of(traced, node)
+        if isinstance(pooling, nn.MaxPool2d) and halves(pooling):
+            replace(traced, node, Halving())
 
 
 class FinalConvolution(nn.Module):

@@ -99,7 +99,7 @@ class Trainer:
         quicken(model)
         keep_freed_memory()
         optimizer = make_optimizer(recipe, model)
-        batches = training_loader(training, recipe)
+        batches = training_loader(training, recipe, self.device)
         updates = -(-len(batches) // recipe.gradient_accumulation)
         # Not prepared: Accelerate would step it once for each process.
         self.scheduler = make_scheduler(recipe, optimizer, updates)

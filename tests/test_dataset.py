@@ -66,3 +66,11 @@ def test_the_network_sees_ink_as_one_and_paper_as_nought_then_normalised() -> No
     pixels = torch.tensor([0, 255, 51], dtype=torch.uint8).reshape(3, 1, 1)
     assert ink(pixels).flatten().tolist() == pytest.approx([0, 1, 0.2])
     assert normalise(ink(pixels), recipe).flatten().tolist() == pytest.approx([-0.5, 1.5, -0.1])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_holds_the_table_unless_it_is_to_be_fed(digits: DigitTable) -> None:
+    gpu = torch.device("cuda")
+    for overrides, place in (([], "cuda"), (["pin_memory=true"], "cpu")):
+        pixels, labels = next(iter(training_loader(digits, Recipe.load("fast", overrides), gpu)))
+        assert (pixels.device.type, labels.device.type) == (place, place)

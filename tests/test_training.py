@@ -16,6 +16,7 @@ from torch.optim import SGD
 from pipeline import DigitTable, Recipe, Run, Source, UserError, train
 from pipeline.dataset import ink, normalise, ordered_loader
 from pipeline.optimization import make_scheduler
+from pipeline.predictor import labelled_rows
 from pipeline.training import Trainer
 
 
@@ -257,8 +258,10 @@ def test_without_validation_rows_every_row_is_trained_on_and_the_last_epoch_is_k
     assert "no rows were set aside" in run.card.validation_in_words
     assert [epoch.saved for epoch in run.history] == [True] * whole.epochs
     assert {epoch.validation_loss for epoch in run.history} == {None}
+    with pytest.raises(UserError, match="no rows were set aside"):
+        labelled_rows(run.folder, "validation", tmp_path)
 
 
 def test_patience_without_validation_rows_is_refused() -> None:
-    with pytest.raises(UserError, match=r"--set validation_fraction=0|patience: .* validation_fraction"):
+    with pytest.raises(UserError, match=r"patience: 10 is not valid: .*set validation_fraction above 0"):
         Recipe.load("resnet18", ["validation_fraction=0"])

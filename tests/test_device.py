@@ -1,0 +1,35 @@
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource, torch
+from pipeline import Recipe
+from pipeline.device import keep_freed_memory
+from pipeline.models import build
+
+keep_freed_memory()
+model = build(Recipe.load("fast")).to(memory_format=torch.channels_last)
+images = torch.randn(256, 1, 28, 28)
+
+def update():
+    with torch.autocast("cpu", torch.bfloat16):
+        model(images).float().square().sum().backward()
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+for _ in range(10):
+    update()
+before = faults()
+for _ in range(10):
+    update()
+print((faults() - before) // 10)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc is told to keep memory")
+def test_an_update_uses_the_memory_of_the_one_before_it() -> None:
+    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True)
+    assert int(ended.stdout) < 500  # page faults an update; thousands where the system takes the memory back
