@@ -45,27 +45,90 @@ class Score:
         same = np.add.outer(np.arange(CLASSES), np.arange(CLASSES)) % 2 == 0
         return int(self.confusion[same].sum()) / self.rows
 
+    @property
+    def support(self) -> NDArray[np.int64]:
+        """How many rows each digit has, int64 (10,)."""
+        support: NDArray[np.int64] = self.confusion.sum(axis=1)
+        return support
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """Of the rows read as each digit, the fraction that are, float64 (10,); 0 where there are none."""
+        return fraction(self.confusion.diagonal(), self.confusion.sum(axis=0))
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """Of the rows of each digit, the fraction read as such, float64 (10,); 0 where there are none."""
+        return fraction(self.confusion.diagonal(), self.support)
+
+    @property
+    def f1(self) -> NDArray[np.float64]:
+        """The harmonic mean of precision and recall, float64 (10,)."""
+        return fraction(2 * self.confusion.diagonal(), self.confusion.sum(axis=0) + self.support)
+
+    @property
+    def confused_pairs(self) -> list["ConfusedPair"]:
+        """The pairs of digits that were taken for one another, the most often confused first."""
+        pairs = [
+            ConfusedPair(low, high, int(self.confusion[low, high]), int(self.confusion[high, low]))
+            for low in range(CLASSES)
+            for high in range(low + 1, CLASSES)
+        ]
+        return sorted((pair for pair in pairs if pair.count), key=lambda pair: -pair.count)
+
     def __str__(self) -> str:
         return accuracy_in_words(self.correct, self.rows)
 
     def report(self) -> str:
-        """Return a table: each digit's precision, recall, F1 and support, then the confusion matrix."""
-        support = self.confusion.sum(axis=1)
-        predicted = self.confusion.sum(axis=0)
-        right = self.confusion.diagonal()
-        lines = [f"accuracy {self}", f"parity   {self.parity_accuracy:.2%}"]
+        """Return the figures as text: over all, for each digit, the pairs most confused, and the confusion matrix.
+
+        Precision, recall and F1 over all are the means of the ten digits'.
+        """
+        lines = [
+            f"accuracy    {self}",
+            f"error rate  {1 - self.accuracy:.2%}",
+            f"parity      {self.parity_accuracy:.2%}",
+            f"precision   {self.precision.mean():.4f}",
+            f"recall      {self.recall.mean():.4f}",
+            f"F1          {self.f1.mean():.4f}",
+        ]
         if self.loss is not None:
-            lines.append(f"loss     {self.loss:.4f}")
+            lines.append(f"loss        {self.loss:.4f}")
         lines += ["", "digit  precision  recall      F1  support"]
-        for digit in range(CLASSES):
-            precision = right[digit] / predicted[digit] if predicted[digit] else 0.0
-            recall = right[digit] / support[digit] if support[digit] else 0.0
-            f1 = 2 * right[digit] / (support[digit] + predicted[digit]) if support[digit] + predicted[digit] else 0.0
-            lines.append(f"{digit:5}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}  {support[digit]:7,}")
+        columns = zip(self.precision, self.recall, self.f1, self.support, strict=True)
+        for digit, (precision, recall, f1, support) in enumerate(columns):
+            lines.append(f"{digit:5}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}  {support:7,}")
+        lines += ["", "most confused"]
+        lines += [f"  {pair}" for pair in self.confused_pairs[:5]] or ["  none"]
         lines += ["", "confusion: a row is the label, a column what was predicted"]
         lines.append("     " + "".join(f"{digit:6}" for digit in range(CLASSES)))
         lines += [f"{digit:5}" + "".join(f"{count:6}" for count in self.confusion[digit]) for digit in range(CLASSES)]
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """Two digits, and how often each was taken for the other."""
+
+    low: int
+    high: int
+    low_as_high: int
+    high_as_low: int
+
+    @property
+    def count(self) -> int:
+        return self.low_as_high + self.high_as_low
+
+    def __str__(self) -> str:
+        return (
+            f"{self.low}-{self.high}: {self.count} "
+            f"({self.low} read as {self.high}: {self.low_as_high}, {self.high} read as {self.low}: {self.high_as_low})"
+        )
+
+
+def fraction(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return part / whole, and 0 where `whole` is 0."""
+    return part / np.maximum(whole, 1)
 
 
 def interval_of(correct: int, rows: int) -> tuple[float, float]:

@@ -32,6 +32,28 @@ def test_the_report_has_each_digits_figures(answers: tuple[np.ndarray, np.ndarra
         assert f"{digit:5}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}  {support:7,}" in report
 
 
+def test_the_figures_over_all_are_the_means_of_the_digits(answers: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    digits, labels, _ = answers
+    ours = score(digits, labels)
+    figures = precision_recall_fscore_support(labels, digits, average="macro")[:3]
+    assert (ours.precision.mean(), ours.recall.mean(), ours.f1.mean()) == pytest.approx(figures)
+    for name, value in zip(("precision", "recall", "F1"), figures, strict=True):
+        assert f"{name:10}  {value:.4f}" in ours.report()
+    assert f"error rate  {1 - accuracy_score(labels, digits):.2%}" in ours.report()
+
+
+def test_the_most_confused_pairs_are_told_both_ways() -> None:
+    labels = np.array([4, 4, 4, 9, 3, 7])
+    digits = np.array([9, 9, 4, 4, 5, 7])
+    ours = score(digits, labels)
+    assert [str(pair) for pair in ours.confused_pairs] == [
+        "4-9: 3 (4 read as 9: 2, 9 read as 4: 1)",
+        "3-5: 1 (3 read as 5: 1, 5 read as 3: 0)",
+    ]
+    assert "most confused\n  4-9: 3" in ours.report()
+    assert "most confused\n  none" in score(labels, labels).report()
+
+
 def test_a_digit_that_never_occurs_does_no_harm() -> None:
     assert "    9     0.0000  0.0000  0.0000        0" in score(np.zeros(3, int), np.zeros(3, int)).report()
 
