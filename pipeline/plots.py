@@ -1,0 +1,294 @@
+"""Figures that people look at: how a training went, how good a score is, what was read and what was misread.
+
+Each function clears the figure that it is given and fills it, for a file, a notebook or a page alike. Every colour is
+said here, so that a notebook's own style cannot turn the text as light as its ground.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from numpy.typing import NDArray
+
+from pipeline.checkpoint import Epoch
+from pipeline.files import written_whole
+from pipeline.scoring import Score
+from pipeline.table import CLASSES, Labels, Pixels
+
+DOTS_PER_INCH = 150
+TITLE, TEXT, SMALL = 13.0, 11.0, 9.5
+"""Sizes of type, in points."""
+
+GROUND, INK, MUTED, GRID = "#fcfbf8", "#23272e", "#5f6670", "#e4e1da"
+# Told apart with every kind of colour blindness, and by their lightness where they are printed in grey.
+BLUE, ORANGE, SAND = "#1b5a92", "#d5601b", "#e3b54d"
+ERRORS = LinearSegmentedColormap.from_list("errors", [GROUND, "#f8cfa6", "#e88a4a", "#8f3507"]).with_extremes(bad=GRID)
+PAPER_AND_INK = LinearSegmentedColormap.from_list("paper and ink", ["#ffffff", INK])
+
+MOST_IMAGES = 40
+COLUMNS = 8
+FLOORS = (0.99, 0.98, 0.95, 0.9, 0.8, 0.5)
+"""Where the axis of a digit's figures may begin, if not at 0."""
+
+
+def training_history(figure: Figure, history: Sequence[Epoch]) -> None:
+    """Draw loss, accuracy and learning rate over one or more epochs, and which epoch's model was kept."""
+    kept = next((epoch for epoch in reversed(history) if epoch.saved), None)
+    headline = f"Epoch {kept.epoch} of {history[-1].epoch} kept" if kept else "No epoch kept"
+    if kept and kept.validation_accuracy is not None:
+        headline += f", validation accuracy {kept.validation_accuracy:.2%}"
+    prepare(figure, 11.5, 4.1, headline)
+
+    training = [epoch.train_accuracy for epoch in history]
+    rates = [epoch.learning_rate for epoch in history]
+    loss, accuracy, rate = figure.subplots(1, 3)
+    curves(loss, "Loss", history, [epoch.train_loss for epoch in history], [epoch.validation_loss for epoch in history])
+    curves(accuracy, "Accuracy", history, training, [epoch.validation_accuracy for epoch in history])
+    curves(rate, "Learning rate", history, rates)
+    accuracy.yaxis.set_major_formatter(percent_tick)
+    accuracy.set_ylim(top=min(1, accuracy.get_ylim()[1]))
+    if 0 < 10 * min(rates) < max(rates):
+        rate.set_yscale("log")
+        rate.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        rate.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        rate.yaxis.set_minor_formatter(NullFormatter())
+    if kept:
+        for axes in (loss, accuracy, rate):
+            axes.axvline(kept.epoch, color=INK, linestyle=":", linewidth=1.4, label="kept")
+    add_legend(figure, loss)
+
+
+def curves(
+    axes: Axes, title: str, history: Sequence[Epoch], training: Sequence[float], validation: Sequence[float | None] = ()
+) -> None:
+    """Draw a panel of one value over the epochs, that of validation where it is known."""
+    frame(axes, title)
+    axes.set_xlabel("epoch", color=INK, fontsize=TEXT)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    axes.set_xlim(history[0].epoch - 0.5, history[-1].epoch + 0.5)
+    for name, values, colour, line, marker in (
+        ("training", training, BLUE, "-", "o"),
+        ("validation", validation, ORANGE, "--", "s"),
+    ):
+        known = [(epoch.epoch, value) for epoch, value in zip(history, values, strict=False) if value is not None]
+        if known:
+            axes.plot(
+                *zip(*known, strict=True),
+                color=colour,
+                linestyle=line,
+                linewidth=2,
+                marker=marker,
+                markersize=5,
+                markevery=max(1, len(history) // 20),
+                clip_on=False,
+                label=name,
+            )
+
+
+def confusion(figure: Figure, score: Score) -> None:
+    """Draw how often each digit was read as each, in rows and in percent of the digit's rows; colour is for errors."""
+    prepare(figure, 12, 6.9, f"{score.rows - score.correct:,} of {score.rows:,} digits misread")
+    counts, shares = figure.subplots(1, 2)
+    matrix(counts, "Rows", score.confusion, str)
+    matrix(shares, "Percent of each label's rows", score.confusion / np.maximum(score.support, 1)[:, None], percent)
+
+
+def matrix(axes: Axes, title: str, values: NDArray[Any], words: Callable[[Any], str]) -> None:
+    """Draw a panel of (10, 10) cells, each value but 0 by its `words`."""
+    frame(axes, title)
+    errors = np.ma.masked_array(values, mask=np.eye(CLASSES, dtype=bool))
+    most = float(errors.max()) or 1.0
+    places = np.arange(CLASSES + 1) - 0.5
+    axes.pcolormesh(places, places, errors, cmap=ERRORS, vmin=0, vmax=most, edgecolors=GRID, linewidth=0.8)
+    for (label, digit), value in np.ndenumerate(values):
+        if value:
+            colour = GROUND if label != digit and value > most * 0.75 else INK
+            axes.text(digit, label, words(value), color=colour, fontsize=SMALL, ha="center", va="center")
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    axes.set_xticks(range(CLASSES))
+    axes.set_yticks(range(CLASSES))
+    axes.set_xlabel("predicted", color=INK, fontsize=TEXT)
+    axes.set_ylabel("label", color=INK, fontsize=TEXT)
+    axes.tick_params(length=0, labelsize=TEXT)
+    axes.spines[:].set_visible(False)
+
+
+def per_digit(figure: Figure, score: Score) -> None:
+    """Draw precision, recall and F1 of each digit that has rows, and how many it has."""
+    prepare(figure, 11.5, 4.6, "Precision, recall and F1 of each digit")
+    axes = figure.subplots()
+    present = np.flatnonzero(score.support)
+    figures = {"precision": score.precision[present], "recall": score.recall[present], "F1": score.f1[present]}
+    smallest = min(values.min() for values in figures.values())
+    # A tenth of the axis at least is left for the lowest bar to be seen.
+    floor = next((floor for floor in FLOORS if smallest >= floor + (1 - floor) / 10), 0.0)
+
+    frame(axes, f"The axis begins at {floor:g}, not at 0" if floor else "")
+    looks = ((BLUE, ""), (ORANGE, "////"), (SAND, ""))
+    for place, ((name, values), (colour, hatch)) in enumerate(zip(figures.items(), looks, strict=True)):
+        axes.bar(
+            present + (place - 1) * 0.27,
+            values - floor,
+            bottom=floor,
+            width=0.27,
+            color=colour,
+            edgecolor=GROUND,
+            hatch=hatch,
+            label=name,
+        )
+    axes.set_xlim(-0.6, CLASSES - 0.4)
+    axes.set_ylim(floor, 1)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.grid(visible=False, axis="x")
+    axes.set_xticks(range(CLASSES))
+    axes.xaxis.remove_overlapping_locs = False
+    axes.set_xticks(range(CLASSES), [f"{rows:,}" if rows else "no rows" for rows in score.support], minor=True)
+    axes.tick_params(axis="x", length=0, labelsize=TITLE)
+    axes.tick_params(axis="x", which="minor", length=0, labelsize=SMALL, labelcolor=MUTED, pad=22)
+    axes.set_xlabel("digit, and how many rows it has", color=INK, fontsize=TEXT)
+    add_legend(figure, axes)
+
+
+def samples(figure: Figure, pixels: Pixels, labels: Labels, probabilities: NDArray[np.float32]) -> None:
+    """Draw the first 40 images, at most, with what was read in each, how sure that was, and whether it is right.
+
+    Args:
+        pixels: uint8 (N, 28, 28), 0 = paper, 255 = ink; one image or more.
+        labels: int64 (N,).
+        probabilities: float32 (N, 10).
+    """
+    shown = min(len(pixels), MOST_IMAGES)
+    right = int((probabilities[:shown].argmax(axis=1) == labels[:shown]).sum())
+    sheet(figure, f"{right} of {shown} read rightly", pixels[:shown], labels[:shown], probabilities[:shown])
+
+
+def mistakes(figure: Figure, pixels: Pixels, labels: Labels, probabilities: NDArray[np.float32]) -> None:
+    """Draw the images that were misread, at most 40, the surest mistake first; or say that there is none.
+
+    Args:
+        pixels: uint8 (N, 28, 28), 0 = paper, 255 = ink.
+        labels: int64 (N,).
+        probabilities: float32 (N, 10).
+    """
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    surest = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:MOST_IMAGES]
+    headline = f"{len(wrong):,} of {len(labels):,} digits misread"
+    if len(wrong) > MOST_IMAGES:
+        headline += f", the {MOST_IMAGES} surest mistakes"
+    sheet(
+        figure,
+        headline if len(wrong) else f"No mistakes: {len(labels):,} of {len(labels):,} digits read rightly",
+        pixels[surest],
+        labels[surest],
+        probabilities[surest],
+    )
+
+
+def sheet(figure: Figure, headline: str, pixels: Pixels, labels: Labels, probabilities: NDArray[np.float32]) -> None:
+    """Draw images in rows of eight, under each what was read in it, after the label where that is another."""
+    columns, rows = min(COLUMNS, max(len(pixels), 4)), -(-len(pixels) // COLUMNS)
+    prepare(figure, 1.3 * columns + 0.3, 1.9 * rows + 0.8, headline)
+    # One pair of axes, in units of a tile, is drawn many times faster than one pair for each image.
+    axes = figure.subplots()
+    axes.axis("off")
+    for place, (image, label, answer) in enumerate(zip(pixels, labels, probabilities, strict=True)):
+        row, left = divmod(place, COLUMNS)
+        top, middle = 1.46 * row, left + 0.45
+        digit = answer.argmax()
+        right = digit == label
+        axes.imshow(image, PAPER_AND_INK, vmin=0, vmax=255, extent=(left, left + 0.9, top + 0.9, top))
+        colour, width = (MUTED, 0.8) if right else (ORANGE, 2.4)
+        axes.add_patch(Rectangle((left, top), 0.9, 0.9, fill=False, edgecolor=colour, linewidth=width))
+        words = f"\N{CHECK MARK} {digit}" if right else f"\N{BALLOT X} {label} \N{RIGHTWARDS ARROW} {digit}"
+        axes.text(middle, top + 1.05, words, color=BLUE if right else INK, fontsize=TEXT, ha="center", va="center")
+        sure = percent(answer[digit]) + "%"
+        axes.text(middle, top + 1.24, sure, color=MUTED, fontsize=SMALL, ha="center", va="center")
+    axes.set_aspect("equal", anchor="NW")
+    axes.set_xlim(-0.02, columns - 0.08)
+    axes.set_ylim(1.46 * rows - 0.1, -0.02)
+
+
+def comparison(figure: Figure, scores: Mapping[str, Score]) -> None:
+    """Draw the accuracy of one or more runs, by name, with its 95 % interval, and their parity accuracy."""
+    prepare(figure, 11.5, 1.5 + 0.45 * len(scores), "Accuracy with its 95% interval")
+    axes = figure.subplots()
+    frame(axes)
+    for line, score in enumerate(scores.values()):
+        low, high = score.interval
+        axes.plot([low, high], [line, line], "|-", color=BLUE, linewidth=2, markersize=11, markeredgewidth=1.6)
+        words = f"{score.accuracy:.2%}, parity {score.parity_accuracy:.2%}"
+        axes.text(1.02, line, words, transform=axes.get_yaxis_transform(), color=INK, fontsize=SMALL, va="center")
+    lines = range(len(scores))
+    accuracies = [score.accuracy for score in scores.values()]
+    parities = [score.parity_accuracy for score in scores.values()]
+    axes.plot(accuracies, lines, "o", color=BLUE, markersize=8, label="accuracy")
+    axes.plot(
+        parities, lines, "D", color=ORANGE, markersize=9, markerfacecolor="none", markeredgewidth=1.8, label="parity"
+    )
+    axes.set_yticks(lines, list(scores))
+    axes.set_ylim(len(scores) - 0.4, -0.6)
+    axes.xaxis.set_major_formatter(percent_tick)
+    add_legend(figure, axes)
+
+
+def save(path: Path, draw: Callable[..., None], *arguments: object) -> None:
+    """Let `draw` fill a figure from `arguments`, and write it to `path` as a PNG, whole or not at all.
+
+    Raises:
+        UserError: the folder cannot be made or written to, or the disk is full.
+    """
+    figure = Figure()
+    draw(figure, *arguments)
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH)
+
+
+def prepare(figure: Figure, width: float, height: float, headline: str) -> None:
+    """Clear a figure for another of this family; width and height are inches."""
+    figure.clear()
+    figure.set_size_inches(width, height)
+    figure.set_facecolor(GROUND)
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
+    figure.suptitle(headline, x=0.14 / width, ha="left", color=INK, fontsize=TITLE)
+
+
+def frame(axes: Axes, title: str = "") -> None:
+    """Give axes a title at their left, a light grid, and lines only where values are read off."""
+    axes.set_title(title, loc="left", color=MUTED, fontsize=TEXT, pad=10)
+    axes.set_facecolor(GROUND)
+    axes.set_axisbelow(True)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set_color(MUTED)
+    axes.tick_params(which="both", color=MUTED, labelcolor=INK, labelsize=SMALL)
+
+
+def add_legend(figure: Figure, axes: Axes) -> None:
+    """Name at the right of the headline what these axes draw."""
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside upper right",
+        ncols=3,
+        frameon=False,
+        labelcolor=INK,
+        fontsize=TEXT,
+    )
+
+
+def percent(share: float) -> str:
+    """Return a share in percent; only all is 100, and only nothing is 0, however it rounds."""
+    value = min(max(100 * share, 0.01), 99.9) if 0 < share < 1 else 100 * share
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else "100"
+
+
+def percent_tick(value: float, _: float) -> str:
+    """Return a share in percent, with as many decimals as it needs."""
+    return f"{100 * value:g}%"

@@ -1,0 +1,374 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+
+from pipeline import DigitTable, Epoch, Score, UserError, plots, score
+
+pytestmark = pytest.mark.filterwarnings("error")  # a missing glyph or a layout that failed is only a warning
+
+Drawing = Callable[[Figure], None]
+
+
+def history_of(
+    losses: list[float], *, validated: bool = True, saved: tuple[int, ...] = (1,), rates: tuple[float, ...] = (0.1,)
+) -> list[Epoch]:
+    """Return epochs 1.. of these losses; the learning rates are passed through again and again."""
+    return [
+        Epoch(
+            epoch=number,
+            train_loss=loss,
+            train_accuracy=1 - loss / 10,
+            validation_loss=loss + 0.05 if validated else None,
+            validation_accuracy=0.99 - loss / 10 if validated else None,
+            learning_rate=rates[number % len(rates)],
+            seconds=1.0,
+            saved=number in saved,
+        )
+        for number, loss in enumerate(losses, start=1)
+    ]
+
+
+def answers(labels: np.ndarray, wrong: dict[int, float]) -> np.ndarray:
+    """Return probabilities that read every label with 0.9, but those in the rows `wrong` as the next digit, so sure."""
+    digits, confidence = labels.copy(), np.full(len(labels), 0.9)
+    for row, sure in wrong.items():
+        digits[row], confidence[row] = (labels[row] + 1) % 10, sure
+    probabilities = np.repeat((1 - confidence)[:, None] / 9, 10, axis=1)
+    probabilities[np.arange(len(labels)), digits] = confidence
+    return probabilities.astype(np.float32)
+
+
+def drawn(draw: Callable[..., None], *arguments: object) -> Figure:
+    figure = Figure()
+    draw(figure, *arguments)
+    figure.draw_without_rendering()
+    return figure
+
+
+def words(place: Figure | Axes) -> list[str]:
+    return [text.get_text() for text in place.findobj(Text) if text.get_visible() and text.get_text()]
+
+
+def captions(figure: Figure) -> list[str]:
+    """Return what stands under each image of a sheet, in order."""
+    lines = [text.get_text() for text in figure.axes[0].texts]
+    return [f"{above} {below}" for above, below in zip(lines[::2], lines[1::2], strict=True)]
+
+
+@pytest.fixture(scope="module")
+def few_errors() -> Score:
+    """50 rows of every digit; 4 is read as 9 three times, 9 as 4 twice, 7 as 1 once."""
+    labels = np.repeat(np.arange(10), 50)
+    digits = labels.copy()
+    digits[200:203], digits[450:452], digits[350] = 9, 4, 1
+    return score(digits, labels)
+
+
+@pytest.fixture(scope="module")
+def no_threes(few_errors: Score) -> Score:
+    confusion = few_errors.confusion.copy()
+    confusion[3] = 0
+    return Score(confusion)
+
+
+PERFECT = Score(np.diag(np.full(10, 50)))
+
+
+@pytest.fixture(scope="module")
+def every_figure(few_errors: Score, no_threes: Score, digits: DigitTable) -> list[tuple[Callable[..., None], ...]]:
+    """Every function with arguments of every kind."""
+    images = digits.pixels, digits.known_labels
+    probabilities = answers(images[1], dict.fromkeys(range(5, 100), 0.5))
+    long = "a-folder/of-a-run-with-a-name-of-very-many-words-20261121-122818"
+    losses = np.geomspace(1, 0.5, 100).tolist()
+    guesses = Score(np.full((10, 10), 12_345))
+    return [
+        (plots.training_history, history_of([0.5])),
+        (plots.training_history, history_of(losses, validated=False, saved=(100,), rates=(0.1, 0.001))),
+        *((plots.confusion, worth) for worth in (few_errors, no_threes, PERFECT, guesses)),
+        *((plots.per_digit, worth) for worth in (few_errors, no_threes, PERFECT, guesses)),
+        *((plots.samples, *(part[:count] for part in (*images, probabilities))) for count in (1, 9, 40)),
+        (plots.mistakes, *images, probabilities),
+        (plots.mistakes, *(part[:5] for part in (*images, probabilities))),
+        (plots.comparison, {"fast": few_errors}),
+        (plots.comparison, {long: few_errors, **{f"run {number}": PERFECT for number in range(12)}}),
+    ]
+
+
+def test_nothing_that_is_drawn_reaches_over_the_edge(every_figure: list[tuple[Callable[..., None], ...]]) -> None:
+    for draw, *arguments in every_figure:
+        figure = drawn(draw, *arguments)
+        box = figure.get_tightbbox()
+        width, height = figure.get_size_inches()
+        assert box.x0 >= 0, draw
+        assert box.y0 >= 0, draw
+        assert box.x1 <= width, draw
+        assert box.y1 <= height, draw
+
+
+def test_a_headline_stands_clear_of_what_is_under_it(every_figure: list[tuple[Callable[..., None], ...]]) -> None:
+    for draw, *arguments in every_figure:
+        figure = drawn(draw, *arguments)
+        (headline,) = [text for text in figure.texts if text.get_text() == figure.get_suptitle()]
+        assert all(headline.get_window_extent().y0 > axes.get_tightbbox().y1 for axes in figure.axes), draw
+        for legend in figure.legends:
+            assert not headline.get_window_extent().overlaps(legend.get_window_extent()), draw
+
+
+def test_a_style_of_the_notebook_changes_no_colour(
+    tmp_path: Path, every_figure: list[tuple[Callable[..., None], ...]]
+) -> None:
+    for draw, *arguments in every_figure:
+        plots.save(tmp_path / "light.png", draw, *arguments)
+        with matplotlib.style.context("dark_background"):
+            plots.save(tmp_path / "dark.png", draw, *arguments)
+        assert (tmp_path / "light.png").read_bytes() == (tmp_path / "dark.png").read_bytes(), draw
+
+
+def test_a_figure_can_be_drawn_on_again(few_errors: Score) -> None:
+    figure = drawn(plots.confusion, few_errors)
+    plots.per_digit(figure, few_errors)
+    assert len(figure.axes) == 1
+
+
+def test_the_lines_of_a_history_are_its_losses_accuracies_and_rates() -> None:
+    history = history_of([0.9, 0.6, 0.5], rates=(0.01, 0.02, 0.03))
+    loss, accuracy, rate = drawn(plots.training_history, history).axes
+    lines = {line.get_label(): line.get_xydata() for line in loss.lines}
+    assert np.allclose(lines["training"], [(1, 0.9), (2, 0.6), (3, 0.5)])
+    assert np.allclose(lines["validation"], [(1, 0.95), (2, 0.65), (3, 0.55)])
+    lines = {line.get_label(): line.get_ydata() for line in accuracy.lines}
+    assert np.allclose(lines["training"], [0.91, 0.94, 0.95])
+    assert np.allclose(lines["validation"], [0.9, 0.93, 0.94])
+    assert np.allclose(rate.lines[0].get_ydata(), [0.02, 0.03, 0.01])
+
+
+def test_the_last_epoch_that_was_saved_is_marked_as_kept() -> None:
+    figure = drawn(plots.training_history, history_of([0.9, 0.6, 0.5, 0.7], saved=(1, 3)))
+    for axes in figure.axes:
+        (kept,) = [line for line in axes.lines if line.get_label() == "kept"]
+        assert list(kept.get_xdata()) == [3, 3]
+    assert figure.get_suptitle() == "Epoch 3 of 4 kept, validation accuracy 94.00%"
+
+
+def test_a_history_of_which_nothing_was_kept_says_so() -> None:
+    figure = drawn(plots.training_history, history_of([0.9], saved=()))
+    assert figure.get_suptitle() == "No epoch kept"
+    assert "kept" not in words(figure)
+
+
+def test_without_validation_no_line_of_it_is_drawn_or_named() -> None:
+    assert "validation" in words(drawn(plots.training_history, history_of([0.9, 0.6])))
+    figure = drawn(plots.training_history, history_of([0.9, 0.6], validated=False))
+    assert "validation" not in words(figure)
+    assert [line.get_label() for line in figure.axes[0].lines] == ["training", "kept"]
+
+
+@pytest.mark.parametrize(
+    ("rates", "scale"), [((0.1, 0.005), "log"), ((0.1, 0.01), "linear"), ((0.1, 0.0), "linear"), ((0.1,), "linear")]
+)
+def test_a_learning_rate_that_varies_over_tenfold_is_drawn_by_its_logarithm(
+    rates: tuple[float, ...], scale: str
+) -> None:
+    rate = drawn(plots.training_history, history_of([0.9, 0.6, 0.5], rates=rates)).axes[2]
+    assert rate.get_yscale() == scale
+
+
+def test_no_axis_of_accuracies_goes_beyond_all() -> None:
+    accuracy = drawn(plots.training_history, history_of([0.9, 0.0])).axes[1]
+    assert accuracy.get_ylim()[1] == 1
+
+
+def test_lines_and_bars_are_told_apart_without_their_colour(few_errors: Score) -> None:
+    loss = drawn(plots.training_history, history_of([0.9, 0.6])).axes[0]
+    assert len({(line.get_linestyle(), line.get_marker()) for line in loss.lines}) == 3
+    (axes,) = drawn(plots.per_digit, few_errors).axes
+    looks = {
+        (round(np.dot(bars[0].get_facecolor()[:3], (0.3, 0.6, 0.1)), 1), bars[0].get_hatch())
+        for bars in axes.containers
+    }
+    assert len(looks) == 3
+
+
+def test_one_epoch_is_told_by_one_tick() -> None:
+    loss = drawn(plots.training_history, history_of([0.5])).axes[0]
+    low, high = loss.get_xlim()
+    assert [tick for tick in loss.get_xticks() if low <= tick <= high] == [1]
+
+
+def test_every_cell_of_a_confusion_that_is_not_0_is_told(few_errors: Score) -> None:
+    counts, shares = drawn(plots.confusion, few_errors).axes
+    told = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in counts.texts}
+    assert told == {cell: str(count) for cell, count in np.ndenumerate(few_errors.confusion) if count}
+    told = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in shares.texts}
+    assert (told[4, 4], told[4, 9], told[9, 4], told[7, 1], told[0, 0]) == ("94.0", "6.00", "4.00", "2.00", "100")
+    assert len(told) == 13
+
+
+def test_a_confusion_shows_its_labels_from_the_top(few_errors: Score) -> None:
+    for axes in drawn(plots.confusion, few_errors).axes:
+        assert (axes.get_ylabel(), axes.get_xlabel()) == ("label", "predicted")
+        assert axes.yaxis_inverted()
+
+
+def test_colour_is_for_errors_and_right_answers_are_grey(few_errors: Score) -> None:
+    for axes in drawn(plots.confusion, few_errors).axes:
+        (mesh,) = axes.collections
+        colours = mesh.to_rgba(mesh.get_array())
+        none, some, most = colours[0, 1], colours[9, 4], colours[4, 9]
+        assert none.sum() > some.sum() > most.sum(), "the more errors, the darker"
+        diagonal = colours[np.arange(10), np.arange(10), :3]
+        assert np.ptp(diagonal, axis=0).max() == 0
+        assert np.ptp(diagonal, axis=1).max() < 0.05
+        assert np.ptp(most[:3]) > 0.3
+
+
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [(1, "100"), (0.99996, "99.9"), (0.5, "50.0"), (0.0999, "9.99"), (0.0004, "0.04"), (1e-6, "0.01"), (0, "0.00")],
+)
+def test_no_percentage_is_rounded_to_all_or_nothing(share: float, told: str) -> None:
+    assert plots.percent(share) == told
+
+
+def test_the_bars_of_a_digit_are_its_precision_recall_and_f1(few_errors: Score) -> None:
+    (axes,) = drawn(plots.per_digit, few_errors).axes
+    for bars, expected in zip(axes.containers, (few_errors.precision, few_errors.recall, few_errors.f1), strict=True):
+        assert np.allclose([bar.get_y() + bar.get_height() for bar in bars], expected)
+        assert np.allclose([bar.get_x() + bar.get_width() / 2 for bar in bars], np.arange(10), atol=0.3)
+    assert [line for line in words(axes) if line == "50"] == ["50"] * 10
+
+
+@pytest.mark.parametrize(("wrong", "floor"), [(0, 0.99), (1, 0.95), (5, 0.8), (12, 0.5), (30, 0)])
+def test_the_axis_begins_below_the_lowest_bar_and_says_where(wrong: int, floor: float) -> None:
+    confusion = PERFECT.confusion.copy()
+    confusion[4, 4] -= wrong
+    confusion[4, 9] += wrong
+    (axes,) = drawn(plots.per_digit, Score(confusion)).axes
+    assert axes.get_ylim() == (floor, 1)
+    assert (f"The axis begins at {floor}, not at 0" in words(axes)) == (floor > 0)
+    assert min(bar.get_height() for bars in axes.containers for bar in bars) > 0
+
+
+def test_a_digit_without_rows_has_no_bars_and_lowers_no_axis(no_threes: Score) -> None:
+    (axes,) = drawn(plots.per_digit, no_threes).axes
+    assert [len(bars) for bars in axes.containers] == [9, 9, 9]
+    assert axes.get_ylim()[0] > 0
+    assert words(axes).count("no rows") == 1
+
+
+def test_a_sample_tells_what_was_read_how_sure_and_whether_right() -> None:
+    labels = np.array([3, 9, 5])
+    figure = drawn(plots.samples, np.zeros((3, 28, 28), np.uint8), labels, answers(labels, {1: 0.625}))
+    assert captions(figure) == ["✓ 3 90.0%", "✗ 9 → 0 62.5%", "✓ 5 90.0%"]
+    assert figure.get_suptitle() == "2 of 3 read rightly"
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 40, 41])
+def test_any_number_of_samples_is_drawn_up_to_40(digits: DigitTable, count: int) -> None:
+    table = digits.select(np.arange(count))
+    figure = drawn(plots.samples, table.pixels, table.known_labels, answers(table.known_labels, {}))
+    images = [image.get_array() for image in figure.axes[0].images]
+    assert np.array_equal(images, table.pixels[:40])
+    assert figure.get_suptitle() == f"{min(count, 40)} of {min(count, 40)} read rightly"
+
+
+def test_digits_are_drawn_dark_on_light_and_the_right_way_up() -> None:
+    image = np.zeros((1, 28, 28), np.uint8)
+    image[0, 0] = 255
+    (axes,) = drawn(plots.samples, image, np.array([1]), answers(np.array([1]), {})).axes
+    (shown,) = axes.images
+    paper, ink = shown.to_rgba(np.array([0, 255]))[:, :3]
+    assert paper.min() == 1
+    assert ink.max() < 0.2
+    _, _, bottom, top = shown.get_extent()
+    assert axes.transData.transform((0, top))[1] > axes.transData.transform((0, bottom))[1]
+
+
+def test_mistakes_are_the_rows_misread_the_surest_first(digits: DigitTable) -> None:
+    wrong = {2: 0.5, 300: 0.75, 800: 0.625}
+    figure = drawn(plots.mistakes, digits.pixels, digits.known_labels, answers(digits.known_labels, wrong))
+    rows = [300, 800, 2]
+    assert np.array_equal([image.get_array() for image in figure.axes[0].images], digits.pixels[rows])
+    labels = digits.known_labels[rows]
+    expected = zip(labels, (labels + 1) % 10, ("75.0", "62.5", "50.0"), strict=True)
+    assert captions(figure) == [f"✗ {label} → {digit} {sure}%" for label, digit, sure in expected]
+    assert figure.get_suptitle() == "3 of 1,297 digits misread"
+
+
+def test_of_many_mistakes_the_40_surest_are_drawn(digits: DigitTable) -> None:
+    wrong = {row: 0.9 - row / 100 for row in range(50)}
+    figure = drawn(plots.mistakes, digits.pixels, digits.known_labels, answers(digits.known_labels, wrong))
+    assert np.array_equal([image.get_array() for image in figure.axes[0].images], digits.pixels[:40])
+    assert figure.get_suptitle() == "50 of 1,297 digits misread, the 40 surest mistakes"
+
+
+def test_where_there_is_no_mistake_the_figure_says_so(digits: DigitTable) -> None:
+    figure = drawn(plots.mistakes, digits.pixels, digits.known_labels, answers(digits.known_labels, {}))
+    assert words(figure) == ["No mistakes: 1,297 of 1,297 digits read rightly"]
+
+
+def test_runs_are_compared_in_the_order_given_each_with_its_interval(few_errors: Score) -> None:
+    (axes,) = drawn(plots.comparison, {"second": few_errors, "first": PERFECT}).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["second", "first"]
+    assert axes.yaxis_inverted()
+    *intervals, accuracies, parities = axes.lines
+    assert [tuple(line.get_xdata()) for line in intervals] == [few_errors.interval, PERFECT.interval]
+    assert list(accuracies.get_xdata()) == [0.988, 1]
+    assert list(parities.get_xdata()) == [0.99, 1]
+    assert [text.get_text() for text in axes.texts] == ["98.80%, parity 99.00%", "100.00%, parity 100.00%"]
+
+
+def test_a_figure_is_saved_as_an_opaque_png(tmp_path: Path, few_errors: Score) -> None:
+    path = tmp_path / "figures" / "confusion.png"
+    plots.save(path, plots.confusion, few_errors)
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert image.size == (1800, 1035)
+        assert np.asarray(image.convert("RGBA"))[..., 3].min() == 255
+        assert np.asarray(image.convert("L"))[0, 0] > 245
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_figure_that_cannot_be_drawn_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "confusion.png"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError):
+        plots.save(path, lambda figure: 1 / 0)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_figure_that_cannot_be_written_is_told_in_one_line(tmp_path: Path, few_errors: Score) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="a file stands where a folder is needed"):
+        plots.save(tmp_path / "file" / "confusion.png", plots.confusion, few_errors)
+
+
+def test_drawing_needs_no_pyplot_and_changes_no_setting() -> None:
+    program = (
+        "import sys, matplotlib, numpy as np\n"
+        "matplotlib.use('agg')  # or reading the settings would look for one, through pyplot\n"
+        "before = dict(matplotlib.rcParams)\n"
+        "from matplotlib.figure import Figure\n"
+        "from pipeline import Score, plots\n"
+        "plots.confusion(Figure(), Score(np.eye(10, dtype=np.int64)))\n"
+        "assert dict(matplotlib.rcParams) == before\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_command_line_starts_without_matplotlib() -> None:
+    program = "import sys, pipeline.__main__; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
