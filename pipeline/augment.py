@@ -4,32 +4,36 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from pipeline.recipe import Recipe
 
 
 def augment(images: Tensor, recipe: Recipe) -> Tensor:
-    """Return each image rotated, shifted, zoomed and sheared by values of its own.
+    """Return each image rotated, shifted, zoomed, sheared, bent and with a part erased, by values of its own.
 
-    Every value is uniform from -limit to +limit of the recipe, drawn from torch's global generator; what comes in
-    from outside the image is paper. With all limits at zero the images are returned as they are.
+    All are drawn from torch's global generator: elastic displacements from a normal distribution, the others evenly
+    from -limit to +limit of the recipe. What comes in from outside the image is paper. Where the recipe asks for
+    nothing the images are returned as they are.
 
     Args:
         images: float (B, 1, 28, 28), 0 = paper.
     """
-    if not (recipe.rotation or recipe.shift or recipe.zoom or recipe.shear):
-        return images
-    draws = torch.rand(5, len(images), device=images.device) * 2 - 1
-    rotation = draws[0] * math.radians(recipe.rotation)
-    shear = torch.tan(draws[1] * math.radians(recipe.shear))
-    size = 1 + draws[2] * recipe.zoom
-    shift = draws[3:] * 2 * recipe.shift  # affine_grid measures a side as 2
-    return warp(images, rotation, shear, size, shift)
+    if recipe.rotation or recipe.shift or recipe.zoom or recipe.shear or recipe.elastic:
+        draws = torch.rand(5, len(images), device=images.device) * 2 - 1
+        rotation = draws[0] * math.radians(recipe.rotation)
+        shear = torch.tan(draws[1] * math.radians(recipe.shear))
+        size = 1 + draws[2] * recipe.zoom
+        shift = draws[3:] * 2 * recipe.shift  # affine_grid measures a side as 2
+        bend = bends(images, recipe.elastic) if recipe.elastic else None
+        images = warp(images, rotation, shear, size, shift, bend)
+    return erased(images, recipe.erase) if recipe.erase else images
 
 
-def warp(images: Tensor, rotation: Tensor, shear: Tensor, size: Tensor, shift: Tensor) -> Tensor:
-    """Return the images sheared, zoomed, rotated about the centre and then shifted, with bilinear interpolation.
+def warp(
+    images: Tensor, rotation: Tensor, shear: Tensor, size: Tensor, shift: Tensor, bend: Tensor | None = None
+) -> Tensor:
+    """Return the images sheared, zoomed, rotated about the centre, shifted and bent, with bilinear interpolation.
 
     Args:
         images: float (B, 1, H, W).
@@ -37,6 +41,7 @@ def warp(images: Tensor, rotation: Tensor, shear: Tensor, size: Tensor, shift: T
         shear: (B,), the tangent of the angle by which verticals lean to the right.
         size: (B,), the factor by which the image grows.
         shift: (2, B), to the right and down, in half sides.
+        bend: (B, H, W, 2), by how much to the right and down of its place each pixel is fetched, in half sides.
     """
     # affine_grid wants the way back: for a place in the result, the place in the image that it comes from, which is
     # unshift, unrotate, unzoom, unshear. The y axis points down.
@@ -46,4 +51,43 @@ def warp(images: Tensor, rotation: Tensor, shear: Tensor, size: Tensor, shift: T
     back = torch.stack([across, down]).permute(2, 0, 1)  # (B, 2, 2)
     offset = -(back @ shift.T.unsqueeze(2))
     grid = affine_grid(torch.cat([back, offset], dim=2), list(images.shape), align_corners=False)
-    return grid_sample(images, grid, align_corners=False)
+    return grid_sample(images, grid if bend is None else grid + bend, align_corners=False)
+
+
+def bends(images: Tensor, elastic: float) -> Tensor:
+    """Return smooth random displacements for `warp`: normal on a coarse grid, in between bicubically interpolated.
+
+    Ronneberger et al. 2015, arXiv:1505.04597, section 3.1, with a grid of 5x5.
+
+    Args:
+        images: float (B, 1, H, W).
+        elastic: the displacements' standard deviation on the grid, in pixels.
+    """
+    side = images.shape[-1]
+    coarse = torch.randn(len(images), 2, 5, 5, device=images.device) * (2 * elastic / side)
+    fine = interpolate(coarse, images.shape[2:], mode="bicubic", align_corners=True)
+    return fine.permute(0, 2, 3, 1)
+
+
+def erased(images: Tensor, probability: float) -> Tensor:
+    """Return the images, some of them with a rectangle made paper.
+
+    Random erasing (Zhong et al. 2017, arXiv:1708.04896) with torchvision's limits: 2 to 33 % of the area, sides in
+    proportions of 0.3 to 3.3, anywhere within the image.
+
+    Args:
+        images: float (B, 1, H, W).
+        probability: with which an image is touched.
+    """
+    touched, area, proportion, *corner = torch.rand(5, len(images), device=images.device)
+    area = 0.02 + 0.31 * area
+    proportion = torch.exp((2 * proportion - 1) * math.log(3.3))
+    lengths = (area * proportion).sqrt().clamp(max=1), (area / proportion).sqrt().clamp(max=1)
+    inside = []
+    for length, start, pixels in zip(lengths, corner, images.shape[2:], strict=True):
+        first = start * (1 - length)
+        places = (torch.arange(pixels, device=images.device) + 0.5) / pixels
+        inside.append((places >= first.unsqueeze(1)) & (places < (first + length).unsqueeze(1)))
+    down, across = inside
+    hole = down.unsqueeze(2) & across.unsqueeze(1) & (touched < probability).view(-1, 1, 1)
+    return images.masked_fill(hole.unsqueeze(1), 0)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from pipeline.recipe import Recipe
@@ -82,5 +83,7 @@ def ink(pixels: Tensor) -> Tensor:
 
 
 def normalise(images: Tensor, recipe: Recipe) -> Tensor:
-    """Return what the network sees of `ink`: (image - mean) / std."""
+    """Return what the network sees of `ink`: scaled to (B, 1, image_size, image_size), then (image - mean) / std."""
+    if recipe.image_size != images.shape[-1]:
+        images = interpolate(images, [recipe.image_size] * 2, mode="bilinear", antialias=True)
     return (images - recipe.mean).div_(recipe.std)

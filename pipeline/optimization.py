@@ -4,24 +4,36 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
+from torch.optim import SGD, Adam, Optimizer, RMSprop
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    ExponentialLR,
+    LRScheduler,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
 
 from pipeline.muon import Muon
 from pipeline.recipe import Recipe
 
+PER_UPDATE = {"one-cycle", "cosine"}
+"""The schedulers that are stepped after each update; the others are stepped after each epoch."""
+
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
     """Return the recipe's optimizer over all of the model's parameters."""
-    if recipe.optimizer == "muon":
-        return Muon(model, recipe.learning_rate, recipe.other_learning_rate, recipe.momentum, recipe.weight_decay)
-    return FusedAdam(
-        model.parameters(),
-        lr=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        decoupled_weight_decay=recipe.optimizer == "adamw",
-        fused=True,
-    )
+    rate, momentum, decay = recipe.learning_rate, recipe.momentum, recipe.weight_decay
+    match recipe.optimizer:
+        case "muon":
+            return Muon(model, rate, recipe.other_learning_rate, momentum, decay)
+        case "sgd":
+            return SGD(model.parameters(), rate, momentum, weight_decay=decay, foreach=True)
+        case "rmsprop":
+            return RMSprop(model.parameters(), rate, momentum=momentum, weight_decay=decay, foreach=True)
+    decoupled = recipe.optimizer == "adamw"
+    return FusedAdam(model.parameters(), rate, weight_decay=decay, decoupled_weight_decay=decoupled, fused=True)
 
 
 class FusedAdam(Adam):
@@ -46,14 +58,23 @@ def in_memory_order(tensor: Tensor) -> Tensor:
 
 
 def make_scheduler(recipe: Recipe, optimizer: Optimizer, updates_per_epoch: int) -> LRScheduler:
-    """Return the recipe's learning-rate scheduler: one-cycle is stepped after each update, step after each epoch."""
-    if recipe.scheduler == "one-cycle":
-        return OneCycleLR(
-            optimizer,
-            max_lr=[group["lr"] for group in optimizer.param_groups],
-            total_steps=recipe.epochs * updates_per_epoch,
-            pct_start=recipe.warmup,
-            anneal_strategy="linear",
-            cycle_momentum=False,
-        )
-    return StepLR(optimizer, step_size=recipe.step_size, gamma=recipe.gamma)
+    """Return the recipe's learning-rate scheduler; `PER_UPDATE` says when it is to be stepped."""
+    updates = recipe.epochs * updates_per_epoch
+    match recipe.scheduler:
+        case "one-cycle":
+            rates = [group["lr"] for group in optimizer.param_groups]
+            return OneCycleLR(
+                optimizer, rates, updates, pct_start=recipe.warmup, anneal_strategy="linear", cycle_momentum=False
+            )
+        case "cosine":
+            return CosineAnnealingLR(optimizer, updates)
+        case "none":
+            return ConstantLR(optimizer, factor=1)
+    assert recipe.gamma is not None, "the recipe was validated"
+    if recipe.scheduler == "exponential":
+        return ExponentialLR(optimizer, recipe.gamma)
+    if recipe.scheduler == "step":
+        assert recipe.step_size is not None
+        return StepLR(optimizer, recipe.step_size, recipe.gamma)
+    assert recipe.scheduler_patience is not None
+    return ReduceLROnPlateau(optimizer, factor=recipe.gamma, patience=recipe.scheduler_patience)

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
 from pipeline.augment import augment
@@ -23,7 +24,8 @@ from pipeline.dataset import ink, normalise, ordered_loader, training_loader
 from pipeline.device import autocast, compute_dtype, keep_freed_memory, memory_format
 from pipeline.errors import UserError
 from pipeline.models import build
-from pipeline.optimization import make_optimizer, make_scheduler
+from pipeline.models.pretrained import load_pretrained
+from pipeline.optimization import PER_UPDATE, make_optimizer, make_scheduler
 from pipeline.recipe import Recipe
 from pipeline.sources import Source
 from pipeline.table import DigitTable, Fingerprint
@@ -52,6 +54,8 @@ def train(recipe: Recipe, source: Source, name: str | None = None, *, resume: bo
     fingerprint = table.fingerprint()
     training, validation = table.split(recipe.validation_fraction, recipe.seed)
     trainer = Trainer(recipe, training, validation, run)
+    if recipe.pretrained and not resume:
+        load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
     if resume:
         if run.card.fingerprint != fingerprint.digest:
             raise UserError(
@@ -159,6 +163,11 @@ class Trainer:
                 f"{self.run}: the loss of epoch {number} is {' and '.join(map(str, losses))}: it has diverged; "
                 "lower learning_rate, for example by --set"
             )
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            assert validation_loss is not None, "the recipe was validated"
+            self.scheduler.step(validation_loss)
+        elif self.recipe.scheduler not in PER_UPDATE:
+            self.scheduler.step()
         improved = validation_loss is None or validation_loss < self.best_loss - self.recipe.min_delta
         if improved:
             self.best_loss, self.stale_epochs = validation_loss or self.best_loss, 0
@@ -213,15 +222,13 @@ class Trainer:
                 loss = cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
                 accelerator.backward(loss)
                 self.optimizer.step()
-                if accelerator.sync_gradients and recipe.scheduler == "one-cycle":
+                if accelerator.sync_gradients and recipe.scheduler in PER_UPDATE:
                     self.scheduler.step()
                 self.optimizer.zero_grad()
             with torch.no_grad():
                 loss_sum += loss.detach() * len(labels)
                 correct += (logits.argmax(1) == labels).sum()
             images_seen += len(labels)
-        if recipe.scheduler == "step":
-            self.scheduler.step()
         totals = torch.stack([loss_sum, correct, torch.full_like(loss_sum, images_seen)])
         total_loss, right, images_total = accelerator.reduce(totals, reduction="sum").tolist()
         return total_loss / images_total, right / images_total

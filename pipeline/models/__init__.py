@@ -1,29 +1,70 @@
 """The networks: one architecture a file, each read like a diagram."""
 
+import torch
 from torch import nn
 
+from pipeline.errors import UserError
 from pipeline.recipe import Recipe
+from pipeline.table import SIDE
 
 
 def build(recipe: Recipe) -> nn.Module:
     """Return the recipe's network, freshly initialised from torch's global generator.
 
-    It maps normalised images, float (B, 1, 28, 28), to logits, float (B, 10).
+    It maps normalised images, float (B, 1, S, S) where S is the recipe's image_size, to logits, float (B, 10).
+
+    Raises:
+        UserError: the network cannot read images of that size.
     """
-    if recipe.model == "resnet18":
-        from pipeline.models.resnet18 import resnet18  # torchvision takes a second to import
+    size = recipe.image_size
+    match recipe.model:  # torchvision, behind three of them, takes a second to import
+        case "fast":
+            from pipeline.models.fast import fast
 
-        model = resnet18()
-    else:
-        from pipeline.models.fast import fast
+            model = initialised(fast())
+        case "resnet18":
+            from pipeline.models.resnet import resnet18
 
-        model = fast()
-    initialise(model)
+            model = initialised(resnet18())
+        case "resnet50":
+            from pipeline.models.resnet import resnet50
+
+            model = initialised(resnet50())
+        case "vgg16":
+            from pipeline.models.vgg16 import vgg16
+
+            model = initialised(vgg16(size, recipe.dropout))
+        # The ancestors of the last two left the weights as torch draws them.
+        case "branch-cnn":
+            from pipeline.models.branch_cnn import BranchCNN
+
+            model = BranchCNN(size, recipe.dropout)
+        case "light-cnn":
+            from pipeline.models.light_cnn import light_cnn
+
+            model = light_cnn(size, recipe.hidden_size, recipe.feature_dropout, recipe.dropout)
+    if size != SIDE:
+        require_size(model, recipe)
     return model
 
 
-def initialise(model: nn.Module) -> None:
-    """Draw the weights as He et al. (2015, arXiv:1502.01852) advise for networks of rectifiers.
+def require_size(model: nn.Module, recipe: Recipe) -> None:
+    """Raise a UserError where the network cannot read images of the recipe's size."""
+    training = model.training
+    try:
+        with torch.inference_mode():
+            model.eval()(torch.zeros(1, 1, recipe.image_size, recipe.image_size))
+    except RuntimeError as error:
+        raise UserError(
+            f"image_size: {recipe.model} cannot read images of {recipe.image_size}x{recipe.image_size} "
+            f"({str(error).splitlines()[0]}); leave it as the recipe has it, or try 32"
+        ) from None
+    finally:
+        model.train(training)
+
+
+def initialised(model: nn.Module) -> nn.Module:
+    """Return the model with weights drawn as He et al. (2015, arXiv:1502.01852) advise for networks of rectifiers.
 
     Convolutions: normal with variance 2 / fan in, which keeps the signal's size through the layers. Linear layers,
     which no rectifier follows here: 1 / fan in. Biases are zero, and batch norms begin as the identity.
@@ -39,3 +80,4 @@ def initialise(model: nn.Module) -> None:
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
+    return model
