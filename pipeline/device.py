@@ -52,6 +52,6 @@ def keep_freed_memory() -> None:
     if sys.platform == "linux":
         set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
         if set_option:
-            trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of <malloc.h>
-            set_option(mmap_threshold, 32 << 20)  # the most that glibc allows
-            set_option(trim_threshold, 1 << 30)
+            trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of <malloc.h>
+            set_option(mmap_max, 0)  # no block is mapped on its own, however large, to be unmapped when it is freed
+            set_option(trim_threshold, 2**31 - 1)  # the most that it takes
