@@ -5,6 +5,7 @@ import math
 import platform
 import subprocess
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipeline.convolution import quicken
 from pipeline.dataset import ink, normalise, ordered_loader, training_loader
 from pipeline.device import autocast, compute_dtype, keep_freed_memory, memory_format
 from pipeline.errors import UserError
+from pipeline.journal import HEADER, Journal, line
 from pipeline.models import build
 from pipeline.models.pretrained import load_pretrained
 from pipeline.optimization import PER_UPDATE, make_optimizer, make_scheduler
@@ -118,18 +120,19 @@ class Trainer:
         """Train to the end of the schedule, or until `patience` epochs have passed without an improvement.
 
         The run's model is that of the epoch with the lowest validation loss, or of the last one where no rows are
-        validated. An interrupt leaves the run with the
-        best model so far, and with the state after the last whole epoch, from which it can be resumed.
+        validated. An interrupt leaves the run with the best model so far, and with the state after the last whole
+        epoch, from which it can be resumed.
         """
-        log.info(
-            "%s on %s in %s: %s rows to train on, %s to validate, at most %d epochs\nRun: %s",
-            self.recipe.name, self.device, str(self.dtype).removeprefix("torch."),
-            *(f"{rows:,}" for rows in self.rows), self.recipe.epochs, self.run,
-        )  # fmt: skip
-        log.info("epoch  train loss  accuracy  validation loss  accuracy  learning rate     time")
+        is_main = self.accelerator.is_main_process
         try:
-            while len(self.history) < self.recipe.epochs and not self.out_of_patience:
-                self.one_epoch(quiet)
+            with Journal(self.run.folder, len(self.history)) if is_main else nullcontext() as journal:
+                self.tell_beginning()
+                while len(self.history) < self.recipe.epochs and not self.out_of_patience:
+                    epoch = self.one_epoch(quiet)
+                    if journal:
+                        journal.add(epoch)
+                if self.out_of_patience:
+                    log.info("Stopped early: no improvement in %d epochs.", self.stale_epochs)
         except KeyboardInterrupt:
             log.warning(
                 "Stopped in epoch %d%s. To go on: python -m pipeline train %s --run %s --resume",
@@ -141,16 +144,23 @@ class Trainer:
             raise
         finally:
             self.accelerator.end_training()
-        if self.out_of_patience:
-            log.info("Stopped early: no improvement in %d epochs.", self.stale_epochs)
-        if self.accelerator.is_main_process:
+        if is_main:
             self.finish()
+
+    def tell_beginning(self) -> None:
+        """Log what is about to be trained, on what, and where it is kept."""
+        log.info(
+            "%s on %s in %s: %s rows to train on, %s to validate, at most %d epochs\nRun: %s",
+            self.recipe.name, self.device, str(self.dtype).removeprefix("torch."),
+            *(f"{rows:,}" for rows in self.rows), self.recipe.epochs, self.run,
+        )  # fmt: skip
+        log.info(HEADER)
 
     @property
     def out_of_patience(self) -> bool:
         return self.recipe.patience is not None and self.stale_epochs >= self.recipe.patience
 
-    def one_epoch(self, quiet: bool) -> None:
+    def one_epoch(self, quiet: bool) -> Epoch:
         """Train one epoch, validate, keep the model if it is the best, and write all down."""
         number = len(self.history) + 1
         started = time.perf_counter()
@@ -189,17 +199,8 @@ class Trainer:
                 self.run.save_model(self.accelerator.unwrap_model(self.model).state_dict())
             self.run.save_history(self.history)
             self.save_progress()
-        log.info(
-            "%5s  %10.4f  %8s  %15s  %8s  %13.1e  %5.1f s%s",
-            f"{number}/{self.recipe.epochs}",
-            train_loss,
-            f"{train_accuracy:.2%}",
-            "-" if validation_loss is None else f"{validation_loss:.4f}",
-            "-" if validation_accuracy is None else f"{validation_accuracy:.2%}",
-            learning_rate,
-            epoch.seconds,
-            "  saved" if improved else "",
-        )
+        log.info("%s", line(epoch, self.recipe.epochs))
+        return epoch
 
     def pass_over_batches(self, number: int, quiet: bool) -> tuple[float, float]:
         """Make one epoch's updates; return the mean loss that they minimised and the accuracy while they did."""
