@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.checkpoint import Card, Epoch, Run
     from pipeline.errors import UserError
+    from pipeline.evaluation import evaluate
     from pipeline.predictor import Predictions, Predictor
     from pipeline.recipe import Recipe
     from pipeline.scoring import Score, score
@@ -30,6 +31,7 @@ ROOMS = {
     "Score": "scoring",
     "Source": "sources",
     "UserError": "errors",
+    "evaluate": "evaluation",
     "find_source": "sources",
     "score": "scoring",
     "train": "training",
@@ -48,6 +50,7 @@ __all__ = [
     "Score",
     "Source",
     "UserError",
+    "evaluate",
     "find_source",
     "score",
     "train",

@@ -3,11 +3,15 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option, Typer
 
 from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.checkpoint import Run
+    from pipeline.sources import Source
 
 log = logging.getLogger("pipeline")
 
@@ -21,6 +25,7 @@ app = Typer(
 Data = Annotated[Path, Option("--data", metavar="DIR", help="The folder for data.")]
 Kind = Annotated[str, Option("--source", help="auto, mnist, practice, or the path of an archive or a folder.")]
 RunName = Annotated[str, Argument(metavar="RUN", help="The folder of a run, or its name in checkpoints/.")]
+On = Annotated[str, Option("--on", metavar="mnist|validation|CSV", help="The labelled digits to score on.")]
 Quiet = Annotated[bool, Option("--quiet", help="Print neither progress nor results.")]
 
 
@@ -60,27 +65,44 @@ def train(
     from pipeline import training
 
     trained = training.train(settings, found, run, resume=resume, quiet=quiet)
+    report(trained, found)
     log.info("Validation accuracy: %s", trained.card.validation_in_words)
 
 
 @app.command()
 def evaluate(
     run: RunName,
-    on: Annotated[
-        str, Option(metavar="mnist|validation|CSV", help="The labelled digits to score it on.")
-    ] = "validation",
+    on: On = "validation",
     data: Data = Path("data"),
     quiet: Quiet = False,
 ) -> None:
-    """Score a run: accuracy with its interval, parity, each digit's precision and recall, the confusion matrix."""
+    """Score a run; its report goes to RUN/report.txt, with figures beside it."""
     speak(quiet)
-    from pipeline.predictor import Predictor, labelled_rows
-    from pipeline.scoring import score
+    from pipeline.checkpoint import Run
+    from pipeline.evaluation import evaluate, labelled_rows
 
-    table = labelled_rows(run, on, data)
-    predictions = Predictor.load(run).predict(table.pixels)
-    log.info("%s on %s", run, on)
-    log.info("%s", score(predictions.digits, table.known_labels, predictions.probabilities).report())
+    found = Run.open(run)
+    score = evaluate(found, labelled_rows(found, on, data), on)
+    log.info("%s on %s\n%s\n\n%s/report.txt, %s/figures", found, on, score.report(), found, found)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], Argument(metavar="RUN...", help="Folders of runs, or names of those in checkpoints/.")],
+    on: On = "validation",
+    data: Data = Path("data"),
+    quiet: Quiet = False,
+) -> None:
+    """Put runs side by side: accuracy, parity, loss, size, time, speed; draw them in checkpoints/comparison.png."""
+    speak(quiet)
+    from pipeline import plots
+    from pipeline.checkpoint import CHECKPOINTS
+    from pipeline.comparison import compare, table
+
+    compared = compare(runs, on, data)
+    figure = CHECKPOINTS / "comparison.png"
+    plots.save(figure, plots.comparison, {each.run.folder.name: each.score for each in compared})
+    log.info("%s\n\nOn %s; %s", table(compared), on, figure)
 
 
 @app.command()
@@ -135,6 +157,7 @@ def submit(
         from pipeline import training
 
         trained = training.train(settings, found, quiet=quiet)
+        report(trained, found)
     card = trained.card
     score = submission.make(trained, found, test, out, allow_leak=allow_leak)
     log.info("\n%s: %s rows, by %s", out, f"{len(test):,}", trained)
@@ -147,12 +170,24 @@ def submit(
 
 @app.command()
 def recipes() -> None:
-    """List the recipes."""
+    """List the recipes, with the minutes that each takes on 2 cores and what it then reads of MNIST's test digits."""
     speak(quiet=False)
     from pipeline.recipe import Recipe, names
 
+    log.info("%-18s %7s  %8s  what", "recipe", "minutes", "accuracy")
     for name in names():
-        log.info("%-12s %s", name, Recipe.load(name).summary)
+        recipe = Recipe.load(name)
+        minutes = "-" if recipe.minutes is None else f"{recipe.minutes:.1f}"
+        accuracy = "-" if recipe.accuracy is None else f"{recipe.accuracy:.2f} %"
+        log.info("%-18s %7s  %8s  %s", name, minutes, accuracy, recipe.summary)
+
+
+def report(run: "Run", source: "Source") -> None:
+    """Leave a report and figures in a run, on the rows that were set aside in its training, where there are any."""
+    if run.card.validation_rows:
+        from pipeline.evaluation import evaluate, validation_rows
+
+        evaluate(run, validation_rows(run, source), "validation")
 
 
 def speak(quiet: bool) -> None:

@@ -1,7 +1,7 @@
 """Predictor: what a trained run says of images."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline import device as devices
 from pipeline.checkpoint import Run
@@ -18,9 +18,7 @@ from pipeline.errors import UserError
 from pipeline.inference import rewritten
 from pipeline.models import build
 from pipeline.recipe import Recipe
-from pipeline.sources import find_source
 from pipeline.table import CLASSES, DigitTable, Labels, Pixels
-from pipeline.table_files import CsvFile
 
 BATCH = 1024
 SURE = 0.75
@@ -86,12 +84,14 @@ class Predictor:
         found = Run.open(run)
         recipe = found.recipe
         model = build(recipe)
-        try:
-            model.load_state_dict(found.load_model())
-        except RuntimeError:
+        weights = found.load_model()
+        fault = misfit(model.state_dict(), weights)
+        if fault:
             raise UserError(
-                f"{found.model_path}: not the weights of the {recipe.model} in {found.recipe_path}; copy the run again"
-            ) from None
+                f"{found.model_path}: not the weights of the {recipe.model} in {found.recipe_path} ({fault}); "
+                "copy the run again"
+            )
+        model.load_state_dict(weights)
         return cls(model, recipe)
 
     def predict(self, pixels: Pixels) -> Predictions:
@@ -126,23 +126,15 @@ class Predictor:
         return probabilities
 
 
-def labelled_rows(run: str | Path, on: str, data: Path) -> DigitTable:
-    """Return digits to score a run on: MNIST's test part, the rows that it was validated on, or those of a CSV.
-
-    Raises:
-        UserError: they are not there, or `data` holds other data than the run was trained on.
-    """
-    if on == "mnist":
-        return find_source("mnist", data).read_test()
-    if on != "validation":
-        return CsvFile(Path(on), "train.csv").read(labels_required=True)
-    found = Run.open(run)
-    recipe, card = found.recipe, found.card
-    if not card.validation_rows:
-        raise UserError(f"{found}: no rows were set aside in its training; score it on others, by --on mnist or a CSV")
-    table = find_source("auto" if card.source == "competition" else card.source, data).read_train()
-    if table.fingerprint().digest != card.fingerprint:
-        raise UserError(
-            f"{data}: holds other data than {found} was trained on ({card.source}); give their folder by --data"
-        )
-    return table.split(recipe.validation_fraction, recipe.seed)[1]
+def misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
+    """Return in words how weights differ from those of a network, or None where they fit."""
+    if expected.keys() != found.keys():
+        return f"of another architecture: {min(expected.keys() ^ found.keys())} is in one and not in the other"
+    wrong = [name for name in expected if expected[name].shape != found[name].shape]
+    if not wrong:
+        return None
+    last = list(expected)[-1]
+    if wrong[-1] == last and len(expected[last]) == CLASSES:
+        return f"for {len(found[last])} classes where {CLASSES} are expected"
+    shapes = (" x ".join(map(str, weights[wrong[0]].shape)) for weights in (found, expected))
+    return f"{wrong[0]} is {' where '.join(shapes)} is expected"

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import written_whole
-from pipeline.table import SIDE
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -21,6 +20,15 @@ SCHEDULER_NEEDS: dict[str, list[str]] = {
     "cosine": [],
     "one-cycle": [],
 }
+IMAGE_SIZES = {
+    "fast": range(27, 39),
+    "resnet18": range(1, 513),
+    "resnet50": range(1, 513),
+    "vgg16": range(32, 513),
+    "branch-cnn": range(4, 513),
+    "light-cnn": range(6, 513),
+}
+"""What each network can read; the most is a limit of time and memory, but for `fast`."""
 PRETRAINED = ["resnet18", "resnet50", "vgg16"]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -46,7 +54,7 @@ class Recipe(BaseModel):
     model: Literal["fast", "resnet18", "resnet50", "vgg16", "branch-cnn", "light-cnn"]
     pretrained: Literal["imagenet"] | None = None
     """resnet18, resnet50, vgg16: begin with torchvision's weights for ImageNet in place of random ones."""
-    image_size: Annotated[int, Field(ge=1)] = SIDE
+    image_size: Annotated[int, Field(validate_default=True)] = 28
     """Pixels along one side of what the network sees; images are scaled to it."""
     hidden_size: Annotated[int, Field(ge=1)] = 128
     """light-cnn: units of the hidden linear layer."""
@@ -132,6 +140,17 @@ class Recipe(BaseModel):
         if scheduler == "plateau" and known.data.get("validation_fraction") == 0:
             raise ValueError("it watches the validation loss; set validation_fraction above 0")
         return scheduler
+
+    @field_validator("image_size")
+    @classmethod
+    def can_be_read(cls, image_size: int, known: ValidationInfo) -> int:
+        """Refuse a size that the network cannot read."""
+        sizes = IMAGE_SIZES.get(known.data.get("model", ""), range(1, 513))
+        if image_size not in sizes:
+            raise ValueError(
+                f"{known.data['model']} reads images from {sizes[0]} to {sizes[-1]} pixels long; set it so"
+            )
+        return image_size
 
     @field_validator("pretrained")
     @classmethod

@@ -6,6 +6,7 @@ import threading
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -40,7 +41,7 @@ class Source:
         name: "competition", "mnist" or "practice".
         place: the file or folder that holds it.
         reason: why it was taken, for the line that says so.
-        read_train: the rows to learn from, with labels.
+        read_train: the rows to learn from, with labels; read once, and kept.
         read_test: the rows to predict, in their order; with labels where the answers are known.
     """
 
@@ -49,6 +50,9 @@ class Source:
     reason: str
     read_train: Callable[[], DigitTable]
     read_test: Callable[[], DigitTable]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "read_train", cache(self.read_train))
 
     def __str__(self) -> str:
         line = f"{self.name}, in {self.place} ({self.reason})"

@@ -9,6 +9,7 @@ import pytest
 from conftest import PROJECT, Outcome, csv_text, peak_memory
 
 from pipeline import DigitTable, Predictor, Run, Source
+from pipeline.recipe import names
 
 
 def python(program: str) -> str:
@@ -42,8 +43,9 @@ def test_help_names_every_verb(command: Callable[..., Outcome]) -> None:
 
 
 def test_recipes_are_listed_with_a_line_each(command: Callable[..., Outcome]) -> None:
-    lines = command("recipes").out.splitlines()
-    assert [line.split()[0] for line in lines] == ["fast", "resnet18"]
+    header, *lines = command("recipes").out.splitlines()
+    assert header.split() == ["recipe", "minutes", "accuracy", "what"]
+    assert [line.split()[0] for line in lines] == names()
 
 
 def test_an_unknown_verb_or_option_exits_with_2(command: Callable[..., Outcome]) -> None:

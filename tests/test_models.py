@@ -1,19 +1,75 @@
+from pathlib import Path
+from urllib.error import URLError
+
 import pytest
 import torch
+import torchvision
 
-from pipeline import Recipe
+from pipeline import Recipe, Source, UserError, train
 from pipeline import device as devices
 from pipeline.models import build
+from pipeline.models.pretrained import load_pretrained
+from pipeline.recipe import IMAGE_SIZES, names
+
+PARAMETERS = {
+    "fast": 70_586,
+    "resnet18": 11_175_370,
+    "resnet18-imagenet": 11_175_370,
+    "resnet18-plateau": 11_175_370,
+    "resnet50": 23_522_250,
+    "vgg16": 15_243_978,
+    "branch-cnn": 25_927_246,
+    "light-cnn": 1_199_882,
+}
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("fast", 70_586), ("resnet18", 11_175_370)])
-def test_a_network_maps_images_to_ten_logits_with_the_parameters_it_says(name: str, parameters: int) -> None:
-    model = build(Recipe.load(name)).eval()
-    assert model(torch.zeros(3, 1, 28, 28)).shape == (3, 10)
-    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+@pytest.mark.parametrize("name", names())
+def test_a_network_maps_images_to_ten_logits_with_the_parameters_it_says(name: str) -> None:
+    recipe = Recipe.load(name)
+    model = build(recipe).eval()
+    assert model(torch.zeros(3, 1, recipe.image_size, recipe.image_size)).shape == (3, 10)
+    assert sum(parameter.numel() for parameter in model.parameters()) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize("name", ["fast", "resnet18"])
+def test_light_cnns_parameters_are_where_its_page_says() -> None:
+    layers = [sum(p.numel() for p in layer.parameters()) for layer in build(Recipe.load("light-cnn")).children()]
+    assert [count for count in layers if count] == [320, 18_496, 1_179_776, 1_290]
+
+
+def test_branch_cnns_branches_meet_at_512_channels_of_7x7() -> None:
+    model = build(Recipe.load("branch-cnn"))
+    features = model.stem(torch.zeros(2, 1, 28, 28))  # type: ignore[operator]
+    assert features.shape == (2, 32, 28, 28)
+    assert [branch(features).shape for branch in model.branches] == [(2, 256, 7, 7)] * 2  # type: ignore[union-attr]
+    assert [layer.out_features for layer in model.head if hasattr(layer, "out_features")] == [1000, 500, 10]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("name", "rates"), [("light-cnn", [0.25, 0.5]), ("branch-cnn", [0.5, 0.5])])
+def test_dropout_is_as_the_recipe_says(name: str, rates: list[float]) -> None:
+    def dropouts(recipe: Recipe) -> list[float]:
+        return [module.p for module in build(recipe).modules() if isinstance(module, torch.nn.Dropout)]
+
+    assert dropouts(Recipe.load(name)) == rates
+    assert dropouts(Recipe.load(name, ["dropout=0.1"]))[-1] == 0.1
+
+
+@pytest.mark.parametrize("name", ["fast", "resnet18", "resnet50", "vgg16", "branch-cnn", "light-cnn"])
+def test_a_network_reads_the_sizes_that_it_is_said_to(name: str) -> None:
+    sizes = IMAGE_SIZES[name]
+    for size in (sizes[0], min(sizes[-1], sizes[0] + 40)):
+        model = build(Recipe.load(name, [f"image_size={size}"])).eval()
+        assert model(torch.zeros(1, 1, size, size)).shape == (1, 10)
+
+
+@pytest.mark.parametrize(("name", "size"), [("vgg16", 7), ("vgg16", 31), ("light-cnn", 5), ("fast", 26), ("fast", 39)])
+def test_a_size_that_the_network_cannot_read_is_refused(name: str, size: int) -> None:
+    with pytest.raises(
+        UserError, match=rf"image_size: {size} is not valid: {name} reads images from \d+ to \d+ pixels"
+    ):
+        Recipe.load(name, [f"image_size={size}"])
+
+
+@pytest.mark.parametrize("name", ["fast", "resnet18", "resnet50", "vgg16"])
 def test_weights_begin_as_kaiming_advises(name: str) -> None:
     torch.manual_seed(0)
     for module in build(Recipe.load(name)).modules():
@@ -23,6 +79,44 @@ def test_weights_begin_as_kaiming_advises(name: str) -> None:
         if isinstance(module, torch.nn.Linear):
             assert module.weight.std().item() == pytest.approx(module.in_features**-0.5, rel=0.1)
             assert not module.bias.any()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg16"])
+def test_pretrained_features_see_a_grey_image_as_the_originals_see_its_three_colours(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    original = torchvision.models.get_model(name).eval()
+    weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+    cached = tmp_path / "checkpoints" / Path(weights.url).name
+    cached.parent.mkdir()
+    torch.save(original.state_dict(), cached)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    recipe = Recipe.load("resnet18-imagenet", [f"model={name}"])
+    ours = build(recipe).eval()
+    head = next(reversed(ours.state_dict().values())).clone()
+    load_pretrained(ours, recipe)
+    grey = torch.randn(2, 1, 64, 64)
+    three = grey.expand(-1, 3, -1, -1)
+    if name == "vgg16":
+        assert torch.allclose(ours.features(grey), original.features(three), atol=1e-3)  # type: ignore[operator]
+    else:
+        assert torch.allclose(ours.conv1(grey), original.conv1(three), atol=1e-4)  # type: ignore[operator]
+        assert torch.equal(ours.layer4[1].conv2.weight, original.layer4[1].conv2.weight)  # type: ignore[index,union-attr]
+    assert torch.equal(next(reversed(ours.state_dict().values())), head)
+
+
+def test_pretrained_weights_that_cannot_be_fetched_say_the_ways_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, practice: Source
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "urlopen", refused)
+    with pytest.raises(UserError, match=r"cannot be fetched \(.*no route to host.*--set pretrained=null"):
+        train(Recipe.load("resnet18-imagenet"), practice, str(tmp_path / "run"), quiet=True)
+    assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 
 def test_the_seed_decides_the_first_weights() -> None:

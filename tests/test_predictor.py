@@ -7,8 +7,9 @@ import torch
 
 from pipeline import DigitTable, Predictions, Predictor, Run, Source, UserError, score
 from pipeline.dataset import ink, normalise
+from pipeline.evaluation import labelled_rows
 from pipeline.models import build
-from pipeline.predictor import SURE, labelled_rows
+from pipeline.predictor import SURE
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,7 @@ def test_weights_of_another_network_are_refused(run: Run, tmp_path: Path) -> Non
 
 
 def test_the_validation_rows_are_those_of_the_training(run: Run, practice: Source) -> None:
-    table = labelled_rows(run.folder, "validation", practice.place.parent)
+    table = labelled_rows(run, "validation", practice.place.parent)
     predictions = Predictor.load(run.folder).predict(table.pixels)
     found = score(predictions.digits, table.known_labels, predictions.probabilities)
     assert len(table) == run.card.validation_rows

@@ -12,8 +12,17 @@ def test_every_recipe_is_valid_and_is_named_as_its_file(name: str) -> None:
     assert Recipe.load(name).name == name
 
 
-def test_the_first_recipes_are_there() -> None:
-    assert {"fast", "resnet18"} <= set(names())
+def test_every_recipe_of_the_field_is_there() -> None:
+    assert set(names()) == {
+        "fast",
+        "resnet18",
+        "resnet18-plateau",
+        "branch-cnn",
+        "light-cnn",
+        "resnet50",
+        "vgg16",
+        "resnet18-imagenet",
+    }
 
 
 def test_a_recipe_cannot_be_changed() -> None:
@@ -50,6 +59,11 @@ def test_exponents_without_a_point_are_numbers_in_yaml_too(tmp_path: Path) -> No
         ("optimizer=adamm", "optimizer: 'adamm' is not valid"),
         ("epochs", "write it as KEY=VALUE"),
         ("epochs=[3", "not valid YAML"),
+        ("scheduler=step", "scheduler: 'step' is not valid: it needs step_size and gamma; set them too"),
+        ("scheduler=exponential", "scheduler: 'exponential' is not valid: it needs gamma; set it too"),
+        ("scheduler=plateau", "it needs gamma and scheduler_patience; set them too"),
+        ("pretrained=imagenet", "there are no such weights of fast, only of resnet18, resnet50, vgg16"),
+        ("gamma=1.5", "gamma: 1.5 is not valid"),
     ],
 )
 def test_a_wrong_override_is_refused_with_its_reason(override: str, fault: str) -> None:
@@ -78,3 +92,8 @@ def test_a_yaml_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("- 1\n- 2\n")
     with pytest.raises(UserError, match='lines of "key: value"'):
         Recipe.load(tmp_path / "mine.yaml")
+
+
+def test_a_scheduler_that_watches_the_validation_loss_needs_validation_rows() -> None:
+    with pytest.raises(UserError, match="it watches the validation loss; set validation_fraction above 0"):
+        Recipe.load("resnet18-plateau", ["validation_fraction=0", "patience=null"])

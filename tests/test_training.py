@@ -15,8 +15,8 @@ from torch.optim import SGD
 
 from pipeline import DigitTable, Recipe, Run, Source, UserError, train
 from pipeline.dataset import ink, normalise, ordered_loader
+from pipeline.evaluation import labelled_rows
 from pipeline.optimization import make_scheduler
-from pipeline.predictor import labelled_rows
 from pipeline.training import Trainer
 
 
@@ -259,7 +259,7 @@ def test_without_validation_rows_every_row_is_trained_on_and_the_last_epoch_is_k
     assert [epoch.saved for epoch in run.history] == [True] * whole.epochs
     assert {epoch.validation_loss for epoch in run.history} == {None}
     with pytest.raises(UserError, match="no rows were set aside"):
-        labelled_rows(run.folder, "validation", tmp_path)
+        labelled_rows(run, "validation", tmp_path)
 
 
 def test_patience_without_validation_rows_is_refused() -> None:

@@ -1,20 +1,14 @@
 """The networks: one architecture a file, each read like a diagram."""
 
-import torch
 from torch import nn
 
-from pipeline.errors import UserError
 from pipeline.recipe import Recipe
-from pipeline.table import SIDE
 
 
 def build(recipe: Recipe) -> nn.Module:
     """Return the recipe's network, freshly initialised from torch's global generator.
 
     It maps normalised images, float (B, 1, S, S) where S is the recipe's image_size, to logits, float (B, 10).
-
-    Raises:
-        UserError: the network cannot read images of that size.
     """
     size = recipe.image_size
     match recipe.model:  # torchvision, behind three of them, takes a second to import
@@ -43,24 +37,7 @@ def build(recipe: Recipe) -> nn.Module:
             from pipeline.models.light_cnn import light_cnn
 
             model = light_cnn(size, recipe.hidden_size, recipe.feature_dropout, recipe.dropout)
-    if size != SIDE:
-        require_size(model, recipe)
     return model
-
-
-def require_size(model: nn.Module, recipe: Recipe) -> None:
-    """Raise a UserError where the network cannot read images of the recipe's size."""
-    training = model.training
-    try:
-        with torch.inference_mode():
-            model.eval()(torch.zeros(1, 1, recipe.image_size, recipe.image_size))
-    except RuntimeError as error:
-        raise UserError(
-            f"image_size: {recipe.model} cannot read images of {recipe.image_size}x{recipe.image_size} "
-            f"({str(error).splitlines()[0]}); leave it as the recipe has it, or try 32"
-        ) from None
-    finally:
-        model.train(training)
 
 
 def initialised(model: nn.Module) -> nn.Module:

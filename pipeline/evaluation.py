@@ -1,0 +1,70 @@
+"""What a run is worth on labelled digits: a score, and the report and figures that it leaves in the run."""
+
+from pathlib import Path
+
+from pipeline import plots
+from pipeline.checkpoint import Run
+from pipeline.errors import UserError
+from pipeline.files import written_whole
+from pipeline.predictor import Predictor
+from pipeline.scoring import Score, score
+from pipeline.sources import Source, find_source
+from pipeline.table import DigitTable
+from pipeline.table_files import CsvFile
+
+
+def evaluate(run: Run, table: DigitTable, on: str) -> Score:
+    """Score a run on labelled digits; write `report.txt` and the PNGs in `figures/`, in place of earlier ones.
+
+    Args:
+        on: what the digits are, for the report's first line.
+
+    Raises:
+        UserError: the digits have no labels, or the run is damaged or cannot be written to.
+    """
+    labels = table.known_labels
+    probabilities = Predictor.load(run.folder).predict(table.pixels).probabilities
+    result = score(probabilities.argmax(axis=1), labels, probabilities)
+    with written_whole(run.folder / "report.txt") as temporary:
+        temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", encoding="utf-8")
+    figures = run.folder / "figures"
+    plots.save(figures / "history.png", plots.training_history, run.history)
+    plots.save(figures / "confusion.png", plots.confusion, result)
+    plots.save(figures / "digits.png", plots.per_digit, result)
+    plots.save(figures / "samples.png", plots.samples, table.pixels, labels, probabilities)
+    plots.save(figures / "mistakes.png", plots.mistakes, table.pixels, labels, probabilities)
+    return result
+
+
+def labelled_rows(run: Run, on: str, data: Path) -> DigitTable:
+    """Return digits to score a run on: MNIST's test part, the rows that it was validated on, or those of a CSV.
+
+    Args:
+        on: "mnist", "validation" or the path of a CSV.
+
+    Raises:
+        UserError: they are not there, or `data` holds other data than the run was trained on.
+    """
+    if on == "mnist":
+        return find_source("mnist", data).read_test()
+    if on != "validation":
+        return CsvFile(Path(on), "train.csv").read(labels_required=True)
+    trained_on = run.card.source
+    return validation_rows(run, find_source("auto" if trained_on == "competition" else trained_on, data))
+
+
+def validation_rows(run: Run, source: Source) -> DigitTable:
+    """Return the rows of a source that were set aside when the run was trained on it.
+
+    Raises:
+        UserError: none were, or the source holds other data than the run was trained on.
+    """
+    card, recipe = run.card, run.recipe
+    if not card.validation_rows:
+        raise UserError(f"{run}: no rows were set aside in its training; score it on others, by --on mnist or a CSV")
+    table = source.read_train()
+    if table.fingerprint().digest != card.fingerprint:
+        raise UserError(
+            f"{source.place}: holds other data than {run} was trained on ({card.source}); give their folder by --data"
+        )
+    return table.split(recipe.validation_fraction, recipe.seed)[1]
