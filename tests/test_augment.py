@@ -7,10 +7,10 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import affine
 
 from pipeline import DigitTable, Recipe
-from pipeline.augment import augment, warp
+from pipeline.augment import augment, bends, erased, warp
 from pipeline.dataset import ink
 
-STILL = {"rotation": 0, "shift": 0, "zoom": 0, "shear": 0}
+STILL = {"rotation": 0, "shift": 0, "zoom": 0, "shear": 0, "elastic": 0, "erase": 0}
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_batch_is_warped_as_torchvision_warps_each_image(
     assert torch.allclose(ours, theirs, atol=1e-4)
 
 
-@pytest.mark.parametrize("setting", ["rotation=20", "shift=0.2", "zoom=0.3", "shear=20"])
+@pytest.mark.parametrize("setting", ["rotation=20", "shift=0.2", "zoom=0.3", "shear=20", "elastic=1", "erase=1"])
 def test_each_image_draws_a_warp_of_its_own(images: Tensor, setting: str) -> None:
     recipe = Recipe.load("fast", [f"{name}=0" for name in STILL] + [setting])
     same = images[:1].expand(64, -1, -1, -1)
@@ -92,3 +92,38 @@ def test_the_same_seed_draws_the_same(images: Tensor) -> None:
         torch.manual_seed(7)
         results.append(augment(images, Recipe.load("fast")))
     assert torch.equal(*results)
+
+
+def test_a_bend_fetches_each_pixel_from_the_place_it_says(images: Tensor) -> None:
+    bend = torch.zeros(len(images), 28, 28, 2)
+    bend[..., 0] = 3 / 14  # three pixels to the right
+    still = torch.zeros(len(images))
+    bent = warp(images, still, still, still + 1, torch.zeros(2, len(images)), bend)
+    assert torch.allclose(bent[..., :-3], images[..., 3:], atol=1e-5)
+
+
+def test_elastic_displacements_are_smooth_and_as_large_as_the_recipe_says() -> None:
+    torch.manual_seed(0)
+    displacement = bends(torch.zeros(500, 1, 28, 28), elastic=2.0) * 14  # in pixels
+    corners = displacement[:, [0, 0, -1, -1], [0, -1, 0, -1]]  # of the coarse grid, where nothing is interpolated
+    assert corners.std().item() == pytest.approx(2.0, rel=0.05)
+    assert abs(corners.mean().item()) < 0.1
+    assert displacement.diff(dim=1).abs().max() < 3  # neighbours move alike: the grid's points lie 6.75 pixels apart
+
+
+def test_an_erased_image_loses_one_rectangle_within_the_limits() -> None:
+    torch.manual_seed(0)
+    left = erased(torch.ones(2000, 1, 28, 28), probability=1.0)[:, 0]
+    holes = left == 0
+    areas = holes.sum((1, 2)) / 784
+    down, across = holes.any(2).sum(1), holes.any(1).sum(1)
+    assert torch.equal(holes.sum((1, 2)), down * across), "each hole is a whole rectangle"
+    assert 0.01 < areas.min() < 0.05
+    assert 0.28 < areas.max() < 0.37
+    assert (down / across).max() < 4.5
+
+
+def test_erasing_touches_the_share_of_images_that_the_recipe_says() -> None:
+    torch.manual_seed(0)
+    left = erased(torch.ones(4000, 1, 28, 28), probability=0.3)
+    assert (left.amin((1, 2, 3)) == 0).float().mean().item() == pytest.approx(0.3, abs=0.03)

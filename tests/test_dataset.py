@@ -63,9 +63,21 @@ def test_workers_bring_the_same_rows(digits: DigitTable) -> None:
 
 def test_the_network_sees_ink_as_one_and_paper_as_nought_then_normalised() -> None:
     recipe = Recipe.load("fast", ["mean=0.25", "std=0.5"])
-    pixels = torch.tensor([0, 255, 51], dtype=torch.uint8).reshape(3, 1, 1)
-    assert ink(pixels).flatten().tolist() == pytest.approx([0, 1, 0.2])
-    assert normalise(ink(pixels), recipe).flatten().tolist() == pytest.approx([-0.5, 1.5, -0.1])
+    pixels = torch.tensor([0, 255, 51], dtype=torch.uint8).reshape(3, 1, 1).expand(-1, 28, 28)
+    assert ink(pixels)[:, 0, 5, 7].tolist() == pytest.approx([0, 1, 0.2])
+    assert normalise(ink(pixels), recipe)[:, 0, 5, 7].tolist() == pytest.approx([-0.5, 1.5, -0.1])
+
+
+@pytest.mark.parametrize("size", [14, 32, 64])
+def test_images_are_scaled_to_the_size_that_the_network_reads(digits: DigitTable, size: int) -> None:
+    recipe = Recipe.load("resnet18", [f"image_size={size}", "mean=0", "std=1"])
+    images = ink(torch.from_numpy(digits.pixels[:50].copy()))
+    scaled = normalise(images, recipe)
+    assert scaled.shape == (50, 1, size, size)
+    assert torch.allclose(scaled.mean((1, 2, 3)), images.mean((1, 2, 3)), atol=0.01)
+    places, halves = torch.linspace(-1, 1, size), torch.linspace(-1, 1, 28)
+    across, before = scaled.sum((1, 2)) @ places, images.sum((1, 2)) @ halves
+    assert torch.allclose(across / scaled.sum((1, 2, 3)), before / images.sum((1, 2, 3)), atol=0.02)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

@@ -1,16 +1,27 @@
 import copy
+import math
 
 import pytest
 import torch
 from torch import nn
 
 from pipeline import Recipe
-from pipeline.optimization import make_optimizer
+from pipeline.optimization import PER_UPDATE, make_optimizer, make_scheduler
 
 
-@pytest.mark.parametrize(("name", "reference"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+@pytest.mark.parametrize(
+    ("name", "reference", "arguments"),
+    [
+        ("adam", torch.optim.Adam, {}),
+        ("adamw", torch.optim.AdamW, {}),
+        ("sgd", torch.optim.SGD, {"momentum": 0.9}),
+        ("rmsprop", torch.optim.RMSprop, {"momentum": 0.9}),
+    ],
+)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_adam_in_any_layout_steps_as_torchs_plain_one(name: str, reference: type, layout: torch.memory_format) -> None:
+def test_every_optimizer_in_any_layout_steps_as_torchs_plain_one(
+    name: str, reference: type, arguments: dict[str, float], layout: torch.memory_format
+) -> None:
     recipe = Recipe.load("resnet18", [f"optimizer={name}", "weight_decay=0.1"])
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.LazyLinear(2))
@@ -18,7 +29,7 @@ def test_adam_in_any_layout_steps_as_torchs_plain_one(name: str, reference: type
     plain(images)
     ours = copy.deepcopy(plain).to(memory_format=layout)
     optimizers = [
-        reference(plain.parameters(), lr=recipe.learning_rate, weight_decay=0.1, foreach=False),
+        reference(plain.parameters(), lr=recipe.learning_rate, weight_decay=0.1, foreach=False, **arguments),
         make_optimizer(recipe, ours),
     ]
     for _ in range(3):
@@ -39,3 +50,50 @@ def test_the_fused_step_is_given_channels_last_weights_without_a_copy() -> None:
     optimizer._init_group(optimizer.param_groups[0], *lists)
     assert all(tensor.is_contiguous() for tensors in lists for tensor in tensors)
     assert lists[0][0].data_ptr() == model[0].weight.data_ptr()
+
+
+def rates(settings: list[str], losses: list[float] | None = None) -> list[float]:
+    """Return the learning rate of each of ten epochs, of ten updates each."""
+    recipe = Recipe.load("fast", ["epochs=10", "learning_rate=1", "optimizer=sgd", *settings])
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=recipe.learning_rate)
+    scheduler = make_scheduler(recipe, optimizer, updates_per_epoch=10)
+    found = []
+    for epoch in range(10):
+        found.append(optimizer.param_groups[0]["lr"])
+        for _ in range(10):
+            optimizer.step()
+            if recipe.scheduler in PER_UPDATE:
+                scheduler.step()
+        if losses:
+            scheduler.step(losses[epoch])
+        elif recipe.scheduler not in PER_UPDATE:
+            scheduler.step()
+    return found
+
+
+def test_without_a_scheduler_the_learning_rate_stays() -> None:
+    assert rates(["scheduler=none"]) == [1.0] * 10
+
+
+def test_step_falls_every_so_many_epochs_and_exponential_after_each() -> None:
+    assert rates(["scheduler=step", "step_size=4", "gamma=0.5"]) == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25]
+    assert rates(["scheduler=exponential", "gamma=0.5"]) == [0.5**epoch for epoch in range(10)]
+
+
+def test_cosine_falls_from_the_learning_rate_to_nought() -> None:
+    expected = [(1 + math.cos(math.pi * epoch / 10)) / 2 for epoch in range(10)]
+    assert rates(["scheduler=cosine"]) == pytest.approx(expected)
+
+
+def test_plateau_falls_where_the_validation_loss_has_not_for_longer_than_its_patience() -> None:
+    losses = [5.0, 4, 4, 4, 4, 3, 3, 3, 2, 2]
+    settings = ["scheduler=plateau", "gamma=0.1", "scheduler_patience=1"]
+    found = rates(settings, losses)
+    assert found == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_one_cycle_rises_and_falls() -> None:
+    found = rates(["scheduler=one-cycle", "warmup=0.3"])
+    assert found.index(max(found)) == 3
+    assert found[0] < 0.1
+    assert found[-1] < 0.2

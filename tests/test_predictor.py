@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -92,11 +93,24 @@ def test_pixels_of_another_type_or_shape_are_refused(predictor: Predictor) -> No
         predictor.predict(np.zeros((3, 784), dtype=np.uint8))
 
 
-def test_weights_of_another_network_are_refused(run: Run, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(run.folder, tmp_path / "copy"))
-    Run(copy).save_model({"fc.weight": torch.ones(10, 10)})
-    with pytest.raises(UserError, match=r"model\.safetensors: not the weights of the fast"):
-        Predictor.load(copy)
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda weights: {"fc.weight": torch.ones(10, 10)}, "of another architecture"),
+        (lambda weights: weights | {"0.weight": torch.ones(16, 3, 5, 5)}, "0.weight is 16 x 3 x 5 x 5 where 16 x 1"),
+        (
+            lambda weights: {name: value[:5] if value.shape[:1] == (10,) else value for name, value in weights.items()},
+            "for 5 classes where 10 are expected",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_with_the_reason(
+    change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], fault: str, run: Run, tmp_path: Path
+) -> None:
+    copy = Run(Path(shutil.copytree(run.folder, tmp_path / "copy")))
+    copy.save_model(change(copy.load_model()))
+    with pytest.raises(UserError, match=rf"model\.safetensors: not the weights of the fast in .*{fault}"):
+        Predictor.load(copy.folder)
 
 
 def test_the_validation_rows_are_those_of_the_training(run: Run, practice: Source) -> None:

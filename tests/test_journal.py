@@ -1,0 +1,56 @@
+import logging
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pipeline import Recipe, Source, train
+from pipeline.training import Trainer
+
+
+def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Return what TensorBoard shows of a run."""
+    shown = EventAccumulator(str(folder / "tensorboard"))
+    shown.Reload()
+    return {tag: [(event.step, event.value) for event in shown.Scalars(tag)] for tag in shown.Tags()["scalars"]}
+
+
+def test_a_training_keeps_its_lines_and_its_curves(tmp_path: Path, practice: Source, recipe: Recipe) -> None:
+    run = train(recipe, practice, str(tmp_path / "mine"), quiet=True)
+    lines = (run.folder / "training.log").read_text().splitlines()
+    assert [line.split()[1] for line in lines if "/3 " in line] == ["1/3", "2/3", "3/3"]
+    found = events(run.folder)
+    assert set(found) == {"loss/train", "loss/validation", "accuracy/train", "accuracy/validation", "learning rate"}
+    for epoch, (step, loss) in zip(run.history, found["loss/validation"], strict=True):
+        assert (step, loss) == (epoch.epoch, pytest.approx(epoch.validation_loss))
+
+
+def test_the_screen_stays_as_it_was_while_a_quiet_training_keeps_its_log(
+    tmp_path: Path, practice: Source, recipe: Recipe, capfd: pytest.CaptureFixture[str]
+) -> None:
+    level = logging.getLogger("pipeline").level
+    handlers = list(logging.getLogger("pipeline").handlers)
+    train(recipe.model_copy(update={"epochs": 1}), practice, str(tmp_path / "mine"), quiet=True)
+    assert capfd.readouterr() == ("", "")
+    assert (logging.getLogger("pipeline").level, logging.getLogger("pipeline").handlers) == (level, handlers)
+
+
+def test_a_resumed_training_goes_on_with_its_log_and_its_curves(
+    tmp_path: Path, practice: Source, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate, calls = Trainer.evaluate, []
+
+    def interrupted(self: Trainer) -> object:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return evaluate(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "evaluate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, practice, str(tmp_path / "mine"), quiet=True)
+    run = train(recipe, practice, str(tmp_path / "mine"), resume=True, quiet=True)
+    assert [step for step, _ in events(run.folder)["learning rate"]] == [1, 2, 3]
+    log = (run.folder / "training.log").read_text()
+    assert log.index("1/3") < log.index("3/3")
