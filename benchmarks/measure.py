@@ -27,7 +27,7 @@ from pipeline.device import autocast, compute_dtype, keep_freed_memory
 from pipeline.inference import FinalConvolution
 from pipeline.models import build
 from pipeline.overlap import ahead
-from pipeline.table import Labels
+from pipeline.table import SIDE, Labels
 from pipeline.training import Trainer
 
 CPU = torch.device("cpu")
@@ -99,7 +99,7 @@ def layer_shares(recipe: str) -> dict[str, float]:
     settings = Recipe.load(recipe)
     dtype = compute_dtype(settings, CPU)
     predictor = Predictor(build(settings), settings)
-    images = torch.randn(1024, 1, 28, 28).to(dtype).contiguous(memory_format=LAYOUT)
+    images = torch.randn(1024, 1, settings.image_size, settings.image_size).to(dtype).contiguous(memory_format=LAYOUT)
     seen: list[tuple[FinalConvolution, Tensor]] = []
     layers = [module for module in predictor.quick.modules() if isinstance(module, FinalConvolution)]
     hooks = [layer.register_forward_hook(lambda layer, given, _: seen.append((layer, given[0]))) for layer in layers]
@@ -119,7 +119,8 @@ def update_share(settings: Recipe, dtype: torch.dtype) -> float:
     """Return which fraction of an update's forward and backward pass torch's convolutions would take."""
     model = build(settings).to(memory_format=LAYOUT)
     trained = Trainer(settings, digits(600), digits(100), Run.create(f"{tempfile.mkdtemp()}/run", settings)).model
-    images = torch.randn(settings.batch_size, 1, 28, 28).contiguous(memory_format=LAYOUT)
+    images = torch.randn(settings.batch_size, 1, settings.image_size, settings.image_size)
+    images = images.contiguous(memory_format=LAYOUT)
     seen: list[tuple[nn.Conv2d, Tensor, Tensor]] = []
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
@@ -249,7 +250,8 @@ class OneByOne(Dataset[tuple[Tensor, int]]):
             shear=recipe.shear,
         )
         steps = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([recipe.mean], [recipe.std])]
-        self.transform = v2.Compose([v2.ToPILImage(), *([warp] if warped else []), *steps])
+        scale = [v2.Resize(recipe.image_size)] if recipe.image_size != SIDE else []
+        self.transform = v2.Compose([v2.ToPILImage(), *([warp] if warped else []), *scale, *steps])
 
     def __len__(self) -> int:
         return len(self.pixels)

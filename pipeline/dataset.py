@@ -62,7 +62,7 @@ def training_loader(table: DigitTable, recipe: Recipe, device: torch.device = CP
         drop_last=True,
         collate_fn=as_it_is,
         num_workers=recipe.workers,
-        pin_memory=recipe.pin_memory,
+        pin_memory=recipe.pin_memory and device.type == "cuda",
         persistent_workers=recipe.workers > 0,
     )
 

@@ -72,7 +72,7 @@ class Recipe(BaseModel):
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that load batches beside the training; 0 loads them in the training process."""
     pin_memory: bool = False
-    """Load batches into page-locked memory, from which copies to a GPU are faster."""
+    """Load batches into page-locked memory, from which copies to a CUDA GPU are faster; elsewhere it does nothing."""
 
     # Augmentation: each image draws its own values, evenly from -limit to +limit
     rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
