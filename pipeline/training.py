@@ -22,7 +22,7 @@ from pipeline.augment import augment
 from pipeline.checkpoint import Card, Epoch, Run
 from pipeline.convolution import quicken
 from pipeline.dataset import ink, normalise, ordered_loader, training_loader
-from pipeline.device import autocast, compute_dtype, keep_freed_memory, memory_format
+from pipeline.device import autocast, compute_dtype, keep_freed_memory, memory_format, tiny_numbers_as_zero
 from pipeline.errors import UserError
 from pipeline.journal import HEADER, Journal, line
 from pipeline.models import build
@@ -165,7 +165,8 @@ class Trainer:
         number = len(self.history) + 1
         started = time.perf_counter()
         learning_rate = float(self.scheduler.get_last_lr()[0])
-        train_loss, train_accuracy = self.pass_over_batches(number, quiet)
+        with tiny_numbers_as_zero():
+            train_loss, train_accuracy = self.pass_over_batches(number, quiet)
         validation_loss, validation_accuracy = self.evaluate()
         losses = [train_loss] if validation_loss is None else [train_loss, validation_loss]
         if not math.isfinite(sum(losses)):
