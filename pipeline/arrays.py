@@ -20,15 +20,30 @@ Range = tuple[float, float] | None
 """The values of paper and of ink; None where the dtype says them: 0 and 255 of whole numbers, 0 and 1 of fractions."""
 
 
-def rows_of(images: Any) -> Any:
+def is_single(images: Any, features: int) -> bool:
+    """Tell whether images are one picture, one tensor (1, 28, 28), or one array or tensor (28, 28).
+
+    Args:
+        images: anything.
+        features: values in an image; where they are 28, (28, 28) is 28 rows.
+    """
+    if not isinstance(images, np.ndarray | Tensor):
+        return isinstance(images, Image.Image)
+    if images.shape == (SIDE, SIDE):
+        return features != SIDE
+    return isinstance(images, Tensor) and images.shape == (1, SIDE, SIDE)
+
+
+def rows_of(images: Any, features: int = SIDE) -> Any:
     """Return images as rows of their values, (N, features); what is neither picture, tensor nor array as it is.
 
     A torch tensor becomes uint8: its floats are fractions of ink or, where some are negative, fractions that were
     normalised with mean 0.1307 and standard deviation 0.3081.
 
     Args:
-        images: an array or tensor (N, features), (N, 28, 28) or (N, 1, 28, 28), or one picture (28, 28) of PIL's mode
-            L, light ink on dark.
+        images: an array or tensor (N, features), (N, 28, 28) or (N, 1, 28, 28), or a single image as `is_single` has
+            it; a picture is 28x28 of PIL's mode L, light ink on dark.
+        features: values in an image, where they are known; else (28, 28) is 28 rows.
 
     Raises:
         UserError: images have another shape, or a tensor values outside its range.
@@ -43,7 +58,11 @@ def rows_of(images: Any) -> Any:
         images = np.asarray(images)[np.newaxis]
     if isinstance(images, Tensor):
         images = values_of(images)
-    if not isinstance(images, np.ndarray) or images.ndim <= 2:
+    if not isinstance(images, np.ndarray):
+        return images
+    if images.ndim == 2 and is_single(images, features):
+        images = images[np.newaxis]
+    if images.ndim <= 2:
         return images
     if images.shape[1:] not in {(SIDE, SIDE), (1, SIDE, SIDE)}:
         raise UserError(
@@ -78,10 +97,10 @@ def in_bytes(values: NDArray[Any], value_range: Range) -> Pixels:
         paper, full = value_range
         ink = (values.astype(np.float64) - paper) / (full - paper or 1)
     else:
-        whole = np.issubdtype(values.dtype, np.integer)
-        ink = values.astype(np.float64) / (255 if whole else 1)
-        # Rounding in float32, or in a resampling, is forgiven; another scale is not.
-        if ink.size and not -0.02 <= ink.min() <= ink.max() <= 1.02:
+        # Rounding of fractions, or the overshoot of a resampling, is forgiven; another scale is not.
+        full, slack = (255, 0) if np.issubdtype(values.dtype, np.integer) else (1, 0.02)
+        ink = values.astype(np.float64) / full
+        if ink.size and not -slack <= ink.min() <= ink.max() <= 1 + slack:
             raise UserError(
                 f"values from {values.min():g} to {values.max():g} are not ink: whole numbers must be 0 to 255 and "
                 f"fractions 0 to 1, or a tensor normalised with mean {MEAN} and std {STD}; scale them so"

@@ -5,20 +5,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import Tensor
 
-from pipeline.arrays import pixels_of, rows_of
+from pipeline.arrays import is_single, pixels_of, rows_of
 from pipeline.errors import UserError
 from pipeline.journal import spoken
 from pipeline.learnt import Images, Learnt, learn, schedule_of
 from pipeline.predictor import Predictor
 from pipeline.scoring import score
 from pipeline.sources import find_source
-from pipeline.table import CLASSES, SIDE, DigitTable, Labels
+from pipeline.table import CLASSES, DigitTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,8 +142,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ValueError: the images are not of the shape or in the range of those trained on.
         """
         check_is_fitted(self, "predictor_")
-        rows = X[np.newaxis] if self.is_single_array(X) else X
-        values = validate_data(self, rows_of(rows), reset=False)
+        values = validate_data(self, rows_of(X, self.n_features_in_), reset=False)
         pixels = pixels_of(values, self.learnt_.images.pixel_range)
         known = self.predictor_.predict(pixels).probabilities[:, : len(self.classes_)]
         probabilities: NDArray[np.float32] = known / known.sum(axis=1, keepdims=True)
@@ -164,14 +161,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         `predict_proba`.
         """
         labels = self.predict_batch(X)
-        single_tensor = isinstance(X, Tensor) and X.ndim == 3 and len(X) == 1
-        if isinstance(X, Image.Image) or single_tensor or self.is_single_array(X):
-            return labels.tolist()[0]
-        return labels
-
-    def is_single_array(self, images: Any) -> bool:
-        """Tell whether images are one array or tensor (28, 28), and not 28 rows of 28 features."""
-        return isinstance(images, np.ndarray | Tensor) and images.shape == (SIDE, SIDE) and self.n_features_in_ != SIDE
+        return labels.tolist()[0] if is_single(X, self.n_features_in_) else labels
 
     def evaluate(self, X: Any = None, y: Any = None) -> float:  # noqa: N803
         """Return the accuracy in percent, 0..100, on MNIST's 10,000 test digits or on images and labels."""
@@ -184,14 +174,6 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return images, labels
         table = find_source("mnist", Path(self.data)).read_test()
         return table.pixels, table.known_labels
-
-    def places(self, labels: Any) -> Labels:
-        """Return the place of each label in `classes_`, int64 (N,); a UserError names one that is not there."""
-        given = np.asarray(labels)
-        unknown = np.setdiff1d(given, self.classes_)
-        if len(unknown):
-            raise UserError(f"label {unknown.tolist()[0]!r} was not in the training: leave its images out")
-        return np.searchsorted(self.classes_, given)
 
     def set_scheduler(self, name: str, **arguments: float) -> Self:
         """Choose how the learning rate falls, in torch's words or the recipe's; `set_params` can do the same.
@@ -269,7 +251,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from pipeline import plots
 
         images, labels = self.test_digits(X, y)
-        places = self.places(labels)
+        places = self.learnt_.images.places(labels)
         figure = new_figure()
         plots.confusion(figure, score(self.predict_proba(images).argmax(axis=1), places))
         return figure
@@ -279,7 +261,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from pipeline import plots
 
         images, labels = self.test_digits(None, None)
-        shown, places = images[:num_samples], self.places(labels[:num_samples])
+        shown, places = images[:num_samples], self.learnt_.images.places(labels[:num_samples])
         figure = new_figure()
         plots.samples(figure, shown, places, self.predict_proba(shown))
         return figure

@@ -20,7 +20,7 @@ from pipeline.errors import UserError, did_you_mean
 from pipeline.models import build
 from pipeline.optimization import PER_UPDATE
 from pipeline.recipe import SCHEDULER_NEEDS, Recipe, first_fault
-from pipeline.table import DigitTable
+from pipeline.table import DigitTable, Labels
 from pipeline.table_files import is_zip, starts_with
 from pipeline.training import Trainer
 
@@ -53,6 +53,14 @@ class Images:
     features: int
     pixel_range: Range
     digest: str
+
+    def places(self, labels: Any) -> Labels:
+        """Return the place of each label in `classes`, int64 (N,); a UserError names one that is not there."""
+        given = np.asarray(labels)
+        unknown = np.setdiff1d(given, self.classes)
+        if len(unknown):
+            raise UserError(f"label {unknown.tolist()[0]!r} was not in the training: leave its images out")
+        return np.searchsorted(self.classes, given)
 
 
 @dataclass(frozen=True, eq=False)
