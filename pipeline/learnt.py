@@ -138,11 +138,8 @@ class Learnt:
                 put_tensors(about["progress"], tensors) if "progress" in about else None,
             )
             learnt.network()
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise UserError(
-                f"{path}: not what save_model or save_checkpoint writes ({type(error).__name__}: "
-                f"{str(error).splitlines()[0]}); give such a file"
-            ) from None
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise UserError(f"{path}: not a file of save_model or save_checkpoint; give one of these") from error
         return learnt
 
 

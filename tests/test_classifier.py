@@ -6,11 +6,13 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas
 import pytest
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import save_file
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
@@ -317,10 +319,8 @@ def test_a_file_that_is_no_classifiers_is_refused(trained: MNISTClassifier, tmp_
     trained.predictor_.recipe.save(tmp_path / "recipe.yaml")
     with pytest.raises(UserError, match="missing or damaged"):
         trained.load_model(tmp_path / "recipe.yaml")
-    from safetensors.torch import save_file
-
     save_file(trained.learnt_.weights, tmp_path / "weights")
-    with pytest.raises(UserError, match="not what save_model or save_checkpoint writes"):
+    with pytest.raises(UserError, match="not a file of save_model or save_checkpoint"):
         trained.load_model(tmp_path / "weights")
     trained.save_model(tmp_path / "model")
     with pytest.raises(UserError, match="holds a model, not a training"):
@@ -421,3 +421,17 @@ def test_a_label_that_was_not_learnt_is_named_by_the_confusion_matrix(eights: tu
     classifier = MNISTClassifier(**SMALL).fit(images[labels < 9], labels[labels < 9])
     with pytest.raises(UserError, match="label 9 was not in the training"):
         classifier.plot_confusion_matrix(images, labels)
+
+
+def test_a_loaded_model_forgets_the_columns_that_were_learnt_before_it(
+    eights: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    images, labels = eights
+    columns = [f"pixel{place}" for place in range(64)]
+    classifier = MNISTClassifier(**SMALL).fit(pandas.DataFrame(images, columns=columns), labels)
+    assert classifier.feature_names_in_.tolist() == columns
+    classifier.save_model(tmp_path / "model")
+    before = classifier.predict_proba(pandas.DataFrame(images, columns=columns))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(classifier.load_model(tmp_path / "model").predict_proba(images), before)
