@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.checkpoint import Card, Epoch, Run
+    from pipeline.classifier import MNISTClassifier
     from pipeline.errors import UserError
     from pipeline.evaluation import evaluate
     from pipeline.predictor import Predictions, Predictor
@@ -24,6 +25,7 @@ ROOMS = {
     "DigitTable": "table",
     "Epoch": "checkpoint",
     "Fingerprint": "table",
+    "MNISTClassifier": "classifier",
     "Predictions": "predictor",
     "Predictor": "predictor",
     "Recipe": "recipe",
@@ -43,6 +45,7 @@ __all__ = [
     "DigitTable",
     "Epoch",
     "Fingerprint",
+    "MNISTClassifier",
     "Predictions",
     "Predictor",
     "Recipe",

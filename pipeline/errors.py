@@ -4,10 +4,11 @@ import difflib
 from collections.abc import Iterable
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """One line that says what is wrong, where, and what to do about it.
 
-    The command line prints it on stderr and exits with status 2; a caller of the library may catch it.
+    The command line prints it on stderr and exits with status 2; a caller of the library may catch it. It is a
+    ValueError, for that is what scientific Python expects of a function that is given what it cannot take.
     """
 
 

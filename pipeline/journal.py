@@ -1,7 +1,10 @@
 """What a training tells while it runs: lines on the screen and in training.log, and events for TensorBoard."""
 
 import logging
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -68,3 +71,15 @@ def line(epoch: Epoch, epochs: int) -> str:
         f"{f'{epoch.epoch}/{epochs}':>5}  {epoch.train_loss:10.4f}  {epoch.train_accuracy:8.2%}  {loss:>15}  "
         f"{accuracy:>8}  {epoch.learning_rate:13.1e}  {epoch.seconds:5.1f} s{'  saved' if epoch.saved else ''}"
     )
+
+
+@contextmanager
+def spoken(aloud: bool) -> Iterator[None]:
+    """Print what the library logs as plain lines on stdout until the block ends, if `aloud`."""
+    handler = logging.StreamHandler(sys.stdout)
+    if aloud:
+        library.addHandler(handler)
+    try:
+        yield
+    finally:
+        library.removeHandler(handler)

@@ -213,7 +213,7 @@ def practice(folder: Path, reason: str) -> Source:
             with answers.open(newline="") as file:
                 labels = [int(row["Label"]) for row in csv.DictReader(file)]
             return DigitTable(table.pixels, np.array(labels, dtype=np.int64))
-        except (OSError, KeyError, TypeError, ValueError, UserError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{answers}: damaged ({error}); delete {folder}, which will be made again") from None
 
     files = competition(folder, reason)

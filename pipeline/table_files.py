@@ -74,7 +74,7 @@ class CsvFile:
                 for frame in frames:
                     values = frame.to_numpy()
                     if values.shape[1] != len(columns) or not in_range(values, labelled):
-                        self.refuse(columns, rows)
+                        raise ValueError("a row is ragged, or a value is out of its range")
                     pixels = values[:, 1:] if labelled else values
                     yield DigitTable(
                         pixels.astype(np.uint8).reshape(-1, SIDE, SIDE),

@@ -123,6 +123,22 @@ class Trainer:
         validated. An interrupt leaves the run with the best model so far, and with the state after the last whole
         epoch, from which it can be resumed.
         """
+        try:
+            self.run_epochs(quiet=quiet)
+        except KeyboardInterrupt:
+            log.warning(
+                "Stopped in epoch %d%s. To go on: python -m pipeline train %s --run %s --resume",
+                len(self.history) + 1,
+                "; the best before it is kept" if self.history else "",
+                self.run.recipe_path,
+                self.run,
+            )
+            raise
+        if self.accelerator.is_main_process:
+            self.finish()
+
+    def run_epochs(self, *, quiet: bool) -> None:
+        """Do all that `fit` does but the card's last word; an interrupt leaves as much."""
         is_main = self.accelerator.is_main_process
         try:
             with Journal(self.run.folder, len(self.history)) if is_main else nullcontext() as journal:
@@ -133,19 +149,8 @@ class Trainer:
                         journal.add(epoch)
                 if self.out_of_patience:
                     log.info("Stopped early: no improvement in %d epochs.", self.stale_epochs)
-        except KeyboardInterrupt:
-            log.warning(
-                "Stopped in epoch %d%s. To go on: python -m pipeline train %s --run %s --resume",
-                len(self.history) + 1,
-                "; the best before it is kept" if self.history else "",
-                self.run.recipe_path,
-                self.run,
-            )
-            raise
         finally:
             self.accelerator.end_training()
-        if is_main:
-            self.finish()
 
     def tell_beginning(self) -> None:
         """Log what is about to be trained, on what, and where it is kept."""

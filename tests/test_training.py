@@ -45,7 +45,12 @@ def test_another_seed_gives_other_weights(tmp_path: Path, practice: Source, reci
 
 
 @pytest.mark.parametrize(
-    "settings", [[], ["scheduler=step", "step_size=1", "optimizer=adam", "gradient_accumulation=2"]]
+    "settings",
+    [
+        [],
+        ["scheduler=plateau", "scheduler_patience=0", "gamma=0.5", "optimizer=sgd", "learning_rate=0.05"],
+        ["scheduler=step", "step_size=1", "gamma=0.1", "optimizer=adam", "gradient_accumulation=2"],
+    ],
 )
 def test_a_training_that_was_interrupted_resumes_to_the_same_bits(
     settings: list[str], tmp_path: Path, practice: Source, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,437 @@
+import json
+import struct
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from pipeline import DigitTable, Epoch, MNISTClassifier, Recipe, UserError
+from pipeline.learnt import recipe_of
+from pipeline.sources import MNIST_FILES
+from pipeline.training import Trainer
+
+matplotlib.use("Agg")
+
+SMALL = {"batch_size": 16, "epochs": 2, "hidden_size": 32}
+
+
+@pytest.fixture(scope="session")
+def mnist(tmp_path_factory: pytest.TempPathFactory, digits: DigitTable) -> Path:
+    """A data folder with MNIST's four files, of 600 and 100 digits."""
+    folder = tmp_path_factory.mktemp("mnist")
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for files, rows in ((MNIST_FILES[:2], slice(0, 600)), (MNIST_FILES[2:], slice(600, 700))):
+        pixels, labels = digits.pixels[rows], digits.known_labels[rows]
+        (raw / files[0]).write_bytes(struct.pack(">IIII", 0x803, len(pixels), 28, 28) + pixels.tobytes())
+        (raw / files[1]).write_bytes(struct.pack(">II", 0x801, len(labels)) + labels.astype(np.uint8).tobytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(mnist: Path) -> MNISTClassifier:
+    """A classifier that has learnt the digits in `mnist`; not to be trained further."""
+    return MNISTClassifier(**SMALL, data=mnist).train()
+
+
+@pytest.fixture(scope="session")
+def eights() -> tuple[np.ndarray, np.ndarray]:
+    """300 of scikit-learn's 8x8 digits: rows of 64 values 0.0 to 16.0, and their labels."""
+    images, labels = load_digits(return_X_y=True)
+    return images[:300], labels[:300]
+
+
+def weights(classifier: MNISTClassifier) -> dict[str, bytes]:
+    return {name: tensor.numpy().tobytes() for name, tensor in classifier.learnt_.weights.items()}
+
+
+def without_seconds(history: list[Epoch]) -> list[Epoch]:
+    return [epoch.model_copy(update={"seconds": 0}) for epoch in history]
+
+
+@parametrize_with_checks([MNISTClassifier(batch_size=4, epochs=2, hidden_size=16)])
+def test_it_keeps_the_promises_of_scikit_learns_estimators(estimator: MNISTClassifier, check: Callable) -> None:
+    check(estimator)
+
+
+def test_a_day_with_it_from_training_to_figures(mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    classifier = MNISTClassifier(**SMALL, learning_rate=0.002, dropout1=0.3, dropout2=0.6, patience=3, min_delta=0.001)
+    classifier.set_params(data=mnist)
+    classifier.set_scheduler("StepLR", step_size=5, gamma=0.5)
+    classifier.train()
+    accuracy = classifier.evaluate()
+    assert 60 < accuracy <= 100
+    assert f"{accuracy:.2f}%" == f"{100 * classifier.score(*classifier.test_digits(None, None)):.2f}%"
+
+    classifier.save_model("mnist_model.pth")
+    classifier.save_checkpoint("checkpoint_epoch_2.pth")
+    loaded = MNISTClassifier(data=mnist).load_model("mnist_model.pth")
+    assert loaded.evaluate() == accuracy
+    batch = torch.rand(5, 1, 28, 28)
+    assert isinstance(loaded.predict(batch[0]), int)
+    assert loaded.predict_batch(batch).shape == (5,)
+
+    restored = MNISTClassifier(epochs=3, data=mnist).load_checkpoint("checkpoint_epoch_2.pth")
+    assert len(restored.train().history_) == 3
+    for figure in (
+        restored.plot_training_history(),
+        restored.plot_confusion_matrix(),
+        restored.show_predictions(num_samples=10),
+    ):
+        assert isinstance(figure, Figure)
+        assert figure.number in matplotlib.pyplot.get_fignums()
+    matplotlib.pyplot.close("all")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint_epoch_2.pth", "mnist_model.pth"]
+
+
+def test_by_default_it_trains_the_recipe_light_cnn() -> None:
+    parameters = MNISTClassifier().get_params()
+    del parameters["data"], parameters["verbose"]
+    recipe, shipped = recipe_of(parameters), Recipe.load("light-cnn")
+    assert recipe.validation_fraction == pytest.approx(shipped.validation_fraction)
+    assert recipe.model_copy(update={"validation_fraction": shipped.validation_fraction}) == shipped
+
+
+def test_each_parameter_reaches_the_recipe(eights: tuple[np.ndarray, np.ndarray]) -> None:
+    classifier = MNISTClassifier(
+        **SMALL, dropout1=0.1, dropout2=0.3, train_split=1.0, random_state=7, scheduler="step", step_size=1, gamma=0.5
+    ).fit(*eights)
+    recipe = classifier.predictor_.recipe
+    assert (recipe.feature_dropout, recipe.dropout, recipe.seed) == (0.1, 0.3, 7)
+    assert recipe.validation_fraction == 0
+    assert classifier.history_[-1].validation_loss is None
+    assert [epoch.learning_rate for epoch in classifier.history_] == [0.001, 0.0005]
+    assert classifier.learnt_.weights["7.weight"].shape == (32, 9216)
+
+
+def test_scikit_learns_own_digits_are_learnt_across_folds() -> None:
+    images, labels = load_digits(return_X_y=True)
+    scores = cross_val_score(MNISTClassifier(batch_size=16, epochs=2), images[:600], labels[:600], cv=2)
+    assert scores.mean() > 0.75
+
+
+def test_a_grid_search_chooses_among_its_parameters(eights: tuple[np.ndarray, np.ndarray]) -> None:
+    search = GridSearchCV(MNISTClassifier(**SMALL), {"learning_rate": np.array([1e-7, 2e-3])}, cv=2).fit(*eights)
+    assert search.best_params_ == {"learning_rate": 2e-3}
+
+
+def test_a_clone_has_the_parameters_and_nothing_that_was_learnt(trained: MNISTClassifier) -> None:
+    copy = clone(trained)
+    assert copy.get_params() == trained.get_params()
+    with pytest.raises(NotFittedError):
+        copy.predict(np.zeros((1, 784)))
+
+
+@pytest.mark.parametrize("labels", [np.array(["even", "odd"]), np.array([False, True]), np.array([-1.0, 1.0])])
+def test_labels_may_be_of_any_type_and_are_the_same_after_loading(
+    labels: np.ndarray, eights: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    parity = labels[eights[1] % 2]
+    classifier = MNISTClassifier(**SMALL | {"epochs": 3}).fit(eights[0], parity)
+    classifier.save_model(tmp_path / "parity")
+    loaded = MNISTClassifier().load_model(tmp_path / "parity")
+    assert loaded.classes_.dtype == labels.dtype
+    assert loaded.classes_.tolist() == labels.tolist()
+    assert loaded.score(eights[0], parity) > 0.7
+    probabilities = loaded.predict_proba(eights[0])
+    assert probabilities.shape == (300, 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_more_than_ten_classes_are_refused(eights: tuple[np.ndarray, np.ndarray]) -> None:
+    with pytest.raises(ValueError, match="11 classes where at most 10"):
+        MNISTClassifier().fit(eights[0], np.arange(300) % 11)
+
+
+def test_a_digit_is_read_alike_in_every_form(trained: MNISTClassifier, digits: DigitTable) -> None:
+    pixels = digits.pixels[600:640]
+    labels = trained.predict(pixels)
+    fractions = torch.from_numpy(pixels / np.float32(255)).unsqueeze(1)
+    forms = {
+        "rows": pixels.reshape(-1, 784),
+        "channels": pixels[:, np.newaxis],
+        "whole numbers": pixels.astype(np.int64),
+        "fractions": pixels / 255,
+        "bytes of torch": torch.from_numpy(pixels.copy()),
+        "as ToTensor gives them": fractions,
+        "normalised": (fractions - 0.1307) / 0.3081,
+    }
+    for name, form in forms.items():
+        np.testing.assert_array_equal(trained.predict_proba(form), trained.predict_proba(pixels), name)
+        np.testing.assert_array_equal(trained.predict_batch(form), labels, name)
+
+
+def test_a_single_image_is_answered_with_its_label_alone(trained: MNISTClassifier, digits: DigitTable) -> None:
+    image = digits.pixels[600]
+    expected = trained.predict(image[np.newaxis]).tolist()
+    tensor = torch.from_numpy(image / np.float32(255))
+    for single in (image, image / 255, Image.fromarray(image), tensor, tensor[np.newaxis]):
+        answer = trained.predict(single)
+        assert isinstance(answer, int)
+        assert [answer] == expected
+        assert trained.predict_batch(single).tolist() == expected
+
+
+def test_tensors_are_fractions_of_ink_to_a_classifier_of_other_arrays(eights: tuple[np.ndarray, np.ndarray]) -> None:
+    classifier = MNISTClassifier(**SMALL).fit(*eights)
+    np.testing.assert_allclose(
+        classifier.predict_proba(torch.from_numpy(eights[0] / 16)), classifier.predict_proba(eights[0]), atol=0.02
+    )
+
+
+def test_values_beyond_those_learnt_are_clipped(eights: tuple[np.ndarray, np.ndarray]) -> None:
+    classifier = MNISTClassifier(**SMALL).fit(*eights)
+    wide = np.where(eights[0] == 16, 99, np.where(eights[0] == 0, -5, eights[0]))
+    np.testing.assert_array_equal(classifier.predict_proba(wide), classifier.predict_proba(eights[0]))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 3, 28, 28)), r"not \(2, 3, 28, 28\)"),
+        (np.zeros((2, 64)), "X has 64 features"),
+        (np.full((1, 784), 255.0), "values from 255 to 255 are not ink"),
+        (torch.full((1, 28, 28), -1.0), "normalised with mean 0.1307"),
+        (Image.new("L", (100, 80)), "not 100x80 of mode L"),
+        (Image.new("RGB", (28, 28)), "not 28x28 of mode RGB"),
+        (np.full((1, 784), np.nan), "NaN"),
+    ],
+)
+def test_images_that_cannot_be_meant_are_refused(images: object, message: str, trained: MNISTClassifier) -> None:
+    with pytest.raises(ValueError, match=message) as refusal:
+        trained.predict(images)
+    if isinstance(refusal.value, UserError):
+        assert "\n" not in str(refusal.value)
+
+
+def test_nothing_is_answered_before_the_training(tmp_path: Path) -> None:
+    classifier = MNISTClassifier()
+    for ask in (
+        lambda: classifier.predict(Image.new("L", (28, 28))),
+        lambda: classifier.predict_batch(np.zeros((1, 784))),
+        classifier.evaluate,
+        classifier.plot_training_history,
+        classifier.plot_confusion_matrix,
+        classifier.show_predictions,
+        lambda: classifier.save_model(tmp_path / "model"),
+        lambda: classifier.save_checkpoint(tmp_path / "checkpoint"),
+    ):
+        with pytest.raises(NotFittedError):
+            ask()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"dropout1": 1.5}, r"^dropout1: 1.5 is not valid: Input should be less than 1$"),
+        ({"dropout2": -1}, r"^dropout2: -1 is not valid"),
+        ({"train_split": 0}, r"^train_split: 0 is not valid"),
+        ({"random_state": -1}, r"^random_state: -1 is not valid"),
+        ({"scheduler": "step"}, r"^scheduler: 'step' is not valid: it needs step_size and gamma"),
+        ({"train_split": 1.0, "patience": 2}, r"^patience: 2 is not valid: without validation rows"),
+    ],
+)
+def test_a_wrong_parameter_is_named(
+    parameters: dict[str, object], message: str, eights: tuple[np.ndarray, np.ndarray]
+) -> None:
+    with pytest.raises(UserError, match=message):
+        MNISTClassifier(**parameters).fit(*eights)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("StepLR", {"step_size": 5, "gamma": 0.5}, ("step", 5, 0.5, None)),
+        ("ExponentialLR", {"gamma": 0.9}, ("exponential", None, 0.9, None)),
+        ("ReduceLROnPlateau", {"factor": 0.1, "patience": 2}, ("plateau", None, 0.1, 2)),
+        ("plateau", {"gamma": 0.1, "scheduler_patience": 2}, ("plateau", None, 0.1, 2)),
+        ("CosineAnnealingLR", {}, ("cosine", None, None, None)),
+        ("OneCycleLR", {}, ("one-cycle", None, None, None)),
+        ("none", {}, ("none", None, None, None)),
+    ],
+)
+def test_schedulers_are_known_by_torchs_names_and_the_recipes(
+    name: str, arguments: dict[str, float], expected: tuple[object, ...]
+) -> None:
+    classifier = MNISTClassifier(scheduler="step", step_size=9, gamma=0.9)
+    assert classifier.set_scheduler(name, **arguments) is classifier
+    names = ("scheduler", "step_size", "gamma", "scheduler_patience")
+    assert tuple(classifier.get_params()[name] for name in names) == expected
+
+
+def test_an_unknown_scheduler_or_argument_is_refused() -> None:
+    with pytest.raises(UserError, match='no scheduler "StepRL"; did you mean "StepLR"'):
+        MNISTClassifier().set_scheduler("StepRL")
+    with pytest.raises(UserError, match="ReduceLROnPlateau takes factor and patience, not step_size"):
+        MNISTClassifier().set_scheduler("ReduceLROnPlateau", step_size=3)
+
+
+def test_a_model_is_one_file_that_anyone_can_look_into(
+    trained: MNISTClassifier, digits: DigitTable, tmp_path: Path
+) -> None:
+    trained.save_model(tmp_path / "mnist_model.pth")
+    with safe_open(tmp_path / "mnist_model.pth", framework="pt") as file:
+        assert set(file.offset_keys()) == set(trained.learnt_.weights)
+        about = json.loads(file.metadata()["classifier"])
+    assert about["parameters"]["hidden_size"] == 32
+    assert about["images"]["features"] == 784
+    loaded = MNISTClassifier().load_model(tmp_path / "mnist_model.pth")
+    assert (loaded.n_features_in_, loaded.hidden_size, loaded.history_) == (784, 32, trained.history_)
+    np.testing.assert_array_equal(loaded.predict_proba(digits.pixels), trained.predict_proba(digits.pixels))
+
+
+def test_a_pickled_model_is_refused_unread(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (tmp_path / "sprung",)
+
+    for name, zipped in (("new.pth", True), ("old.pth", False)):
+        torch.save({"weight": Trap()}, tmp_path / name, _use_new_zipfile_serialization=zipped)
+        for load in (MNISTClassifier().load_model, MNISTClassifier().load_checkpoint):
+            with pytest.raises(UserError, match=rf"{name}: a pickled file, which could run any code"):
+                load(tmp_path / name)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_file_that_is_no_classifiers_is_refused(trained: MNISTClassifier, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="missing or damaged"):
+        trained.load_model(tmp_path / "absent")
+    trained.save_model(tmp_path / "cut")
+    (tmp_path / "cut").write_bytes((tmp_path / "cut").read_bytes()[:5000])
+    with pytest.raises(UserError, match="missing or damaged"):
+        trained.load_model(tmp_path / "cut")
+    trained.predictor_.recipe.save(tmp_path / "recipe.yaml")
+    with pytest.raises(UserError, match="missing or damaged"):
+        trained.load_model(tmp_path / "recipe.yaml")
+    save_file(trained.learnt_.weights, tmp_path / "weights")
+    with pytest.raises(UserError, match="not a file of save_model or save_checkpoint"):
+        trained.load_model(tmp_path / "weights")
+    trained.save_model(tmp_path / "model")
+    with pytest.raises(UserError, match="holds a model, not a training"):
+        trained.load_checkpoint(tmp_path / "model")
+    model = MNISTClassifier().load_model(tmp_path / "model")
+    with pytest.raises(UserError, match="a model that was loaded cannot be trained on"):
+        model.save_checkpoint(tmp_path / "checkpoint")
+
+
+@pytest.mark.parametrize("schedule", [{}, {"scheduler": "step", "step_size": 2, "gamma": 0.5}])
+def test_two_halves_with_a_checkpoint_between_are_one_training(
+    schedule: dict[str, object], eights: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    whole = MNISTClassifier(**SMALL | {"epochs": 4}, **schedule).fit(*eights)
+    half = MNISTClassifier(**SMALL, **schedule).fit(*eights)
+    half.save_checkpoint(tmp_path / "half")
+    other = MNISTClassifier(epochs=4).load_checkpoint(tmp_path / "half")
+    np.testing.assert_array_equal(other.predict_proba(eights[0]), half.predict_proba(eights[0]))
+    other.fit(*eights)
+    assert weights(other) == weights(whole) != weights(half)
+    assert without_seconds(other.history_) == without_seconds(whole.history_)
+    other.save_checkpoint(tmp_path / "again")
+    assert len(other.fit(*eights).history_) == 4, "a second fit begins anew"
+    assert weights(other) == weights(whole)
+
+
+def test_the_best_epoch_before_a_checkpoint_stays_the_best(
+    eights: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = MNISTClassifier(**SMALL).fit(*eights)
+    classifier.save_checkpoint(tmp_path / "checkpoint")
+    monkeypatch.setattr(Trainer, "evaluate", lambda self: (99.0, 0.1))
+    later = MNISTClassifier(epochs=3).load_checkpoint(tmp_path / "checkpoint").fit(*eights)
+    assert [epoch.saved for epoch in later.history_] == [True, True, False]
+    assert weights(later) == weights(classifier)
+
+
+def test_a_checkpoint_goes_on_with_the_same_images_and_settings_only(
+    eights: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    images, labels = eights
+    MNISTClassifier(**SMALL).fit(images, labels).save_checkpoint(tmp_path / "checkpoint")
+    classifier = MNISTClassifier(epochs=3).load_checkpoint(tmp_path / "checkpoint")
+    with pytest.raises(UserError, match="began on other images"):
+        classifier.fit(images[:200], labels[:200])
+    classifier.set_params(dropout2=0.1)
+    with pytest.raises(UserError, match=r"began with dropout2=0.5: set that again"):
+        classifier.fit(images, labels)
+    assert len(classifier.set_params(dropout2=0.5).fit(images, labels).history_) == 3
+
+    one = MNISTClassifier(**SMALL | {"epochs": 1}, scheduler="cosine").fit(images, labels)
+    one.save_checkpoint(tmp_path / "cosine")
+    with pytest.raises(UserError, match=r"began with epochs=1: set that again"):
+        MNISTClassifier(epochs=2).load_checkpoint(tmp_path / "cosine").fit(images, labels)
+
+
+def test_an_interrupt_keeps_the_best_so_far(
+    eights: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_epoch = Trainer.one_epoch
+
+    def interrupted(self: Trainer, quiet: bool) -> Epoch:
+        if len(self.history) == stop_after:
+            raise KeyboardInterrupt
+        return one_epoch(self, quiet)
+
+    classifier = MNISTClassifier(**SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "one_epoch", interrupted)
+        stop_after = 0
+        with pytest.raises(KeyboardInterrupt):
+            classifier.fit(*eights)
+        stop_after = 1
+        with pytest.warns(UserWarning, match="the best epoch so far is kept"):
+            classifier.fit(*eights)
+    assert len(classifier.history_) == 1
+    classifier.save_checkpoint(tmp_path / "stopped")
+    resumed = MNISTClassifier(epochs=2).load_checkpoint(tmp_path / "stopped").fit(*eights)
+    assert weights(resumed) == weights(MNISTClassifier(**SMALL).fit(*eights))
+
+
+def test_it_speaks_only_when_asked_to(eights: tuple[np.ndarray, np.ndarray], capfd: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MNISTClassifier(**SMALL).fit(*eights)
+    assert capfd.readouterr() == ("", "")
+    MNISTClassifier(**SMALL, verbose=True).fit(*eights)
+    out = capfd.readouterr().out
+    assert "240 rows to train on, 60 to validate" in out
+    assert "  1/2 " in out
+    assert "  2/2 " in out
+    MNISTClassifier(**SMALL).fit(*eights)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_label_that_was_not_learnt_is_named_by_the_confusion_matrix(eights: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = eights
+    classifier = MNISTClassifier(**SMALL).fit(images[labels < 9], labels[labels < 9])
+    with pytest.raises(UserError, match="label 9 was not in the training"):
+        classifier.plot_confusion_matrix(images, labels)
+
+
+def test_a_loaded_model_forgets_the_columns_that_were_learnt_before_it(
+    eights: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    images, labels = eights
+    columns = [f"pixel{place}" for place in range(64)]
+    classifier = MNISTClassifier(**SMALL).fit(pandas.DataFrame(images, columns=columns), labels)
+    assert classifier.feature_names_in_.tolist() == columns
+    classifier.save_model(tmp_path / "model")
+    before = classifier.predict_proba(pandas.DataFrame(images, columns=columns))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(classifier.load_model(tmp_path / "model").predict_proba(images), before)
