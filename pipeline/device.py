@@ -2,8 +2,6 @@
 
 import ctypes
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
@@ -42,20 +40,6 @@ def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
 def memory_format(device: torch.device) -> torch.memory_format:
     """Return the layout in which `device` convolves fastest: channels last everywhere but on MPS."""
     return torch.contiguous_format if device.type == "mps" else torch.channels_last
-
-
-@contextmanager
-def tiny_numbers_as_zero() -> Iterator[None]:
-    """Let the CPU take numbers below 1e-38 for zero inside the block.
-
-    Weight decay shrinks the weights of inputs that never fire until they are such numbers, which a processor handles
-    many times slower than others: half of branch-cnn's were, after two epochs.
-    """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
 
 
 def keep_freed_memory() -> None:

@@ -22,12 +22,12 @@ from pipeline.augment import augment
 from pipeline.checkpoint import Card, Epoch, Run
 from pipeline.convolution import quicken
 from pipeline.dataset import ink, normalise, ordered_loader, training_loader
-from pipeline.device import autocast, compute_dtype, keep_freed_memory, memory_format, tiny_numbers_as_zero
+from pipeline.device import autocast, compute_dtype, keep_freed_memory, memory_format
 from pipeline.errors import UserError
 from pipeline.journal import HEADER, Journal, line
 from pipeline.models import build
 from pipeline.models.pretrained import load_pretrained
-from pipeline.optimization import PER_UPDATE, make_optimizer, make_scheduler
+from pipeline.optimization import PER_UPDATE, clear_tiny_numbers, make_optimizer, make_scheduler
 from pipeline.recipe import Recipe
 from pipeline.sources import Source
 from pipeline.table import DigitTable, Fingerprint
@@ -35,6 +35,8 @@ from pipeline.table import DigitTable, Fingerprint
 log = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 512
+CLEARING = 200
+"""Batches after which tiny numbers are cleared."""
 
 
 def train(recipe: Recipe, source: Source, name: str | None = None, *, resume: bool = False, quiet: bool = False) -> Run:
@@ -170,8 +172,7 @@ class Trainer:
         number = len(self.history) + 1
         started = time.perf_counter()
         learning_rate = float(self.scheduler.get_last_lr()[0])
-        with tiny_numbers_as_zero():
-            train_loss, train_accuracy = self.pass_over_batches(number, quiet)
+        train_loss, train_accuracy = self.pass_over_batches(number, quiet)
         validation_loss, validation_accuracy = self.evaluate()
         losses = [train_loss] if validation_loss is None else [train_loss, validation_loss]
         if not math.isfinite(sum(losses)):
@@ -220,7 +221,7 @@ class Trainer:
         images_seen = 0
         hidden = quiet or not accelerator.is_main_process
         bar = tqdm(self.batches, f"epoch {number}/{recipe.epochs}", leave=False, disable=hidden or None, unit="batch")
-        for pixels, labels in bar:
+        for place, (pixels, labels) in enumerate(bar):
             with accelerator.accumulate(self.model):
                 images = normalise(augment(ink(pixels), recipe), recipe)
                 with autocast(self.dtype, self.device):
@@ -232,6 +233,8 @@ class Trainer:
                 if accelerator.sync_gradients and recipe.scheduler in PER_UPDATE:
                     self.scheduler.step()
                 self.optimizer.zero_grad()
+            if place % CLEARING == 0 and self.device.type == "cpu":
+                clear_tiny_numbers(self.optimizer)
             with torch.no_grad():
                 loss_sum += loss.detach() * len(labels)
                 correct += (logits.argmax(1) == labels).sum()

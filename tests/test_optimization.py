@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pipeline import Recipe
-from pipeline.optimization import PER_UPDATE, make_optimizer, make_scheduler
+from pipeline.optimization import PER_UPDATE, TINY, clear_tiny_numbers, make_optimizer, make_scheduler
 
 
 @pytest.mark.parametrize(
@@ -97,3 +97,23 @@ def test_one_cycle_rises_and_falls() -> None:
     assert found.index(max(found)) == 3
     assert found[0] < 0.1
     assert found[-1] < 0.2
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop", "muon"])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_tiny_numbers_are_cleared_and_no_others(name: str, layout: torch.memory_format) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(64, 2)).to(memory_format=layout)
+    optimizer = make_optimizer(Recipe.load("fast", [f"optimizer={name}"]), model)
+    model(torch.randn(5, 3, 6, 6)).square().sum().backward()
+    optimizer.step()
+    tensors = [*model.parameters()]
+    tensors += [value for parameter in tensors for value in optimizer.state[parameter].values() if value.ndim]
+    with torch.no_grad():
+        for tensor in tensors:
+            tensor[0] = TINY / 2
+    before = [tensor.clone() for tensor in tensors]
+    clear_tiny_numbers(optimizer)
+    assert len(tensors) > 4
+    for tensor, old in zip(tensors, before, strict=True):
+        assert torch.equal(tensor, torch.where(old.abs() < TINY, 0, old))
+        assert not tensor[0].any()
