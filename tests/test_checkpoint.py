@@ -11,7 +11,15 @@ from pipeline.checkpoint import CHECKPOINTS
 
 def test_a_finished_run_holds_what_its_page_lists(run: Run) -> None:
     held = {path.name for path in run.folder.iterdir()}
-    assert held == {"model.safetensors", "recipe.yaml", "history.csv", "card.json", "fingerprint.safetensors"}
+    assert held == {
+        "model.safetensors",
+        "recipe.yaml",
+        "history.csv",
+        "card.json",
+        "fingerprint.safetensors",
+        "training.log",
+        "tensorboard",
+    }
 
 
 def test_the_card_tells_where_a_run_comes_from(run: Run, digits: DigitTable) -> None:
