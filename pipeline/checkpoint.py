@@ -61,6 +61,8 @@ class Card(BaseModel):
     versions: dict[str, str]
     commit: str | None
     started: str
+    temperature: float = 1.0
+    """By which the logits are divided, so that the probabilities are calibrated."""
     minutes: float = 0.0
     finished: bool = False
     scores: dict[str, float] = {}

@@ -29,6 +29,7 @@ from pipeline.models import build
 from pipeline.models.pretrained import load_pretrained
 from pipeline.optimization import PER_UPDATE, clear_tiny_numbers, make_optimizer, make_scheduler
 from pipeline.recipe import Recipe
+from pipeline.scoring import temperature
 from pipeline.sources import Source
 from pipeline.table import DigitTable, Fingerprint
 
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 EVALUATION_BATCH = 512
 CLEARING = 200
 """Batches after which tiny numbers are cleared."""
+CALIBRATION_ROWS = 6000
+"""On so many training rows the temperature is fitted, where none were set aside."""
 
 
 def train(recipe: Recipe, source: Source, name: str | None = None, *, resume: bool = False, quiet: bool = False) -> Run:
@@ -93,6 +96,7 @@ class Trainer:
     def __init__(self, recipe: Recipe, training: DigitTable, validation: DigitTable, run: Run) -> None:
         self.recipe = recipe
         self.run = run
+        self.tables = training, validation
         self.rows = len(training), len(validation)
         self.accelerator = Accelerator(
             gradient_accumulation_steps=recipe.gradient_accumulation,
@@ -291,14 +295,35 @@ class Trainer:
         self.stale_epochs = state["stale_epochs"]
 
     def finish(self) -> None:
-        """Write the card's last word: the scores of the epoch that was kept, and the minutes of all."""
+        """Write the card's last word: the temperature and scores of the epoch that was kept, and the minutes of all."""
         best = [epoch for epoch in self.history if epoch.saved][-1]
         card = self.run.card
         if best.validation_loss is not None and best.validation_accuracy is not None:
             card.scores = {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}
+        card.temperature = self.calibrate()
         card.minutes = sum(epoch.seconds for epoch in self.history) / 60
         card.finished = True
         self.run.finish(card)
+
+    @torch.inference_mode()
+    def calibrate(self) -> float:
+        """Return the temperature of the model that was kept, fitted on the validation rows.
+
+        Where none were set aside, on training rows that are warped anew, as no epoch has seen them.
+        """
+        training, validation = self.tables
+        table, warped = validation, False
+        if not len(validation):
+            torch.manual_seed(self.recipe.seed)
+            table, warped = training.select(torch.randperm(len(training))[:CALIBRATION_ROWS].numpy()), True
+        model = self.accelerator.unwrap_model(self.model).eval()
+        model.load_state_dict(self.run.load_model())
+        logits = []
+        for pixels, _ in ordered_loader(table, EVALUATION_BATCH):
+            images = ink(pixels.to(self.device))
+            images = normalise(augment(images, self.recipe) if warped else images, self.recipe)
+            logits.append(model(images.contiguous(memory_format=memory_format(self.device))).cpu())
+        return temperature(torch.cat(logits).numpy(), table.known_labels)
 
 
 def card_of(trainer: Trainer, source: str, fingerprint: Fingerprint) -> Card:
