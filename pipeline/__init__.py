@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from pipeline.classifier import MNISTClassifier
     from pipeline.errors import UserError
     from pipeline.evaluation import evaluate
-    from pipeline.predictor import Predictions, Predictor
+    from pipeline.framing import Glyph, glyphs
+    from pipeline.predictor import Predictions, Predictor, Reading
     from pipeline.recipe import Recipe
     from pipeline.scoring import Score, score
     from pipeline.sources import Source, find_source
@@ -25,9 +26,11 @@ ROOMS = {
     "DigitTable": "table",
     "Epoch": "checkpoint",
     "Fingerprint": "table",
+    "Glyph": "framing",
     "MNISTClassifier": "classifier",
     "Predictions": "predictor",
     "Predictor": "predictor",
+    "Reading": "predictor",
     "Recipe": "recipe",
     "Run": "checkpoint",
     "Score": "scoring",
@@ -35,6 +38,7 @@ ROOMS = {
     "UserError": "errors",
     "evaluate": "evaluation",
     "find_source": "sources",
+    "glyphs": "framing",
     "score": "scoring",
     "train": "training",
 }
@@ -45,9 +49,11 @@ __all__ = [
     "DigitTable",
     "Epoch",
     "Fingerprint",
+    "Glyph",
     "MNISTClassifier",
     "Predictions",
     "Predictor",
+    "Reading",
     "Recipe",
     "Run",
     "Score",
@@ -55,6 +61,7 @@ __all__ = [
     "UserError",
     "evaluate",
     "find_source",
+    "glyphs",
     "score",
     "train",
 ]

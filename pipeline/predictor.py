@@ -15,11 +15,13 @@ from pipeline import device as devices
 from pipeline.checkpoint import Run
 from pipeline.dataset import ink, normalise, ordered_loader
 from pipeline.errors import UserError
+from pipeline.framing import Glyph, glyphs
 from pipeline.inference import rewritten
 from pipeline.models import build
+from pipeline.pictures import Picture
 from pipeline.recipe import Recipe
 from pipeline.saliency import saliency
-from pipeline.table import CLASSES, DigitTable, Labels, Pixels
+from pipeline.table import CLASSES, SIDE, DigitTable, Labels, Pixels
 
 BATCH = 1024
 SURE = 0.75
@@ -69,6 +71,34 @@ class Predictions:
     def parity(self) -> Sequence[str]:
         """What is likelier by `p_odd`, "odd" or "even", whichever digit is likeliest."""
         return ["odd" if p > 0.5 else "even" for p in self.p_odd]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a picture says: its digits, from left to right, as one number.
+
+    Attributes:
+        glyphs: where each digit is, and as it was framed.
+        predictions: what each is, one row a glyph.
+    """
+
+    glyphs: tuple[Glyph, ...]
+    predictions: Predictions
+
+    @property
+    def text(self) -> str:
+        """The digits, "2025"; empty where the picture is."""
+        return "".join(map(str, self.predictions.digits))
+
+    @property
+    def parity(self) -> str | None:
+        """Whether the number is "odd" or "even", as its last digit is; None where the picture is empty."""
+        return self.predictions.parity[-1] if self.glyphs else None
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability that every digit is right, as if their faults were independent; None where there are none."""
+        return float(self.predictions.confidence.prod()) if self.glyphs else None
 
 
 class Predictor:
@@ -144,6 +174,20 @@ class Predictor:
         images = ink(torch.from_numpy(table.pixels.copy()).to(self.device))
         labels = torch.from_numpy(table.known_labels.copy()).to(self.device)
         return saliency(self.trained, self.recipe, images, labels).cpu().numpy()
+
+    def read(self, picture: Picture) -> Reading:
+        """Return the number in a picture; an empty reading where it is blank, never a guess.
+
+        Args:
+            picture: a PIL image, the path of a file, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or
+                floats in 0..1; ink dark on light or light on dark.
+
+        Raises:
+            UserError: the picture cannot be read or is over the limits (50 megapixels, 20 MB).
+        """
+        found = tuple(glyphs(picture))
+        frames = np.array([glyph.frame for glyph in found], dtype=np.uint8).reshape(-1, SIDE, SIDE)
+        return Reading(found, self.predict(frames))
 
     @torch.inference_mode()
     def logits(self, model: nn.Module, dtype: torch.dtype, table: DigitTable) -> NDArray[np.float32]:

@@ -1,0 +1,171 @@
+"""Pictures as people have them, checked at the door: any raster file, PIL image or array, as one channel of grey."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from pipeline.errors import UserError
+
+FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"]
+"""What Pillow reads by itself; for some others it would start programs."""
+MAX_BYTES = 20_000_000
+MAX_PIXELS = 50_000_000
+WORKING_SIDE = 1500
+"""Pixels along the longer side of the copy that is worked on; a digit on a page has enough of them."""
+
+Picture = Image.Image | str | Path | NDArray[Any]
+"""A PIL image, the path of a file, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or floats in 0..1."""
+Grey = NDArray[np.float32]
+
+
+def opened(picture: Picture) -> Image.Image:
+    """Return a picture as a PIL image of at most 50 megapixels; of a file only the header has been read.
+
+    Raises:
+        UserError: there is no such file, it is no picture, over 20 MB or over the limit of pixels; an array has another
+            shape, dtype or range.
+    """
+    if isinstance(picture, str | Path):
+        image = opened_file(Path(picture))
+    else:
+        image = picture if isinstance(picture, Image.Image) else from_array(picture)
+    if image.width * image.height > MAX_PIXELS:
+        raise UserError(
+            f"{name_of(picture)}: {image.width:,} x {image.height:,} pixels are over the limit of {MAX_PIXELS:,}; "
+            "make it smaller"
+        )
+    return image
+
+
+def opened_file(path: Path) -> Image.Image:
+    """Return the picture in a file, its header read."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a picture in it")
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file; check its name")
+    size = path.stat().st_size
+    if size == 0:
+        raise UserError(f"{path} is empty; save or copy it again")
+    if size > MAX_BYTES:
+        raise UserError(f"{path}: {size / 1e6:,.1f} MB are over the limit of {MAX_BYTES / 1e6:.0f} MB; save it smaller")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit of pixels is lower
+            return Image.open(path, formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise UserError(f"{path}: over the limit of {MAX_PIXELS:,} pixels; make it smaller") from None
+    except PermissionError:
+        raise UserError(f"{path} may not be read; change its permissions") from None
+    except Exception:  # decoders raise nearly anything on a malformed header
+        raise UserError(
+            f"{path} is not a picture of a known kind ({', '.join(FORMATS)}); export it as PNG or JPEG"
+        ) from None
+
+
+def from_array(values: NDArray[Any]) -> Image.Image:
+    """Return an array as an image of mode L, RGB or RGBA."""
+    shape = getattr(values, "shape", None)
+    if not isinstance(values, np.ndarray) or not (values.ndim == 2 or (values.ndim == 3 and values.shape[2] in {3, 4})):
+        raise UserError(
+            f"a picture must be a PIL image, a path, or an array (H, W), (H, W, 3) or (H, W, 4), not "
+            f"{type(values).__name__}{'' if shape is None else f' {tuple(shape)}'}: reshape it"
+        )
+    if values.size == 0:
+        raise UserError(f"a picture of shape {values.shape} has no pixels; give one that has")
+    return Image.fromarray(bytes_of(values))
+
+
+def bytes_of(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return numbers of a picture as uint8."""
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype == np.uint16:
+        return (values >> 8).astype(np.uint8)
+    if np.issubdtype(values.dtype, np.floating) and values.min() >= 0 and values.max() <= 1:  # false of NaN
+        return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
+    raise UserError(
+        f"a picture of {values.dtype} from {values.min()} to {values.max()} cannot be read: give uint8, uint16, "
+        "or floats from 0 to 1"
+    )
+
+
+def grey_of(picture: Picture) -> tuple[Grey, tuple[float, float]]:
+    """Return a working copy of a picture, and how many of the picture's pixels one of its pixels is, across and down.
+
+    Upright, as its EXIF orientation says; of an animation the first frame; transparency is paper. Colours become the
+    one channel that varies most, for yellow on white differs in blue alone.
+
+    Returns:
+        grey: float32 (h, w) in 0..1, h and w at most 1,500.
+        scale: (across, down), each at least 1 or nearly so.
+
+    Raises:
+        UserError: as `opened` says, or the file is damaged.
+    """
+    image = opened(picture)
+    size = image.size
+    try:
+        image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # a JPEG is decoded at a half, a quarter or an eighth
+        image = eight_bit(image)
+    except Exception as error:  # decoders raise nearly anything on damaged data
+        raise UserError(f"{name_of(picture)} is damaged ({error}); save or copy it again") from None
+    orientation = image.getexif().get(0x0112, 1)
+    image = ImageOps.exif_transpose(image)
+    if orientation in {5, 6, 7, 8}:
+        size = size[1], size[0]
+    if max(image.size) > WORKING_SIDE:
+        shrink = WORKING_SIDE / max(image.size)
+        smaller = [max(1, round(side * shrink)) for side in image.size]
+        image = image.resize((smaller[0], smaller[1]), Image.Resampling.BOX)
+    return one_channel(image), (size[0] / image.width, size[1] / image.height)
+
+
+def eight_bit(image: Image.Image) -> Image.Image:
+    """Return an image of any mode, decoded, as L, RGB, or RGBA where there is transparency."""
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float32)
+        whole = next((top for top in (1, 255, 65535) if values.max() <= top), values.max())
+        grey = Image.fromarray(np.rint(np.nan_to_num(values).clip(0) * (255 / whole)).astype(np.uint8))
+        grey.info, grey._exif = image.info, image.getexif()
+        return grey
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image.convert("L" if image.mode in {"1", "L"} else "RGB")
+
+
+def one_channel(image: Image.Image) -> Grey:
+    """Return an image of mode L, RGB or RGBA as float32 (h, w) in 0..1."""
+    values: Grey = np.asarray(image, dtype=np.float32) / np.float32(255)
+    if values.ndim == 2:
+        return values
+    colours = values[..., :3]
+    if values.shape[2] == 4:
+        colours = on_paper(colours, values[..., 3:])
+    varies_most = colours.reshape(-1, 3).std(axis=0).argmax()
+    return np.ascontiguousarray(colours[..., varies_most])
+
+
+def on_paper(colours: Grey, opacity: Grey) -> Grey:
+    """Return colours (h, w, 3) with what is transparent filled with paper.
+
+    Where little is opaque that is ink, and the paper is white or black, whichever differs more; else the opaque part
+    has paper of its own, and its median is what surrounds it.
+    """
+    visible = opacity.mean()
+    if visible == 0:
+        return np.ones_like(colours)
+    if visible < 0.5:
+        paper = np.float32((colours * opacity).mean() < 0.5 * visible)
+    else:
+        paper = np.median(colours[opacity[..., 0] > 0.5], axis=0)
+    filled: Grey = colours * opacity + paper * (1 - opacity)
+    return filled
+
+
+def name_of(picture: Picture) -> str:
+    """Return how an error calls a picture."""
+    return str(picture) if isinstance(picture, str | Path) else "the picture"
