@@ -51,8 +51,10 @@ class Card(BaseModel):
     recipe: str
     source: str
     fingerprint: str
-    """The digest of the images that it was trained and validated on."""
+    """The digest of the source's images, that it was trained and validated on."""
     train_rows: int
+    corrections: int = 0
+    """How many of those are corrections, which are not in the source."""
     validation_rows: int
     seed: int
     parameters: int

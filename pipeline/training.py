@@ -31,7 +31,7 @@ from pipeline.optimization import PER_UPDATE, clear_tiny_numbers, make_optimizer
 from pipeline.recipe import Recipe
 from pipeline.scoring import temperature
 from pipeline.sources import Source
-from pipeline.table import DigitTable, Fingerprint
+from pipeline.table import DigitTable, concatenate
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +42,20 @@ CALIBRATION_ROWS = 6000
 """On so many training rows the temperature is fitted, where none were set aside."""
 
 
-def train(recipe: Recipe, source: Source, name: str | None = None, *, resume: bool = False, quiet: bool = False) -> Run:
+def train(
+    recipe: Recipe,
+    source: Source,
+    name: str | None = None,
+    *,
+    corrections: DigitTable | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+) -> Run:
     """Train a recipe on a source's labelled rows and return the finished run.
 
     Args:
         name: of the run, or its folder; None makes a name from the recipe and the time.
+        corrections: labelled rows to train on beside those of the source; none of them is set aside.
         resume: go on with the run `name`, or with the newest unfinished run of the recipe.
         quiet: draw no progress bar.
 
@@ -58,20 +67,22 @@ def train(recipe: Recipe, source: Source, name: str | None = None, *, resume: bo
         log.info("%s is complete: there is nothing left to resume.", run)
         return run
     table = source.read_train()
-    fingerprint = table.fingerprint()
+    digest = table.fingerprint().digest
     training, validation = table.split(recipe.validation_fraction, recipe.seed)
+    if corrections:
+        table, training = (concatenate([rows, corrections]) for rows in (table, training))
     trainer = Trainer(recipe, training, validation, run)
     if recipe.pretrained and not resume:
         load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
     if resume:
-        if run.card.fingerprint != fingerprint.digest:
+        if (run.card.fingerprint, run.card.train_rows) != (digest, len(training)):
             raise UserError(
-                f"{run}: began on other data ({run.card.source}); give it the same --source and --data again"
+                f"{run}: began on other data ({run.card.source}); give it the same --source, --data and --with again"
             )
         trainer.restore()
     elif trainer.accelerator.is_main_process:
         trainer.save_progress()
-        run.begin(recipe, card_of(trainer, source.name, fingerprint), fingerprint)
+        run.begin(recipe, card_of(trainer, source.name, digest, len(corrections or ())), table.fingerprint())
     trainer.fit(quiet=quiet)
     return run
 
@@ -326,13 +337,14 @@ class Trainer:
         return temperature(torch.cat(logits).numpy(), table.known_labels)
 
 
-def card_of(trainer: Trainer, source: str, fingerprint: Fingerprint) -> Card:
-    """Return the card of a run that begins."""
+def card_of(trainer: Trainer, source: str, digest: str, corrections: int) -> Card:
+    """Return the card of a run that begins, on a source of that fingerprint."""
     return Card(
         recipe=trainer.recipe.name,
         source=source,
-        fingerprint=fingerprint.digest,
+        fingerprint=digest,
         train_rows=trainer.rows[0],
+        corrections=corrections,
         validation_rows=trainer.rows[1],
         seed=trainer.recipe.seed,
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
