@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from conftest import peak_memory
 
-from pipeline import CsvFile, Run, find_source
+from pipeline import CsvFile, DigitTable, Run, find_source
 from pipeline.submission import check
 
 
@@ -15,7 +15,11 @@ def test_the_competitions_archive_has_42000_and_28000_rows_with_nothing_in_commo
     train, test = source.read_train(), source.read_test()
     assert (len(train), len(test)) == (42_000, 28_000)
     assert (len(np.unique(train.known_labels)), test.labels) == (10, None)
-    assert train.fingerprint().shared(test.fingerprint()) == 0
+    learnt, asked = train.fingerprint(), test.fingerprint()
+    assert (learnt.shared(asked), learnt.resembled(asked)) == (0, 0)
+    noise = np.random.default_rng(0).integers(-3, 4, test.pixels.shape)
+    copies = DigitTable((test.pixels + noise).clip(0, 255).astype(np.uint8)).fingerprint()
+    assert (copies.shared(asked), copies.resembled(asked)) == (0, 28_000)
 
 
 def test_mnist_has_60000_and_10000_rows_and_holds_the_competitions_images(shared_data: Path) -> None:
