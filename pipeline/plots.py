@@ -20,7 +20,8 @@ from PIL import Image
 
 from pipeline.checkpoint import Epoch
 from pipeline.files import written_whole
-from pipeline.scoring import Score
+from pipeline.ledger import Entry
+from pipeline.scoring import Score, interval_of
 from pipeline.table import CLASSES, Labels, Pixels
 
 DOTS_PER_INCH = 150
@@ -240,6 +241,48 @@ def comparison(figure: Figure, scores: Mapping[str, Score]) -> None:
     axes.set_yticks(lines, list(scores))
     axes.set_ylim(len(scores) - 0.4, -0.6)
     axes.xaxis.set_major_formatter(percent_tick)
+    add_legend(figure, axes)
+
+
+def progress(figure: Figure, entries: Sequence[Entry]) -> None:
+    """Draw the public score of one or more submissions to Kaggle, the oldest at the left, beside what was expected.
+
+    Expected is the validation accuracy with its 95 % interval; one that is not known is left out, and what leaked is
+    drawn hollow.
+    """
+    best = max((entry.public_score or 0 for entry in entries if not entry.leaked), default=None)
+    prepare(figure, 11.5, 4.6, f"Best public score {best:.5f}" if best else "No score that means anything")
+    axes = figure.subplots()
+    frame(axes)
+    places = range(len(entries))
+    label: str | None = "validation accuracy, 95% interval"
+    for place, entry in zip(places, entries, strict=True):
+        if entry.validation_accuracy is not None and entry.validation_rows:
+            low, high = interval_of(round(entry.validation_accuracy * entry.validation_rows), entry.validation_rows)
+            axes.plot([place, place], [low, high], "_-", color=BLUE, linewidth=2, markersize=11, markeredgewidth=1.6)
+            axes.plot(place, entry.validation_accuracy, "o", color=BLUE, markersize=8, label=label)
+            label = None
+    for name, leaked, face in (("public score", False, ORANGE), ("of a run that saw the answers", True, "none")):
+        shown = [
+            (place, entry.public_score)
+            for place, entry in zip(places, entries, strict=True)
+            if bool(entry.leaked) == leaked
+        ]
+        if shown:
+            axes.plot(
+                *zip(*shown, strict=True),
+                "D",
+                color=ORANGE,
+                markersize=9,
+                markerfacecolor=face,
+                markeredgewidth=1.8,
+                label=name,
+            )
+    names = [f"{entry.time[:10]}\n{entry.recipe or 'unknown'}" for entry in entries]
+    step = -(-len(entries) // 12)
+    axes.set_xticks(places[::step], names[::step])
+    axes.set_xlim(-0.6, len(entries) - 0.4)
+    axes.yaxis.set_major_formatter(percent_tick)
     add_legend(figure, axes)
 
 

@@ -70,7 +70,7 @@ def count_leaks(run: Run, test: DigitTable, allowed: bool) -> int:
         more = f", and on copies of {alike:,} more that differ by a few grey levels only" if alike else ""
         raise UserError(
             f"{run}: was trained on {same:,} of the {len(test):,} images of test.csv{more} (from {run.card.source}), "
-            "so its score would mean nothing; train on the competition's train.csv, or say --allow-leak and do not submit"
+            "so its score would mean nothing; train on the competition's train.csv, or say --allow-leak"
         )
     return same + alike
 
@@ -80,13 +80,13 @@ def origin_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def origin_of(path: Path, content: bytes) -> Origin | None:
+def origin_of(path: Path) -> Origin | None:
     """Return where a submission comes from, or None where that is not kept, or is kept of another content."""
     try:
         origin = Origin.model_validate_json(origin_path(path).read_bytes())
+        return origin if origin.file_hash == hash_of(path.read_bytes()) else None
     except (OSError, ValidationError):
         return None
-    return origin if origin.file_hash == hash_of(content) else None
 
 
 def hash_of(content: bytes) -> str:

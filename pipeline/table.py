@@ -139,7 +139,8 @@ def block_means(pixels: Pixels) -> NDArray[np.uint8]:
     """Return the mean of each 4x4 block, rounded, uint8 (N, 49), of images, uint8 (N, 28, 28)."""
     area = BLOCK * BLOCK
     sums = pixels.reshape(len(pixels), SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK).sum(axis=(2, 4), dtype=np.uint16)
-    return ((sums + area // 2) // area).astype(np.uint8).reshape(len(pixels), BLOCKS)
+    means: NDArray[np.uint8] = ((sums + area // 2) // area).astype(np.uint8).reshape(len(pixels), BLOCKS)
+    return means
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:

@@ -26,6 +26,12 @@ def shared_data() -> Path:
     return SHARED
 
 
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test from a developer's own account at Kaggle."""
+    monkeypatch.setattr("pipeline.credentials.find_credentials", lambda: None)
+
+
 @pytest.fixture(scope="session")
 def practice(tmp_path_factory: pytest.TempPathFactory) -> Source:
     """The practice set: 1,297 digits to learn from and 500 to answer."""

@@ -1,0 +1,87 @@
+"""What Kaggle's client signs in with: where it is, never what it is."""
+
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.errors import UserError
+
+PAGE = "https://www.kaggle.com/competitions/digit-recognizer"
+SETTINGS = "https://www.kaggle.com/settings/api"
+
+HOW_TO_GET_CREDENTIALS = f"""there are no credentials for Kaggle. To get them, once:
+1. Sign in at https://www.kaggle.com, or make an account there.
+2. Accept the competition's rules at {PAGE}/rules
+3. Generate a new token at {SETTINGS}
+4. Save it as ~/.kaggle/access_token, a file that nobody else may read: chmod 600 ~/.kaggle/access_token"""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Credentials that the client will take.
+
+    Attributes:
+        place: the environment variable or the file that holds them.
+        secrets: all values, of these credentials and of others at hand, that nobody may see.
+    """
+
+    place: str
+    secrets: tuple[str, ...] = field(repr=False)
+
+    def hide(self, text: str) -> str:
+        """Return a text without the secrets, and without what signs an address in it."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            text = text.replace(secret, "[hidden]")
+        text = re.sub(r"(?i)\b(bearer|basic) +[\w+/=.~-]+", r"\1 [hidden]", text)
+        return re.sub(r"(https?://[^\s?'\")]+)\?[^\s'\")]+", r"\1?[hidden]", text)
+
+
+def find_credentials() -> Credentials | None:
+    """Return the credentials that the client takes, looked for in its own order, or None where there are none."""
+    kaggle = Path.home() / ".kaggle"
+    config = Path(os.environ.get("KAGGLE_CONFIG_DIR") or kaggle)
+    if not config.exists():
+        config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
+    token = os.environ.get("KAGGLE_API_TOKEN", "")  # or the path of a file that holds it
+    name, key = os.environ.get("KAGGLE_USERNAME"), os.environ.get("KAGGLE_KEY", "")
+    kept = strings_in(config / "kaggle.json")
+    oauth = kaggle / "credentials.json"
+    places = {
+        "KAGGLE_API_TOKEN": [token, text_of(Path(token)) if token else ""],
+        str(kaggle / "access_token"): [text_of(kaggle / "access_token")],
+        str(kaggle / "access_token.txt"): [text_of(kaggle / "access_token.txt")],
+        "KAGGLE_KEY": [key] if name or "username" in kept else [],
+        str(config / "kaggle.json"): [kept.get("key", "")] if name or "username" in kept else [],
+        str(oauth): [value for part, value in strings_in(oauth).items() if "token" in part],
+    }
+    secrets = tuple({value for values in places.values() for value in values if value})
+    return next((Credentials(place, secrets) for place, values in places.items() if any(values)), None)
+
+
+def require_credentials() -> Credentials:
+    """Return the credentials; where there are none, a UserError says in four lines how to get them."""
+    found = find_credentials()
+    if found is None:
+        raise UserError(HOW_TO_GET_CREDENTIALS)
+    return found
+
+
+def text_of(path: Path) -> str:
+    """Return a file's text without the space around it, empty where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def strings_in(path: Path) -> dict[str, str]:
+    """Return the strings of a JSON object by their names, none where there is no such file."""
+    try:
+        content = json.loads(text_of(path))
+    except ValueError:
+        return {}
+    return (
+        {name: value for name, value in content.items() if isinstance(value, str)} if isinstance(content, dict) else {}
+    )
