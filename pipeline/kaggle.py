@@ -162,8 +162,8 @@ def submissions_left(limits: Limits = PATIENT) -> int | None:
 def send(file: Path, message: str, limits: Limits = PATIENT) -> None:
     """Send a submission. That no error is raised says little: look for it in `submissions`."""
     said = ask("submit", "-c", COMPETITION, "-f", str(file), f"--message={message}", seconds=limits.upload)
-    if "Could not submit" in said:  # and yet status 0, before 2.2.5
-        raise KaggleError(f"Kaggle did not take the upload ({gist(said)}): try again")
+    if "Could not submit" in said:  # with status 0, before 2.2.5
+        raise refusal(said, "", "")
 
 
 def submissions(limits: Limits = PATIENT) -> list[Submission]:
@@ -276,6 +276,8 @@ def refusal(out: str, err: str, place: str) -> KaggleError:
     def told(*phrases: str) -> bool:
         return any(phrase in words for phrase in phrases)
 
+    if told("could not submit"):
+        return KaggleError(f"Kaggle did not take the upload ({said}): try again")
     if status == 401 or told("authentication required", "unauthenticated"):
         return KaggleError(f"Kaggle does not accept the credentials in {place}: put a new token there, from {SETTINGS}")
     if status == 403 or told("don't have access", "permission", "forbidden", "rules"):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.files import require_writable, written_whole
+from pipeline.scoring import interval_of
 
 LOCK_SECONDS = 30.0
 """How long one line may take another process to add."""
@@ -47,6 +48,13 @@ class Entry(BaseModel):
     def settled(self) -> bool:
         """Whether nothing more will become known."""
         return self.status not in ("SENDING", "PENDING")
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the validation accuracy, where that is known."""
+        if self.validation_accuracy is None or not self.validation_rows:
+            return None
+        return interval_of(round(self.validation_accuracy * self.validation_rows), self.validation_rows)
 
 
 class Ledger:

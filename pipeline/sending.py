@@ -16,7 +16,6 @@ from pipeline.credentials import require_credentials
 from pipeline.errors import UserError
 from pipeline.kaggle import PATIENT, KaggleError, Limits, Submission
 from pipeline.ledger import Entry, Ledger
-from pipeline.scoring import interval_of
 from pipeline.submission import Origin, check, hash_of, origin_of
 
 log = logging.getLogger(__name__)
@@ -230,9 +229,9 @@ def verdict(entry: Entry) -> str:
     line = f"Public score: {entry.public_score:.5f}" if entry.public_score is not None else "No public score"
     if entry.leaked:
         return f"{line}; it means nothing, for the run was trained on {entry.leaked:,} of these images"
-    if entry.public_score is None or entry.validation_accuracy is None:
+    if entry.public_score is None or entry.interval is None:
         return f"{line}; the validation accuracy is unknown"
-    low, high = interval_of(round(entry.validation_accuracy * entry.validation_rows), entry.validation_rows)
+    low, high = entry.interval
     place = "below" if entry.public_score < low else "above" if entry.public_score > high else "inside"
     return (
         f"{line}, {place} the 95% interval of the validation accuracy "

@@ -309,7 +309,7 @@ def test_a_submission_is_sent_confirmed_scored_and_noted(
     )
 
     calls = list(server.calls)
-    with pytest.raises(UserError, match="the same bytes were sent on .* as 900, with a score of 0.99321; --again"):
+    with pytest.raises(UserError, match=r"the same bytes were sent on .* as 900, with a score of 0\.99321; --again"):
         sending.submit(solution, "", ledger, limits=QUICK)
     assert server.calls == calls
 
@@ -355,7 +355,7 @@ def test_a_file_of_unknown_origin_is_checked_and_sent(server: KaggleServer, solu
     assert (ledger.path.parent / "900-unknown.csv").exists()
     assert sending.verdict(entry) == "Public score: 0.99321; the validation accuracy is unknown"
     solution.write_text(solution.read_text().replace("\n27999,9\n", "\n27999,9.0\n"))
-    with pytest.raises(UserError, match='row 27999: Label "9.0" is not a digit'):
+    with pytest.raises(UserError, match=r'row 27999: Label "9\.0" is not a digit'):
         sending.submit(solution, "", ledger, limits=QUICK)
     assert server.calls.count("PUT") == 1
 
@@ -371,7 +371,7 @@ def test_the_daily_limit_is_asked_for_first(server: KaggleServer, solution: Path
 
 def test_an_upload_that_is_refused_was_not_sent(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
     server.faults["PUT"] = Fault(503, None)
-    with pytest.raises(UserError, match="did not take the upload|Could not submit"):
+    with pytest.raises(UserError, match="did not take the upload"):
         sending.submit(solution, "", ledger, limits=QUICK)
     (entry,) = ledger.entries()
     assert entry.status == "NOT SENT"
@@ -380,7 +380,7 @@ def test_an_upload_that_is_refused_was_not_sent(server: KaggleServer, solution: 
 
 def test_an_upload_that_is_cut_ends_at_its_time_limit(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
     server.faults["PUT"] = Fault(kind="cut")
-    with pytest.raises(UserError, match="whether the submission arrived is not known .* not sent twice"):
+    with pytest.raises(UserError, match=r"whether the submission arrived is not known .* not sent twice"):
         sending.submit(solution, "", ledger, limits=Limits(upload=4, appearance=0.1, pause=0.1))
     assert [entry.status for entry in ledger.entries()] == ["SENDING"]
     assert server.submissions == []
@@ -408,7 +408,7 @@ def test_what_kaggle_cannot_score_is_an_error_with_its_reason(
     server: KaggleServer, solution: Path, ledger: Ledger
 ) -> None:
     server.result = {"status": "ERROR", "publicScore": "", "errorDescription": "Submission has 3 rows too few"}
-    with pytest.raises(UserError, match="900: Kaggle could not score it: .*(rows too few|submissions says why)"):
+    with pytest.raises(UserError, match=r"900: Kaggle could not score it: .*(rows too few|submissions says why)"):
         sending.submit(solution, "", ledger, limits=QUICK)
     assert [entry.status for entry in ledger.entries()] == ["ERROR"]
 
@@ -485,7 +485,7 @@ def test_the_plain_client_takes_the_line_of_the_readme(server: KaggleServer, sol
     (line,) = (line for line in readme.splitlines() if line.startswith("kaggle competitions submit"))
     assert line.startswith("kaggle competitions submit -c digit-recognizer -f submissions/solution.csv -m ")
     program = Path(sys.executable).parent / "kaggle"
-    ended = subprocess.run([program, *shlex.split(line)[1:]], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([program, *shlex.split(line)[1:]], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0
     assert "Successfully submitted" in ended.stdout
     assert [each["content"] for each in server.submissions] == [solution.read_text()]
