@@ -290,7 +290,7 @@ def refusal(out: str, err: str, place: str) -> KaggleError:
         return KaggleError(f"Kaggle is out of order ({said}): try again later", passing=True)
     if told("connection", "timed out", "max retries"):
         return KaggleError(f"Kaggle cannot be reached ({said}): see to the network, then try again", passing=True)
-    if told("traceback (most recent", "if this is unexpected"):
+    if told("traceback (most recent", "if this is unexpected", "expecting value"):
         return KaggleError(f"Kaggle's client failed ({said}): try again", passing=True)
     # Where Kaggle gives a reason, the client leaves out the status: it may be a 400 or a 500.
     return KaggleError(

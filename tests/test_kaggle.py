@@ -152,7 +152,7 @@ def test_damaged_credential_files_count_as_none(home: Path) -> None:
         (Fault(429, None, {"Retry-After": "30"}), "wait some minutes", True),
         (Fault(500, "<html>"), "out of order .*500 Server Error", True),
         (Fault(kind="cut"), "cannot be reached .* see to the network", True),
-        (Fault(200, "<html>Not a list"), "client failed .*JSONDecodeError", True),
+        (Fault(200, "<html>Not a list"), "client failed .*Expecting value", True),
     ],
     ids=["401", "403", "403 rules", "404", "400", "400 message", "429", "500", "cut", "no list"],
 )
@@ -178,9 +178,9 @@ def test_a_token_that_kaggle_does_not_know_is_named_by_its_place(
 def test_a_silent_server_costs_the_time_limit_and_no_more(server: KaggleServer) -> None:
     server.faults["GetLeaderboard"] = Fault(kind="silence")
     started = time.monotonic()
-    with pytest.raises(kaggle.KaggleError, match="did not answer within 3 seconds"):
-        kaggle.leaderboard(Limits(answer=3))
-    assert time.monotonic() - started < 6
+    with pytest.raises(kaggle.KaggleError, match="did not answer within 5 seconds"):
+        kaggle.leaderboard(Limits(answer=5))
+    assert time.monotonic() - started < 9
     assert server.left.wait(5), "the client went on without us"
 
 
@@ -393,7 +393,7 @@ def test_an_upload_that_is_cut_ends_at_its_time_limit(server: KaggleServer, solu
 
 def test_a_time_limit_never_sends_twice(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
     server.faults["CreateSubmission"] = Fault(kind="silence", after_the_deed=True)
-    entry = sending.submit(solution, "", ledger, limits=Limits(upload=4, appearance=5, pause=0.1))
+    entry = sending.submit(solution, "", ledger, limits=Limits(upload=7, appearance=5, pause=0.1))
     assert (entry.ref, len(server.submissions)) == ("900", 1)
     assert entry.status == "COMPLETE"
 
