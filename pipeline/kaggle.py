@@ -119,6 +119,7 @@ def download(folder: Path, limits: Limits = PATIENT) -> None:
         UserError: there are no credentials, Kaggle refuses, it takes too long, or what came is not the archive.
     """
     require_writable(folder / ARCHIVE)
+    log.info("Downloading %s from Kaggle, with the credentials in %s", ARCHIVE, require_credentials().place)
     with TemporaryDirectory(dir=folder, prefix=".kaggle-", ignore_cleanup_errors=True) as name:
         fetched = Path(name) / ARCHIVE
         hidden = None if log.isEnabledFor(logging.INFO) else True

@@ -224,7 +224,9 @@ def test_data_are_downloaded_once_checked_and_moved_in_whole(
     put_archive(server, digits, monkeypatch)
     ended = command("kaggle", "data", "--data", "fresh")
     assert (ended.status, ended.err) == (0, "")
+    assert "with the credentials in KAGGLE_KEY\n" in ended.out
     assert "downloaded from Kaggle" in ended.out
+    assert KEY not in ended.out
     assert "30 rows to learn from, 20 to predict" in ended.out
     assert Path("fresh/digit-recognizer.zip").read_bytes() == server.archive
     assert [path.name for path in Path("fresh").iterdir()] == ["digit-recognizer.zip"]
