@@ -234,9 +234,11 @@ def kaggle_status(ledger: LedgerFile = LEDGER, quiet: Quiet = False) -> None:
     from pipeline import plots, sending
     from pipeline.ledger import Ledger
 
-    sending.refresh(Ledger(ledger))
-    entries = Ledger(ledger).entries()
-    log.info(sending.table(entries))
+    try:
+        sending.refresh(Ledger(ledger))
+    finally:  # what is known is shown, whether Kaggle answers or not
+        entries = Ledger(ledger).entries()
+        log.info(sending.table(entries))
     scored = [entry for entry in entries if entry.public_score is not None]
     if scored:
         figure = ledger.with_name("progress.png")

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.files import written_whole
+from pipeline.files import write_whole, written_whole
 from pipeline.recipe import Recipe
 from pipeline.scoring import accuracy_in_words
 from pipeline.table import BLOCKS, Fingerprint
@@ -245,12 +245,6 @@ def locate(name: str | Path) -> Path:
 def contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors in the only layout that safetensors takes."""
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; for errors see `written_whole`."""
-    with written_whole(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -46,18 +46,19 @@ def find_credentials() -> Credentials | None:
         config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
     token = os.environ.get("KAGGLE_API_TOKEN", "")  # or the path of a file that holds it
     name, key = os.environ.get("KAGGLE_USERNAME"), os.environ.get("KAGGLE_KEY", "")
-    kept = strings_in(config / "kaggle.json")
-    oauth = kaggle / "credentials.json"
+    kept, oauth = strings_in(config / "kaggle.json"), strings_in(kaggle / "credentials.json")
+    named = bool(name or "username" in kept)  # a key is taken with a name only, from wherever
     places = {
-        "KAGGLE_API_TOKEN": [token, text_of(Path(token)) if token else ""],
-        str(kaggle / "access_token"): [text_of(kaggle / "access_token")],
-        str(kaggle / "access_token.txt"): [text_of(kaggle / "access_token.txt")],
-        "KAGGLE_KEY": [key] if name or "username" in kept else [],
-        str(config / "kaggle.json"): [kept.get("key", "")] if name or "username" in kept else [],
-        str(oauth): [value for part, value in strings_in(oauth).items() if "token" in part],
+        "KAGGLE_API_TOKEN": token,
+        str(kaggle / "access_token"): text_of(kaggle / "access_token"),
+        str(kaggle / "access_token.txt"): text_of(kaggle / "access_token.txt"),
+        "KAGGLE_KEY": named and key,
+        str(config / "kaggle.json"): named and kept.get("key"),
+        str(kaggle / "credentials.json"): oauth.get("refresh_token"),
     }
-    secrets = tuple({value for values in places.values() for value in values if value})
-    return next((Credentials(place, secrets) for place, values in places.items() if any(values)), None)
+    values = [*places.values(), text_of(Path(token)) if token else "", key, kept.get("key"), oauth.get("access_token")]
+    secrets = tuple({value for value in values if isinstance(value, str) and value})
+    return next((Credentials(place, secrets) for place, value in places.items() if value), None)
 
 
 def require_credentials() -> Credentials:

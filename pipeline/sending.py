@@ -11,15 +11,17 @@ from time import monotonic, sleep
 from tqdm import tqdm
 
 from pipeline import kaggle
-from pipeline.checkpoint import write_whole
 from pipeline.credentials import require_credentials
 from pipeline.errors import UserError
+from pipeline.files import write_whole
 from pipeline.kaggle import PATIENT, KaggleError, Limits, Submission
 from pipeline.ledger import Entry, Ledger
 from pipeline.submission import Origin, check, hash_of, origin_of
 
 log = logging.getLogger(__name__)
 
+CALMER = 6
+"""Times the pause after a failed look: how long Kaggle asks to be left alone, its client does not say."""
 STATUS_VERB = "python -m pipeline kaggle status"
 
 
@@ -158,6 +160,7 @@ def look_for(token: str, limits: Limits, seconds: float) -> Submission | None:
     """
     until = monotonic() + seconds
     while True:
+        pause = limits.pause
         try:
             listed = next((each for each in kaggle.submissions(limits) if token in each.description), None)
             if listed or monotonic() >= until:
@@ -165,7 +168,8 @@ def look_for(token: str, limits: Limits, seconds: float) -> Submission | None:
         except KaggleError as error:
             if not error.passing or monotonic() >= until:
                 raise
-        sleep(limits.pause)
+            pause *= CALMER
+        sleep(pause)
 
 
 def follow(entry: Entry, ledger: Ledger, limits: Limits) -> Entry:
@@ -241,6 +245,8 @@ def verdict(entry: Entry) -> str:
 
 def table(entries: Sequence[Entry]) -> str:
     """Return submissions as lines of text, the newest last."""
+    if not entries:
+        return "No submissions yet: python -m pipeline kaggle submit sends one"
     lines = [f"{'sent (UTC)':16}  {'ref':10}  {'status':8}  {'score':7}  {'validation':10}  {'recipe':16}  message"]
     for entry in entries:
         score = "-" if entry.public_score is None else f"{entry.public_score:.5f}"

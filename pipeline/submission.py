@@ -5,16 +5,18 @@ import hashlib
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.checkpoint import Run, write_whole
 from pipeline.errors import UserError
-from pipeline.files import written_whole
-from pipeline.predictor import Predictor
+from pipeline.files import write_whole, written_whole
 from pipeline.scoring import Score, score
 from pipeline.sources import Source
 from pipeline.table import CLASSES, DigitTable, Labels
+
+if TYPE_CHECKING:
+    from pipeline.checkpoint import Run
 
 HEADER = ["ImageId", "Label"]
 
@@ -38,13 +40,15 @@ class Origin(BaseModel):
     """How many of the predicted images the run was trained on, as they are or with small shifts of value."""
 
 
-def make(run: Run, source: Source, test: DigitTable, path: Path, *, allow_leak: bool = False) -> Score | None:
+def make(run: "Run", source: Source, test: DigitTable, path: Path, *, allow_leak: bool = False) -> Score | None:
     """Predict a source's test rows, write them to `path` and check that file; return the score where it is known.
 
     Raises:
         UserError: the run saw test rows of the competition in training, or the file cannot be written.
     """
     leaked = count_leaks(run, test, allow_leak) if source.name == "competition" else 0
+    from pipeline.predictor import Predictor
+
     digits = Predictor.load(run.folder).predict(test.pixels).digits
     write(path, [digits])
     card = run.card
@@ -62,7 +66,7 @@ def make(run: Run, source: Source, test: DigitTable, path: Path, *, allow_leak: 
     return None if test.labels is None else score(digits, test.labels)
 
 
-def count_leaks(run: Run, test: DigitTable, allowed: bool) -> int:
+def count_leaks(run: "Run", test: DigitTable, allowed: bool) -> int:
     """Return how many of the images to predict a run was trained on; a UserError where that is not allowed."""
     learnt, asked = run.fingerprint, test.fingerprint()
     same, alike = learnt.shared(asked), learnt.resembled(asked)
