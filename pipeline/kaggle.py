@@ -127,7 +127,7 @@ def download(folder: Path, limits: Limits = PATIENT) -> None:
 
             def arrived(printed: str) -> int:
                 bar.total = bar.total or size_in(printed)
-                size = sum(file.stat().st_size for file in fetched.parent.iterdir())
+                size = fetched.stat().st_size if fetched.exists() else 0
                 bar.update(size - bar.n)
                 return size
 
@@ -170,7 +170,7 @@ def send(file: Path, message: str, limits: Limits = PATIENT) -> None:
 def submissions(limits: Limits = PATIENT) -> list[Submission]:
     """Return the newest submissions, the last one first."""
     text = ask("submissions", COMPETITION, "--format", "json", "--page-size", str(NEWEST), seconds=limits.answer)
-    return [] if "No submissions found" in text else parsed(text, list[Submission])
+    return [] if "No submissions found" in text.splitlines() else parsed(text, list[Submission])
 
 
 def error_of(ref: str, limits: Limits = PATIENT) -> str:
