@@ -72,11 +72,11 @@ def ink_of(grey: Grey) -> Grey:
     coarse_size = [max(1, round(side * min(1, COARSE_SIDE / max(grey.shape)))) for side in grey.shape]
     coarse = resized(grey, coarse_size)
     # Ink is the rarer of the two wherever one looks, so that it makes the tail of what differs from its surroundings.
-    tail = ((coarse - ndimage.gaussian_filter(coarse, max(coarse_size) / 6)) ** 3).mean()
+    tail = ((coarse - ndimage.uniform_filter(coarse, max(coarse_size) // 2)) ** 3).mean()
     if tail > 0:
         grey, coarse = 1 - grey, 1 - coarse
     paper = resized(ndimage.grey_closing(coarse, size=(min(coarse_size) // 2 + 1,) * 2), grey.shape)
-    darker = paper - ndimage.gaussian_filter(grey, min(1, max(grey.shape) / 1500))
+    darker = paper - grey
     clear = darker[darker > FAINTEST]
     if not clear.size:
         return np.zeros_like(grey)
