@@ -11,11 +11,19 @@ from pipeline.pictures import Grey, Picture, grey_of
 from pipeline.table import SIDE
 
 Mask = NDArray[np.bool_]
+Box = tuple[slice, slice]
+"""Rows and columns."""
 
 COARSE_SIDE = 200
 """Pixels along the longer side where paper is estimated: enough for shadows, and noise is gone."""
 FAINTEST = 0.08
 """Ink differs from paper by more than this, of black less white."""
+LEVEL = 1.5 / 255
+"""Greys that are nearer than this are the same."""
+WIDEST = 6
+"""On uneven paper strokes are narrower than the picture's shorter side divided by this."""
+LONG = 0.6
+"""What is longer than this share of a picture is not a digit alone."""
 FITTED = 20
 """MNIST's digits fit into 20x20 of their 28x28."""
 MIDDLE = SIDE / 2 + 0.5
@@ -66,8 +74,8 @@ def glyphs(picture: Picture) -> list[Glyph]:
 def ink_of(grey: Grey) -> Grey:
     """Return how much ink there is, float32 (h, w) in 0..1, 0 = paper.
 
-    Paper is what is left of a coarse copy when strokes are closed over: shadows and a table beside the paper stay, for
-    they are wider than half of the picture's shorter side.
+    Paper that is not of one grey is what is left of a coarse copy when strokes are closed over: gradients, shadows and
+    a table beside the paper stay, for they are wider than strokes.
     """
     coarse_size = [max(1, round(side * min(1, COARSE_SIDE / max(grey.shape)))) for side in grey.shape]
     coarse = resized(grey, coarse_size)
@@ -75,14 +83,18 @@ def ink_of(grey: Grey) -> Grey:
     tail = ((coarse - ndimage.uniform_filter(coarse, max(coarse_size) // 2)) ** 3).mean()
     if tail > 0:
         grey, coarse = 1 - grey, 1 - coarse
-    paper = resized(ndimage.grey_closing(coarse, size=(min(coarse_size) // 2 + 1,) * 2), grey.shape)
-    darker = paper - grey
+    middle = np.median(grey)
+    if (abs(grey - middle) < LEVEL).mean() > 0.5:
+        paper = np.full_like(grey, middle)
+    else:
+        paper = resized(ndimage.grey_closing(coarse, size=(min(coarse_size) // WIDEST + 1,) * 2), grey.shape)
+    darker = 1 - grey / np.maximum(paper, LEVEL)
     clear = darker[darker > FAINTEST]
     if not clear.size:
         return np.zeros_like(grey)
     threshold = otsu(clear)
     strength = np.median(clear[clear >= threshold])
-    ink: Grey = np.clip(0.5 + (darker - threshold) / max(strength, 1e-3), 0, 1, dtype=np.float32)
+    ink: Grey = np.clip(0.5 + (darker - threshold) / strength, 0, 1, dtype=np.float32)
     return ink
 
 
@@ -100,13 +112,14 @@ def otsu(values: Grey) -> float:
 
 def digits_of(mask: Mask) -> list[tuple[Mask, tuple[slice, slice]]]:
     """Return each digit of a mask, from left to right, as the mask of its parts in its box, and the box."""
-    labels, _ = ndimage.label(mask, np.ones((3, 3)))
-    boxes = ndimage.find_objects(labels)
-    tallest = max((max(r.stop - r.start, c.stop - c.start) for r, c in boxes), default=0)
+    labels, boxes = parts_of(mask)
+    if any(np.any(np.greater(size_of(box), LONG * np.array(mask.shape))) for box in boxes):
+        labels, boxes = parts_of(mask & ~lines_of(mask) & ~lines_of(mask.T).T)
+    tallest = max((max(size_of(box)) for box in boxes), default=0)
     parts = [
-        (r, c, {label})
-        for label, (r, c) in enumerate(boxes, start=1)
-        if max(r.stop - r.start, c.stop - c.start) > tallest / 6 and tallest > 4
+        (rows, columns, {label})
+        for label, (rows, columns) in enumerate(boxes, start=1)
+        if max(size_of((rows, columns))) > max(4, tallest / 6) and not along_border(labels == label)
     ]
     parts.sort(key=lambda part: part[1].start)
     groups: list[tuple[slice, slice, set[int]]] = []
@@ -119,6 +132,36 @@ def digits_of(mask: Mask) -> list[tuple[Mask, tuple[slice, slice]]]:
         else:
             groups.append((rows, columns, names))
     return [(np.isin(labels[r, c], list(names)), (r, c)) for r, c, names in groups]
+
+
+def parts_of(mask: Mask) -> tuple[NDArray[np.int32], list[Box]]:
+    """Return the connected parts of a mask, numbered from 1 where they lie, and the box of each."""
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    return labels, ndimage.find_objects(labels)
+
+
+def size_of(box: Box) -> tuple[int, int]:
+    """Return the height and the width of a box."""
+    rows, columns = box
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+def lines_of(mask: Mask) -> Mask:
+    """Return the lines across a page, as paper is printed with: thin, and longer than a digit would be.
+
+    A stroke that crosses such a line is thick there and stays.
+    """
+    thin = 2 + max(mask.shape) // 200
+    flat = mask & ~ndimage.binary_opening(mask, np.ones((thin, 1)))
+    labels, boxes = parts_of(ndimage.binary_dilation(flat, np.ones((1, 6 * thin + 1))))
+    long = [label for label, box in enumerate(boxes, start=1) if size_of(box)[1] > LONG * mask.shape[1]]
+    found: Mask = flat & np.isin(labels, long)
+    return found
+
+
+def along_border(mask: Mask) -> bool:
+    """Tell whether a part lies along more than half of a border, as a table or the edge of the paper does."""
+    return any(side.mean() > 0.5 for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
 
 
 def hull(a: slice, b: slice) -> slice:
