@@ -7,23 +7,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from pipeline.ink import Box, Mask, ink_of, parts_of, resized, size_of
 from pipeline.pictures import Grey, Picture, grey_of
 from pipeline.table import SIDE
 
-Mask = NDArray[np.bool_]
-Box = tuple[slice, slice]
-"""Rows and columns."""
-
-COARSE_SIDE = 200
-"""Pixels along the longer side where paper is estimated: enough for shadows, and noise is gone."""
-FAINTEST = 0.08
-"""Ink differs from paper by more than this, of black less white."""
-LEVEL = 1.5 / 255
-"""Greys that are nearer than this are the same."""
-WIDEST = 6
-"""On uneven paper strokes are narrower than the picture's shorter side divided by this."""
-LONG = 0.6
-"""What is longer than this share of a picture is not a digit alone."""
+SHORTEST = 5
+"""Pixels of the working copy along the longer side of the smallest digit."""
 FITTED = 20
 """MNIST's digits fit into 20x20 of their 28x28."""
 MIDDLE = SIDE / 2 + 0.5
@@ -71,102 +60,49 @@ def glyphs(picture: Picture) -> list[Glyph]:
     return found
 
 
-def ink_of(grey: Grey) -> Grey:
-    """Return how much ink there is, float32 (h, w) in 0..1, 0 = paper.
+def digits_of(mask: Mask) -> list[tuple[Mask, Box]]:
+    """Return each digit of a mask, from left to right, as the mask of its parts in its box, and the box.
 
-    Paper that is not of one grey is what is left of a coarse copy when strokes are closed over: gradients, shadows and
-    a table beside the paper stay, for they are wider than strokes.
+    What is much smaller or thinner than the rest is a speck, or a piece of a printed line, and is left out.
     """
-    coarse_size = [max(1, round(side * min(1, COARSE_SIDE / max(grey.shape)))) for side in grey.shape]
-    coarse = resized(grey, coarse_size)
-    # Ink is the rarer of the two wherever one looks, so that it makes the tail of what differs from its surroundings.
-    tail = ((coarse - ndimage.uniform_filter(coarse, max(coarse_size) // 2)) ** 3).mean()
-    if tail > 0:
-        grey, coarse = 1 - grey, 1 - coarse
-    middle = np.median(grey)
-    if (abs(grey - middle) < LEVEL).mean() > 0.5:
-        paper = np.full_like(grey, middle)
-    else:
-        paper = resized(ndimage.grey_closing(coarse, size=(min(coarse_size) // WIDEST + 1,) * 2), grey.shape)
-    darker = 1 - grey / np.maximum(paper, LEVEL)
-    clear = darker[darker > FAINTEST]
-    if not clear.size:
-        return np.zeros_like(grey)
-    threshold = otsu(clear)
-    strength = np.median(clear[clear >= threshold])
-    ink: Grey = np.clip(0.5 + (darker - threshold) / strength, 0, 1, dtype=np.float32)
-    return ink
-
-
-def otsu(values: Grey) -> float:
-    """Return the threshold that parts values best into two kinds (Otsu, 1979)."""
-    counts, edges = np.histogram(values, 64)
-    middles = (edges[:-1] + edges[1:]) / 2
-    below = counts.cumsum()
-    above = below[-1] - below
-    sums = (counts * middles).cumsum()
-    with np.errstate(invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(edges[1:][np.nan_to_num(between).argmax()])
-
-
-def digits_of(mask: Mask) -> list[tuple[Mask, tuple[slice, slice]]]:
-    """Return each digit of a mask, from left to right, as the mask of its parts in its box, and the box."""
     labels, boxes = parts_of(mask)
-    if any(np.any(np.greater(size_of(box), LONG * np.array(mask.shape))) for box in boxes):
-        labels, boxes = parts_of(mask & ~lines_of(mask) & ~lines_of(mask.T).T)
-    tallest = max((max(size_of(box)) for box in boxes), default=0)
-    parts = [
-        (rows, columns, {label})
-        for label, (rows, columns) in enumerate(boxes, start=1)
-        if max(size_of((rows, columns))) > max(4, tallest / 6) and not along_border(labels == label)
-    ]
-    parts.sort(key=lambda part: part[1].start)
-    groups: list[tuple[slice, slice, set[int]]] = []
-    for rows, columns, names in parts:
-        for index, (r, c, others) in enumerate(groups):
-            shared = min(c.stop, columns.stop) - max(c.start, columns.start)
-            if shared > 0.5 * min(c.stop - c.start, columns.stop - columns.start):
-                groups[index] = hull(r, rows), hull(c, columns), others | names
+    lengths = np.array([max(size_of(box)) for box in boxes])
+    thickness = np.bincount(labels.ravel(), minlength=len(boxes) + 1)[1:] / lengths
+    longest, thickest = lengths.max(initial=0), thickness.max(initial=0)
+    written = (lengths >= SHORTEST) & (lengths > longest / 6) & (thickness > thickest / 4)
+    digits: list[tuple[Box, list[int]]] = []
+    for label in sorted(np.flatnonzero(written).tolist(), key=lambda label: boxes[label][1].start):
+        for index, (box, parts) in enumerate(digits):
+            if together(box, boxes[label], longest):
+                digits[index] = hull(box, boxes[label]), [*parts, label + 1]
                 break
         else:
-            groups.append((rows, columns, names))
-    return [(np.isin(labels[r, c], list(names)), (r, c)) for r, c, names in groups]
+            digits.append((boxes[label], [label + 1]))
+    return [(np.isin(labels[box], parts), box) for box, parts in digits if max(size_of(box)) > longest / 3]
 
 
-def parts_of(mask: Mask) -> tuple[NDArray[np.int32], list[Box]]:
-    """Return the connected parts of a mask, numbered from 1 where they lie, and the box of each."""
-    labels, _ = ndimage.label(mask, np.ones((3, 3)))
-    return labels, ndimage.find_objects(labels)
+def together(a: Box, b: Box, longest: int) -> bool:
+    """Tell whether two parts are of one digit.
 
-
-def size_of(box: Box) -> tuple[int, int]:
-    """Return the height and the width of a box."""
-    rows, columns = box
-    return rows.stop - rows.start, columns.stop - columns.start
-
-
-def lines_of(mask: Mask) -> Mask:
-    """Return the lines across a page, as paper is printed with: thin, and longer than a digit would be.
-
-    A stroke that crosses such a line is thick there and stays.
+    Digits of a number stand beside one another, and share nine tenths of their rows; parts of a digit share columns, or
+    lie above one another at least.
     """
-    thin = 2 + max(mask.shape) // 200
-    flat = mask & ~ndimage.binary_opening(mask, np.ones((thin, 1)))
-    labels, boxes = parts_of(ndimage.binary_dilation(flat, np.ones((1, 6 * thin + 1))))
-    long = [label for label, box in enumerate(boxes, start=1) if size_of(box)[1] > LONG * mask.shape[1]]
-    found: Mask = flat & np.isin(labels, long)
-    return found
+    (rows, columns), (height, width) = shared(a, b), np.minimum(size_of(a), size_of(b))
+    if rows < -longest / 3:
+        return False
+    return columns > width / 2 or (columns > -longest / 20 and rows < 0.65 * height)
 
 
-def along_border(mask: Mask) -> bool:
-    """Tell whether a part lies along more than half of a border, as a table or the edge of the paper does."""
-    return any(side.mean() > 0.5 for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
+def shared(a: Box, b: Box) -> tuple[int, int]:
+    """Return how many rows and columns two boxes share; less than 0 where there is a gap."""
+    rows, columns = (min(p.stop, q.stop) - max(p.start, q.start) for p, q in zip(a, b, strict=True))
+    return rows, columns
 
 
-def hull(a: slice, b: slice) -> slice:
-    """Return the span of two spans."""
-    return slice(min(a.start, b.start), max(a.stop, b.stop))
+def hull(a: Box, b: Box) -> Box:
+    """Return the box around two boxes."""
+    rows, columns = (slice(min(p.start, q.start), max(p.stop, q.stop)) for p, q in zip(a, b, strict=True))
+    return rows, columns
 
 
 def frame_of(ink: Grey) -> NDArray[np.uint8]:
@@ -196,9 +132,3 @@ def frame_of(ink: Grey) -> NDArray[np.uint8]:
     fitted = Image.fromarray(np.pad(ink, FINE)).resize((SIDE, SIDE), Image.Resampling.BILINEAR, box)
     frame: NDArray[np.uint8] = np.rint(np.asarray(fitted) * 255).astype(np.uint8)
     return frame
-
-
-def resized(values: Grey, shape: tuple[int, int] | list[int]) -> Grey:
-    """Return values at another (height, width), antialiased."""
-    image = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
-    return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
