@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.checkpoint import Card, Epoch, Run
     from pipeline.classifier import MNISTClassifier
+    from pipeline.corrections import keep_correction, read_corrections
     from pipeline.errors import UserError
     from pipeline.evaluation import evaluate
     from pipeline.framing import Glyph, glyphs
@@ -39,6 +40,8 @@ ROOMS = {
     "evaluate": "evaluation",
     "find_source": "sources",
     "glyphs": "framing",
+    "keep_correction": "corrections",
+    "read_corrections": "corrections",
     "score": "scoring",
     "train": "training",
 }
@@ -62,6 +65,8 @@ __all__ = [
     "evaluate",
     "find_source",
     "glyphs",
+    "keep_correction",
+    "read_corrections",
     "score",
     "train",
 ]

@@ -51,6 +51,10 @@ def train(
     set_: Annotated[
         list[str] | None, Option("--set", metavar="KEY=VALUE", help="Change a setting; repeatable.")
     ] = None,
+    with_: Annotated[
+        Path | None,
+        Option("--with", metavar="DIR", help="Train on the demo's corrections in DIR too."),
+    ] = None,
     resume: Annotated[bool, Option("--resume", help="Go on with RUN, or with the newest that was stopped.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -62,9 +66,15 @@ def train(
     settings = Recipe.load(recipe, set_ or [])
     found = find_source(source, data)
     log.info("Data: %s", found)
+    corrections = None
+    if with_:
+        from pipeline.corrections import read_corrections
+
+        corrections = read_corrections(with_)
+        log.info("and %s corrected digits, in %s", f"{len(corrections):,}", with_)
     from pipeline import training
 
-    trained = training.train(settings, found, run, resume=resume, quiet=quiet)
+    trained = training.train(settings, found, run, corrections=corrections, resume=resume, quiet=quiet)
     report(trained, found)
     log.info("Validation accuracy: %s", trained.card.validation_in_words)
 

@@ -51,8 +51,10 @@ class Card(BaseModel):
     recipe: str
     source: str
     fingerprint: str
-    """The digest of the images that it was trained and validated on."""
+    """The digest of the source's images, that it was trained and validated on."""
     train_rows: int
+    corrections: int = 0
+    """How many of those are corrections, which are not in the source."""
     validation_rows: int
     seed: int
     parameters: int
@@ -61,6 +63,8 @@ class Card(BaseModel):
     versions: dict[str, str]
     commit: str | None
     started: str
+    temperature: float = 1.0
+    """By which the logits are divided, so that the probabilities are calibrated."""
     minutes: float = 0.0
     finished: bool = False
     scores: dict[str, float] = {}

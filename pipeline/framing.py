@@ -78,7 +78,8 @@ def digits_of(mask: Mask) -> list[tuple[Mask, Box]]:
                 break
         else:
             digits.append((boxes[label], [label + 1]))
-    return [(np.isin(labels[box], parts), box) for box, parts in digits if max(size_of(box)) > longest / 3]
+    tallest = max((size_of(box)[0] for box, _ in digits), default=0)
+    return [(np.isin(labels[box], parts), box) for box, parts in digits if size_of(box)[0] > 0.4 * tallest]
 
 
 def together(a: Box, b: Box, longest: int) -> bool:

@@ -33,7 +33,7 @@ def ink_of(grey: Grey) -> Grey:
     """
     middle = np.median(grey)
     if (abs(grey - middle) < LEVEL).mean() > 0.5:
-        light_ink = grey.mean() > middle
+        light_ink = bool(grey.mean() > middle)
         paper: Grey = np.full(grey.shape, 1 - middle if light_ink else middle, np.float32)
     else:
         shrink = min(1, COARSE_SIDE / max(grey.shape))
@@ -43,8 +43,8 @@ def ink_of(grey: Grey) -> Grey:
         light_ink = ((coarse - ndimage.uniform_filter(coarse, window)) ** 3).mean() > 0
         coarse = 1 - coarse if light_ink else coarse
         paper = resized(ndimage.grey_closing(coarse, size=(window, window)), grey.shape)
-    grey = 1 - grey if light_ink else grey
-    darker: Grey = 1 - grey / np.maximum(paper, LEVEL)
+    lightness: Grey = (1 - grey if light_ink else grey) / np.maximum(paper, np.float32(LEVEL))
+    darker = 1 - lightness
     clear = darker[darker > FAINTEST]
     if not clear.size:
         return np.zeros_like(grey)

@@ -20,11 +20,14 @@ from pipeline.inference import rewritten
 from pipeline.models import build
 from pipeline.pictures import Picture
 from pipeline.recipe import Recipe
+from pipeline.saliency import saliency
 from pipeline.table import CLASSES, SIDE, DigitTable, Labels, Pixels
 
 BATCH = 1024
 SURE = 0.75
-"""Above this confidence bfloat16's rounding cannot change an answer: the likeliest digit leads by a logit of over 1."""
+"""Above this softmax of the logits bfloat16's rounding cannot change an answer: the likeliest leads by over 1."""
+IS_DIGIT = 0.7
+"""Below this confidence an image may well be no digit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,12 @@ class Predictions:
         """The probability of that digit, float32 (N,) in 0.1..1."""
         confidence: NDArray[np.float32] = self.probabilities.max(axis=1)
         return confidence
+
+    @property
+    def is_digit(self) -> NDArray[np.bool_]:
+        """Whether the answer is sure enough for the image to be a digit at all, bool (N,)."""
+        is_digit: NDArray[np.bool_] = self.confidence >= IS_DIGIT
+        return is_digit
 
     @property
     def p_odd(self) -> NDArray[np.float32]:
@@ -93,14 +102,22 @@ class Reading:
 
 
 class Predictor:
-    """A trained network, ready to answer."""
+    """A trained network, ready to answer.
 
-    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+    Args:
+        model: the network, as `build` makes it, with its weights.
+        recipe: with which it was trained.
+        temperature: by which its logits are divided, so that probabilities mean what they say.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, temperature: float = 1.0) -> None:
         self.recipe = recipe
+        self.temperature = temperature
         self.device = devices.pick()
         devices.keep_freed_memory()
         self.dtype = devices.compute_dtype(recipe, self.device)
         self.memory_format = devices.memory_format(self.device)
+        self.trained = copy.deepcopy(model).eval().to(self.device)
         self.exact = rewritten(model, self.device).to(self.device).to(memory_format=self.memory_format)
         self.quick = copy.deepcopy(self.exact).to(self.dtype)
 
@@ -122,7 +139,7 @@ class Predictor:
                 "copy the run again"
             )
         model.load_state_dict(weights)
-        return cls(model, recipe)
+        return cls(model, recipe, found.card.temperature)
 
     def predict(self, pixels: Pixels) -> Predictions:
         """Return what each image holds, in order.
@@ -137,11 +154,26 @@ class Predictor:
             UserError: the array has another dtype or shape.
         """
         table = DigitTable(pixels)
-        probabilities = self.forward(self.quick, self.dtype, table)
+        logits = self.logits(self.quick, self.dtype, table)
         if self.dtype is not torch.float32:
-            doubtful = np.flatnonzero(probabilities.max(axis=1) < SURE)
-            probabilities[doubtful] = self.forward(self.exact, torch.float32, table.select(doubtful))
-        return Predictions(probabilities)
+            doubtful = np.flatnonzero(softmax(logits).max(axis=1) < SURE)
+            logits[doubtful] = self.logits(self.exact, torch.float32, table.select(doubtful))
+        return Predictions(softmax(logits / np.float32(self.temperature)))
+
+    def saliency(self, pixels: Pixels, digits: Labels) -> NDArray[np.float32]:
+        """Return what each pixel's ink adds to the logit of a digit, float32 (N, 28, 28); below 0 it speaks against it.
+
+        Args:
+            pixels: uint8 (N, 28, 28), 0 = paper, 255 = ink.
+            digits: the digit that is explained for each image, int64 (N,).
+
+        Raises:
+            UserError: the arrays have another dtype or shape.
+        """
+        table = DigitTable(pixels, digits)
+        images = ink(torch.from_numpy(table.pixels.copy()).to(self.device))
+        labels = torch.from_numpy(table.known_labels.copy()).to(self.device)
+        return saliency(self.trained, self.recipe, images, labels).cpu().numpy()
 
     def read(self, picture: Picture) -> Reading:
         """Return the number in a picture; an empty reading where it is blank, never a guess.
@@ -158,16 +190,21 @@ class Predictor:
         return Reading(found, self.predict(frames))
 
     @torch.inference_mode()
-    def forward(self, model: nn.Module, dtype: torch.dtype, table: DigitTable) -> NDArray[np.float32]:
-        """Return the probabilities, float32 (N, 10), as `model` computes them in `dtype`."""
-        probabilities = np.empty((len(table), CLASSES), dtype=np.float32)
+    def logits(self, model: nn.Module, dtype: torch.dtype, table: DigitTable) -> NDArray[np.float32]:
+        """Return the logits, float32 (N, 10), as `model` computes them in `dtype`."""
+        logits = np.empty((len(table), CLASSES), dtype=np.float32)
         done = 0
         for batch, *_ in ordered_loader(table, BATCH):
             images = normalise(ink(batch.to(self.device)), self.recipe)
-            logits = model(images.to(dtype).contiguous(memory_format=self.memory_format))
-            probabilities[done : done + len(batch)] = logits.float().softmax(1).cpu().numpy()
+            answers = model(images.to(dtype).contiguous(memory_format=self.memory_format))
+            logits[done : done + len(batch)] = answers.float().cpu().numpy()
             done += len(batch)
-        return probabilities
+        return logits
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return probabilities, float32 (N, 10); each row sums to 1."""
+    return torch.from_numpy(logits).softmax(1).numpy()
 
 
 def misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:

@@ -145,6 +145,31 @@ def accuracy_in_words(correct: int, rows: int) -> str:
     return f"{correct / rows:.2%} (95% interval {low:.2%} to {high:.2%}; {correct:,} of {rows:,} right)"
 
 
+def temperature(logits: NDArray[np.float32], labels: Labels) -> float:
+    """Return the T at which softmax(logits / T) is calibrated: the likeliest one (Guo et al. 2017, arXiv:1706.04599).
+
+    A label counts as (N + 1) / (N + 2) sure, after Platt (1999), so that N rows which are all right do not give T = 0.
+
+    Args:
+        logits: float (N, 10).
+        labels: int64 (N,).
+    """
+    rows, classes = logits.shape
+    targets = np.full((rows, classes), 1 / (rows + 2) / (classes - 1))
+    targets[np.arange(rows), labels] = (rows + 1) / (rows + 2)
+    logits = logits - logits.max(axis=1, keepdims=True).astype(np.float64)
+    low, high = math.log(1e-3), math.log(1e3)
+    while high - low > 1e-6:  # the loss is convex in 1 / T: where its slope is zero
+        middle = (low + high) / 2
+        probabilities = np.exp(logits / math.exp(middle))
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        if ((probabilities - targets) * logits).sum() > 0:
+            low = middle
+        else:
+            high = middle
+    return math.exp(high)
+
+
 def score(digits: Labels, labels: Labels, probabilities: NDArray[np.float32] | None = None) -> Score:
     """Return the score of predicted digits, int64 (N,), against labels, int64 (N,).
 

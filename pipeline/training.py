@@ -29,21 +29,33 @@ from pipeline.models import build
 from pipeline.models.pretrained import load_pretrained
 from pipeline.optimization import PER_UPDATE, clear_tiny_numbers, make_optimizer, make_scheduler
 from pipeline.recipe import Recipe
+from pipeline.scoring import temperature
 from pipeline.sources import Source
-from pipeline.table import DigitTable, Fingerprint
+from pipeline.table import DigitTable, concatenate
 
 log = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 512
 CLEARING = 200
 """Batches after which tiny numbers are cleared."""
+CALIBRATION_ROWS = 6000
+"""On so many training rows the temperature is fitted, where none were set aside."""
 
 
-def train(recipe: Recipe, source: Source, name: str | None = None, *, resume: bool = False, quiet: bool = False) -> Run:
+def train(
+    recipe: Recipe,
+    source: Source,
+    name: str | None = None,
+    *,
+    corrections: DigitTable | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+) -> Run:
     """Train a recipe on a source's labelled rows and return the finished run.
 
     Args:
         name: of the run, or its folder; None makes a name from the recipe and the time.
+        corrections: labelled rows to train on beside those of the source; none of them is set aside.
         resume: go on with the run `name`, or with the newest unfinished run of the recipe.
         quiet: draw no progress bar.
 
@@ -55,20 +67,22 @@ def train(recipe: Recipe, source: Source, name: str | None = None, *, resume: bo
         log.info("%s is complete: there is nothing left to resume.", run)
         return run
     table = source.read_train()
-    fingerprint = table.fingerprint()
+    digest = table.fingerprint().digest
     training, validation = table.split(recipe.validation_fraction, recipe.seed)
+    if corrections:
+        table, training = (concatenate([rows, corrections]) for rows in (table, training))
     trainer = Trainer(recipe, training, validation, run)
     if recipe.pretrained and not resume:
         load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
     if resume:
-        if run.card.fingerprint != fingerprint.digest:
+        if (run.card.fingerprint, run.card.train_rows) != (digest, len(training)):
             raise UserError(
-                f"{run}: began on other data ({run.card.source}); give it the same --source and --data again"
+                f"{run}: began on other data ({run.card.source}); give it the same --source, --data and --with again"
             )
         trainer.restore()
     elif trainer.accelerator.is_main_process:
         trainer.save_progress()
-        run.begin(recipe, card_of(trainer, source.name, fingerprint), fingerprint)
+        run.begin(recipe, card_of(trainer, source.name, digest, len(corrections or ())), table.fingerprint())
     trainer.fit(quiet=quiet)
     return run
 
@@ -93,6 +107,7 @@ class Trainer:
     def __init__(self, recipe: Recipe, training: DigitTable, validation: DigitTable, run: Run) -> None:
         self.recipe = recipe
         self.run = run
+        self.tables = training, validation
         self.rows = len(training), len(validation)
         self.accelerator = Accelerator(
             gradient_accumulation_steps=recipe.gradient_accumulation,
@@ -291,23 +306,45 @@ class Trainer:
         self.stale_epochs = state["stale_epochs"]
 
     def finish(self) -> None:
-        """Write the card's last word: the scores of the epoch that was kept, and the minutes of all."""
+        """Write the card's last word: the temperature and scores of the epoch that was kept, and the minutes of all."""
         best = [epoch for epoch in self.history if epoch.saved][-1]
         card = self.run.card
         if best.validation_loss is not None and best.validation_accuracy is not None:
             card.scores = {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}
+        card.temperature = self.calibrate()
         card.minutes = sum(epoch.seconds for epoch in self.history) / 60
         card.finished = True
         self.run.finish(card)
 
+    @torch.inference_mode()
+    def calibrate(self) -> float:
+        """Return the temperature of the model that was kept, fitted on the validation rows.
 
-def card_of(trainer: Trainer, source: str, fingerprint: Fingerprint) -> Card:
-    """Return the card of a run that begins."""
+        Where none were set aside, on training rows that are warped anew, as no epoch has seen them.
+        """
+        training, validation = self.tables
+        table, warped = validation, False
+        if not len(validation):
+            torch.manual_seed(self.recipe.seed)
+            table, warped = training.select(torch.randperm(len(training))[:CALIBRATION_ROWS].numpy()), True
+        model = self.accelerator.unwrap_model(self.model).eval()
+        model.load_state_dict(self.run.load_model())
+        logits = []
+        for pixels, _ in ordered_loader(table, EVALUATION_BATCH):
+            images = ink(pixels.to(self.device))
+            images = normalise(augment(images, self.recipe) if warped else images, self.recipe)
+            logits.append(model(images.contiguous(memory_format=memory_format(self.device))).cpu())
+        return temperature(torch.cat(logits).numpy(), table.known_labels)
+
+
+def card_of(trainer: Trainer, source: str, digest: str, corrections: int) -> Card:
+    """Return the card of a run that begins, on a source of that fingerprint."""
     return Card(
         recipe=trainer.recipe.name,
         source=source,
-        fingerprint=fingerprint.digest,
+        fingerprint=digest,
         train_rows=trainer.rows[0],
+        corrections=corrections,
         validation_rows=trainer.rows[1],
         seed=trainer.recipe.seed,
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),

@@ -56,6 +56,24 @@ def test_a_doubtful_image_is_read_in_float32(run: Run, digits: DigitTable, plain
     assert np.allclose(found.probabilities[doubtful], plain[doubtful], atol=1e-5)
 
 
+def test_confidence_comes_near_accuracy_by_the_cards_temperature(run: Run, practice: Source) -> None:
+    table = labelled_rows(run, "validation", practice.place.parent)
+    predictions = Predictor.load(run.folder).predict(table.pixels)
+    accuracy = score(predictions.digits, table.known_labels).accuracy
+    model = build(run.recipe)
+    model.load_state_dict(run.load_model())
+    raw = Predictor(model, run.recipe).predict(table.pixels)
+    assert abs(raw.confidence.mean() - accuracy) > 0.05  # smoothed labels make it too modest
+    assert predictions.confidence.mean() == pytest.approx(accuracy, abs=0.02)
+    assert np.array_equal(predictions.digits, raw.digits)
+
+
+def test_what_is_not_sure_may_be_no_digit() -> None:
+    probabilities = np.full((2, 10), 0.01, dtype=np.float32)
+    probabilities[0, 3], probabilities[1, 3:5] = 0.91, 0.46
+    assert Predictions(probabilities).is_digit.tolist() == [True, False]
+
+
 def test_predictions_keep_the_order_of_the_rows(predictor: Predictor, digits: DigitTable) -> None:
     forwards = predictor.predict(digits.pixels).digits
     backwards = predictor.predict(digits.pixels[::-1]).digits

@@ -3,6 +3,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
 from pipeline import score
+from pipeline.scoring import temperature
 
 
 @pytest.fixture
@@ -68,3 +69,19 @@ def test_the_interval_is_wilsons(right: int, low: float, high: float) -> None:
 def test_a_certain_and_wrong_answer_has_a_finite_loss() -> None:
     probabilities = np.eye(10)[[3]]
     assert score(np.array([3]), np.array([4]), probabilities).loss == pytest.approx(-np.log(1e-12))
+
+
+def test_the_temperature_undoes_a_scaling_of_logits_that_were_calibrated() -> None:
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, (20_000, 10)).astype(np.float32)
+    labels = (logits + generator.gumbel(size=logits.shape)).argmax(axis=1)  # drawn with the softmax's probabilities
+    assert temperature(logits, labels) == pytest.approx(1, abs=0.03)
+    assert temperature(logits * 3, labels) == pytest.approx(3, abs=0.09)
+    assert temperature(logits / 4, labels) == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_temperature_of_rows_that_are_all_right_leaves_room_for_one_that_is_not() -> None:
+    labels = np.arange(200) % 10
+    logits = np.eye(10, dtype=np.float32)[labels] * 5
+    sure = np.exp(5 / temperature(logits, labels))
+    assert sure / (sure + 9) == pytest.approx(201 / 202)

@@ -270,3 +270,9 @@ def test_without_validation_rows_every_row_is_trained_on_and_the_last_epoch_is_k
 def test_patience_without_validation_rows_is_refused() -> None:
     with pytest.raises(UserError, match=r"patience: 10 is not valid: .*set validation_fraction above 0"):
         Recipe.load("resnet18", ["validation_fraction=0"])
+
+
+def test_where_no_rows_are_set_aside_confidence_is_fitted_on_training_rows(practice: Source, tmp_path: Path) -> None:
+    recipe = Recipe.load("fast", ["epochs=2", "minimum_updates=30", "validation_fraction=0"])
+    run = train(recipe, practice, str(tmp_path / "run"), quiet=True)
+    assert 0.1 < run.card.temperature < 0.95  # smoothed labels make raw confidence too modest
