@@ -13,6 +13,8 @@ from pipeline.table import SIDE
 
 SHORTEST = 5
 """Pixels of the working copy along the longer side of the smallest digit."""
+SMALLEST = 40
+"""A digit in a photo is higher than its longer side divided by this: what is lower is grain, or a piece of a line."""
 FITTED = 20
 """MNIST's digits fit into 20x20 of their 28x28."""
 MIDDLE = SIDE / 2 + 0.5
@@ -46,9 +48,9 @@ def glyphs(picture: Picture) -> list[Glyph]:
         UserError: the picture cannot be read, or is over the limits; see `pictures`.
     """
     grey, (across, down) = grey_of(picture)
-    ink = ink_of(grey)
+    ink, even = ink_of(grey)
     found = []
-    for mask, (rows, columns) in digits_of(ink > 0.5):
+    for mask, (rows, columns) in digits_of(ink > 0.5, even=even):
         soft = np.where(ndimage.binary_dilation(mask), ink[rows, columns], 0)
         box = (
             round(columns.start * across),
@@ -60,12 +62,12 @@ def glyphs(picture: Picture) -> list[Glyph]:
     return found
 
 
-def digits_of(mask: Mask) -> list[tuple[Mask, Box]]:
+def digits_of(mask: Mask, *, even: bool) -> list[tuple[Mask, Box]]:
     """Return each digit of a mask, from left to right, as the mask of its parts in its box, and the box.
 
     What is much smaller or thinner than the rest is a speck, or a piece of a printed line, and is left out.
     """
-    labels, boxes = parts_of(mask)
+    labels, boxes = parts_of(mask, even=even)
     lengths = np.array([max(size_of(box)) for box in boxes])
     thickness = np.bincount(labels.ravel(), minlength=len(boxes) + 1)[1:] / lengths
     longest, thickest = lengths.max(initial=0), thickness.max(initial=0)
@@ -79,7 +81,14 @@ def digits_of(mask: Mask) -> list[tuple[Mask, Box]]:
         else:
             digits.append((boxes[label], [label + 1]))
     tallest = max((size_of(box)[0] for box, _ in digits), default=0)
-    return [(np.isin(labels[box], parts), box) for box, parts in digits if size_of(box)[0] > 0.4 * tallest]
+    lowest = max(0.4 * tallest, 0 if even else max(mask.shape) / SMALLEST)
+    return [(np.isin(labels[box], parts), box) for box, parts in digits if upright(box, lowest)]
+
+
+def upright(box: Box, lowest: float) -> bool:
+    """Tell whether a box may be a digit's: neither a dash nor lower than a digit is."""
+    height, width = size_of(box)
+    return height > max(0.25 * width, lowest)
 
 
 def together(a: Box, b: Box, longest: int) -> bool:

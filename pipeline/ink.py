@@ -21,20 +21,21 @@ WIDEST = 6
 """On uneven paper strokes are narrower than the picture's shorter side divided by this."""
 FAINTEST = 0.08
 """Ink is darker than its paper by more than this share."""
-LONG = 0.6
-"""A line longer than this share of a picture was not written."""
+LONG = 0.8
+"""A line longer than this share of a picture is printed on the paper, or its edge."""
 
 
-def ink_of(grey: Grey) -> Grey:
-    """Return how much ink there is, float32 (h, w) in 0..1, 0 = paper.
+def ink_of(grey: Grey) -> tuple[Grey, bool]:
+    """Return how much ink there is, float32 (h, w) in 0..1, 0 = paper, and whether paper is even.
 
     Paper that is not of one grey is what is left of a coarse copy when strokes are closed over: gradients, shadows and
     a table beside the paper stay, for they are wider than strokes.
     """
     middle = np.median(grey)
-    if (abs(grey - middle) < LEVEL).mean() > 0.5:
+    even = bool((abs(grey - middle) < LEVEL).mean() > 0.5)
+    if even:
         light_ink = bool(grey.mean() > middle)
-        paper: Grey = np.full(grey.shape, 1 - middle if light_ink else middle, np.float32)
+        paper = np.full(grey.shape, 1 - middle if light_ink else middle, np.float32)
     else:
         shrink = min(1, COARSE_SIDE / max(grey.shape))
         coarse = resized(grey, (ceil(grey.shape[0] * shrink), ceil(grey.shape[1] * shrink)))
@@ -43,15 +44,17 @@ def ink_of(grey: Grey) -> Grey:
         light_ink = ((coarse - ndimage.uniform_filter(coarse, window)) ** 3).mean() > 0
         coarse = 1 - coarse if light_ink else coarse
         paper = resized(ndimage.grey_closing(coarse, size=(window, window)), grey.shape)
-    lightness: Grey = (1 - grey if light_ink else grey) / np.maximum(paper, np.float32(LEVEL))
+    lightness = (1 - grey if light_ink else grey) / paper.clip(LEVEL)
     darker = 1 - lightness
-    clear = darker[darker > FAINTEST]
+    grain = np.median(darker)
+    spread = 1.5 * np.median(abs(darker - grain))  # the standard deviation of noise
+    clear = darker[darker > grain + max(FAINTEST, 5 * spread)]
     if not clear.size:
-        return np.zeros_like(grey)
+        return np.zeros_like(grey), even
     threshold = otsu(clear)
     strength = np.median(clear[clear >= threshold])
     ink: Grey = np.clip(0.5 + (darker - threshold) / strength, 0, 1, dtype=np.float32)
-    return ink
+    return ink, even
 
 
 def otsu(values: Grey) -> float:
@@ -66,22 +69,24 @@ def otsu(values: Grey) -> float:
     return float(edges[1:][np.nan_to_num(between).argmax()])
 
 
-def parts_of(mask: Mask) -> tuple[NDArray[np.int32], list[Box]]:
+def parts_of(mask: Mask, *, even: bool) -> tuple[NDArray[np.int32], list[Box]]:
     """Return the connected parts of what is written, numbered from 1 where they lie, and the box of each.
 
-    Lines across the page are taken out, and what lies along a border, as a table or the edge of the
-    paper does.
+    Lines across the page are taken out; then, of a drawing on even paper, what lies along a border as a frame does, and
+    of a photo all that a border cuts: tables, corners of shadows, pieces of lines.
     """
     labels, boxes = connected(mask)
-    across = [np.greater(size_of(box), LONG * np.array(mask.shape)) for box in boxes]
-    if not np.any(across):
+    across = any(np.greater(size_of(box), LONG * np.array(mask.shape)).any() for box in boxes)
+    if even and not across:
         return labels, boxes
-    mask = mask & ~lines_of(mask) & ~lines_of(mask.T).T
-    labels, _ = connected(mask)
-    for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
-        along = np.flatnonzero(np.bincount(side) > LONG * len(side))
-        mask &= ~np.isin(labels, along[along > 0])
-    return connected(mask)
+    if across:
+        mask = mask & ~lines_of(mask) & ~lines_of(mask.T).T
+        labels, _ = connected(mask)
+    dropped = [
+        np.flatnonzero(np.bincount(side) > (LONG * len(side) if even else 0))
+        for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1])
+    ]
+    return connected(mask & ~np.isin(labels, np.concatenate(dropped)))
 
 
 def connected(mask: Mask) -> tuple[NDArray[np.int32], list[Box]]:
@@ -97,8 +102,9 @@ def lines_of(mask: Mask) -> Mask:
     """
     thin = 2 + max(mask.shape) // 200
     flat = mask & ~ndimage.binary_opening(mask, np.ones((thin, 1)))
-    labels, boxes = connected(ndimage.binary_dilation(flat, np.ones((1, 6 * thin + 1))))
-    long = [label for label, box in enumerate(boxes, start=1) if size_of(box)[1] > LONG * mask.shape[1]]
+    bridge = 6 * thin  # over the strokes that cross it
+    labels, boxes = connected(ndimage.binary_dilation(flat, np.ones((1, bridge + 1))))
+    long = [label for label, box in enumerate(boxes, start=1) if size_of(box)[1] - bridge > LONG * mask.shape[1]]
     found: Mask = flat & np.isin(labels, long)
     return found
 

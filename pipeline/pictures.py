@@ -87,10 +87,8 @@ def bytes_of(values: NDArray[Any]) -> NDArray[np.uint8]:
         return (values >> 8).astype(np.uint8)
     if np.issubdtype(values.dtype, np.floating) and values.min() >= 0 and values.max() <= 1:  # false of NaN
         return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
-    raise UserError(
-        f"a picture of {values.dtype} from {values.min()} to {values.max()} cannot be read: give uint8, uint16, "
-        "or floats from 0 to 1"
-    )
+    span = f" from {values.min()} to {values.max()}" if np.issubdtype(values.dtype, np.number) else ""
+    raise UserError(f"a picture of {values.dtype}{span} cannot be read: give uint8, uint16, or floats from 0 to 1")
 
 
 def grey_of(picture: Picture) -> tuple[Grey, tuple[float, float]]:
