@@ -4,13 +4,14 @@ PYTHON ?= python3
 RECIPE ?= fast
 SOURCE ?= auto
 DATA   ?= data
+SPACE  ?= space
 
 VENV     := .venv
 PIPELINE := $(VENV)/bin/python -m pipeline
 WHERE    := --source $(SOURCE) --data $(DATA)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train submit test check bench clean
+.PHONY: help setup data train submit space test check bench clean
 
 help:  ## list these verbs
 	@echo "make VERB [RECIPE=$(RECIPE)] [SOURCE=$(SOURCE)] [DATA=$(DATA)]"
@@ -26,6 +27,12 @@ train: $(VENV)/runs  ## train RECIPE and keep the run in checkpoints/
 
 submit: $(VENV)/runs  ## from data to submissions/solution.csv: train, predict, write, check
 	$(PIPELINE) submit --recipe $(RECIPE) $(WHERE)
+
+space:  ## assemble SPACE, a folder that Hugging Face Spaces runs as it is
+	rm -rf $(SPACE) && mkdir -p $(SPACE)
+	tar -c --exclude=__pycache__ --exclude=demo/space pipeline demo requirements.txt checkpoints/sketchpad LICENSE | tar -x -C $(SPACE)
+	cp demo/space/* $(SPACE)
+	@echo "$(SPACE): push it to a Space; docs/deploy.md says how"
 
 test: $(VENV)/tests  ## run the tests
 	$(VENV)/bin/python -m pytest
