@@ -128,9 +128,9 @@ def grey_of(picture: Picture) -> tuple[Grey, tuple[float, float]]:
 def eight_bit(image: Image.Image) -> Image.Image:
     """Return an image of any mode, decoded, as L, RGB, or RGBA where there is transparency."""
     if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float32)
+        values = np.nan_to_num(np.asarray(image, dtype=np.float32))
         whole = next((top for top in (1, 255, 65535) if values.max() <= top), values.max())
-        return Image.fromarray(np.rint(np.nan_to_num(values).clip(0, whole) * (255 / whole)).astype(np.uint8))
+        return Image.fromarray(np.rint(values.clip(0, whole) * (255 / whole)).astype(np.uint8))
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image.convert("L" if image.mode in {"1", "L"} else "RGB")
