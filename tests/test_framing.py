@@ -145,7 +145,8 @@ def test_neither_shadow_nor_table_nor_noise_is_a_digit(circumstances: dict[str, 
 
 def test_a_pattern_is_refused() -> None:
     pattern = np.zeros((600, 600), dtype=np.uint8)
-    pattern[np.add.outer(np.arange(600) % 30 < 9, np.arange(600) % 30 < 9) == 2] = 255
+    dashes = np.arange(600) % 30 < 9
+    pattern[np.logical_and.outer(dashes, dashes)] = 255
     with pytest.raises(UserError, match="the picture holds 400 marks, over the limit of 200; cut it to one number"):
         glyphs(pattern)
 
