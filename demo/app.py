@@ -1,6 +1,6 @@
 """The page: its layout, and below it what happens on it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,11 +53,11 @@ def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
                 pad = desk(drawing_pad, TO_DRAW, corrections)
             with gr.Tab("Upload"):
                 photo = desk(picture_box, TO_UPLOAD, corrections)
-            with gr.Tab("Runs"):
+            with gr.Tab("Runs") as runs:
                 run = gr.Dropdown([first], value=first, label="The run that reads for you", elem_id="run")
                 table = gr.HTML(apply_default_css=False, elem_id="runs")
                 figures = gr.Gallery(
-                    label="Its figures", columns=3, height="auto", format="png", buttons=["fullscreen"], elem_id="figures"
+                    show_label=False, columns=3, object_fit="contain", format="png", elem_id="figures"
                 )
             with gr.Tab("Use it from code"):
                 gr.HTML(html_template=usage.TEMPLATE, python=usage.PYTHON, curl=usage.CURL, apply_default_css=False)
@@ -90,10 +90,23 @@ def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
                 **private,
             )
         photo.boxes.click(None, None, [photo.source], js="() => null")
-        blocks.load(answers.runs, None, [run, table], **private)
-        gr.on([blocks.load, run.change], answers.figures, [run], [figures], **private)
+        runs.select(answers.runs, None, [run, table], **private)
+        gr.on([runs.select, run.change], answers.figures, [run], [figures], **private)
         asked.click(answers.read, [sent], [answer], api_name="read", **settings)
+    for block in blocks.blocks.values():
+        block.async_move_resource_to_block_cache = refusing_addresses(block.async_move_resource_to_block_cache)  # type: ignore[method-assign]
     return blocks
+
+
+def refusing_addresses(keep: Callable[[Any], Awaitable[str | None]]) -> Callable[[Any], Awaitable[str | None]]:
+    """Return a component's way to keep a file that is sent, without Gradio's offer to fetch one from the internet."""
+
+    async def keep_files_only(path: str | Path | None) -> str | None:
+        if "://" in str(path):
+            raise gr.Error("Send the picture itself, not its address.", print_exception=False)
+        return await keep(path)
+
+    return keep_files_only
 
 
 def desk(source: Callable[[], gr.HTML | gr.Image], invitation: str, corrections: Path | None) -> Desk:
