@@ -68,7 +68,8 @@ class Card(BaseModel):
     minutes: float = 0.0
     finished: bool = False
     scores: dict[str, float] = {}
-    """"validation_loss" and "validation_accuracy" of the epoch that was kept, where rows were set aside."""
+    """"validation_loss" and "validation_accuracy" of the epoch that was kept, where rows were set aside; what an
+    evaluation adds are "mnist_accuracy", "mnist_parity_accuracy" and "validation_parity_accuracy", as fractions."""
 
     @property
     def validation_in_words(self) -> str:

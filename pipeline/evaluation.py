@@ -1,5 +1,6 @@
 """What a run is worth on labelled digits: a score, and the report and figures that it leaves in the run."""
 
+import logging
 from pathlib import Path
 
 from pipeline import plots
@@ -12,12 +13,18 @@ from pipeline.sources import Source, find_source
 from pipeline.table import DigitTable
 from pipeline.table_files import CsvFile
 
+log = logging.getLogger(__name__)
+
+BY_NAME = ("mnist", "validation")
+
 
 def evaluate(run: Run, table: DigitTable, on: str) -> Score:
     """Score a run on labelled digits; write `report.txt` and the PNGs in `figures/`, in place of earlier ones.
 
+    The card keeps the scores on MNIST's test part and on the validation rows; others it would not know by name.
+
     Args:
-        on: what the digits are, for the report's first line.
+        on: what the digits are, as `labelled_rows` takes it.
 
     Raises:
         UserError: the digits have no labels, or the run is damaged or cannot be written to.
@@ -25,6 +32,13 @@ def evaluate(run: Run, table: DigitTable, on: str) -> Score:
     labels = table.known_labels
     probabilities = Predictor.load(run.folder).predict(table.pixels).probabilities
     result = score(probabilities.argmax(axis=1), labels, probabilities)
+    seen = run.fingerprint.shared(table.fingerprint()) if on != "validation" else 0
+    if seen:
+        log.warning("%s was trained on %s of these images: the score flatters it.", run, f"{seen:,}")
+    elif on in BY_NAME:
+        card = run.card
+        card.scores |= {f"{on}_accuracy": result.accuracy, f"{on}_parity_accuracy": result.parity_accuracy}
+        run.save_card(card)
     with written_whole(run.folder / "report.txt") as temporary:
         temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", encoding="utf-8")
     figures = run.folder / "figures"

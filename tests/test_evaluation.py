@@ -41,6 +41,25 @@ def test_the_score_is_that_of_the_predictor(evaluated: Run, practice: Source) ->
     assert str(evaluate(evaluated, test, "practice")) == str(score(predictions.digits, test.known_labels))
 
 
+def test_the_card_keeps_what_is_reached_on_mnist_and_on_validation_rows(evaluated: Run, practice: Source) -> None:
+    result = evaluate(evaluated, practice.read_test(), "mnist")
+    scores = evaluated.card.scores
+    assert (scores["mnist_accuracy"], scores["mnist_parity_accuracy"]) == (result.accuracy, result.parity_accuracy)
+    before = scores["validation_accuracy"]
+    result = evaluate(evaluated, validation_rows(evaluated, practice), "validation")
+    scores = evaluated.card.scores
+    assert (scores["validation_accuracy"], scores["validation_parity_accuracy"]) == (before, result.parity_accuracy)
+
+
+def test_digits_that_a_run_was_trained_on_are_told_and_their_score_is_not_kept(
+    evaluated: Run, digits: DigitTable, caplog: pytest.LogCaptureFixture
+) -> None:
+    card = evaluated.card
+    evaluate(evaluated, digits.select(np.arange(30)), "mnist")
+    assert "was trained on 30 of these images: the score flatters it" in caplog.text
+    assert evaluated.card == card
+
+
 def test_digits_without_labels_are_refused(evaluated: Run, practice: Source) -> None:
     with pytest.raises(UserError, match="no labels"):
         evaluate(evaluated, DigitTable(practice.read_test().pixels), "practice")
