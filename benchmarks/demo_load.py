@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from io import BytesIO
 
 import httpx
@@ -20,8 +21,8 @@ from PIL import Image, ImageDraw
 
 from demo.strokes import Strokes, drawn
 
-SIZE = (620, 310)
-"""Of the pad on a desktop, in pixels."""
+SIZE = (480, 240)
+"""Of what the pad sends on a desktop, in pixels."""
 NUMBERS = ["7", "42", "2025", "31415", "90"]
 STROKE_SECONDS = 0.6
 LIVE_SECONDS = 0.15
@@ -42,12 +43,13 @@ def main() -> None:
     address = f"http://127.0.0.1:{port}"
     try:
         started = time.perf_counter()
-        while not answers(address):
-            time.sleep(0.05)
+        with httpx.Client(base_url=address) as client:
+            while not answers(client):
+                time.sleep(0.05)
         print(f"The page answered {time.perf_counter() - started:.1f} s after the command")
         end = time.perf_counter() + arguments.seconds
         with ThreadPoolExecutor(arguments.people) as pool:
-            results = list(pool.map(lambda seed: draw(address, end, seed), range(arguments.people)))
+            results = list(pool.map(lambda seed: draw(address, arguments.run, end, seed), range(arguments.people)))
     finally:
         page.terminate()
         page.wait()
@@ -61,27 +63,34 @@ def main() -> None:
     )
 
 
-def answers(address: str) -> bool:
+def answers(client: httpx.Client) -> bool:
     """Return whether the page is up."""
     try:
-        return httpx.get(f"{address}/healthz").is_success
+        return client.get("/healthz").is_success
     except httpx.TransportError:
         return False
 
 
-def draw(address: str, end: float, seed: int) -> tuple[list[float], int]:
+@cache
+def drawings(number: str) -> list[str]:
+    """Return what the pad sends of a number after each stroke."""
+    strokes = drawn(number)
+    return [drawing(strokes[:count]) for count in range(1, len(strokes) + 1)]
+
+
+def draw(address: str, run: str, end: float, seed: int) -> tuple[list[float], int]:
     """Draw as one person until `end`; return how many seconds each reading took, and how many failed."""
     choice = random.Random(seed)
     seconds, errors = [], 0
     with httpx.Client(base_url=address, timeout=30) as client:
         while time.perf_counter() < end:
-            strokes = drawn(choice.choice(NUMBERS))
-            for count in range(1, len(strokes) + 1):
+            for each in drawings(choice.choice(NUMBERS)):
+                body = {"data": [each, run, False], "session_hash": f"person-{seed}"}
                 pen_up = time.perf_counter() + STROKE_SECONDS * choice.uniform(0.5, 1.5)
                 while time.perf_counter() < end:
                     last = time.perf_counter() >= pen_up
                     asked = time.perf_counter()
-                    answer = client.post("/gradio_api/run/draw", json={"data": [drawing(strokes[:count]), "sketchpad", False]})
+                    answer = client.post("/gradio_api/run/draw", json=body)
                     seconds.append(time.perf_counter() - asked)
                     errors += not (answer.is_success and "class=\"read\"" in answer.json()["data"][0])
                     if last:
@@ -96,7 +105,7 @@ def drawing(strokes: Strokes) -> str:
     image = Image.new("RGBA", SIZE, "white")
     pen = ImageDraw.Draw(image)
     for stroke in strokes:
-        pen.line([(40 + 12 * x, 60 + 19 * y) for x, y in stroke], fill="black", width=16, joint="curve")
+        pen.line([(30 + 9 * x, 45 + 15 * y) for x, y in stroke], fill="black", width=12, joint="curve")
     file = BytesIO()
     image.save(file, "png")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,7 +1,6 @@
 """Answers: what the page's events give back. They take and return plain values, and know nothing of the layout."""
 
 import base64
-import binascii
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +14,8 @@ from demo.readers import Readers
 from pipeline import Reading, UserError, keep_correction
 
 DATA_URL = "data:image/png;base64,"
+LARGEST_PAD = 1000
+"""Pixels along a side of what the pad may send."""
 TO_DRAW = "Draw a number, and it is read here as you draw."
 TO_UPLOAD = "A photograph, a scan or a screenshot of a number is read here."
 
@@ -105,13 +106,16 @@ class Answers:
 
 
 def drawn(drawing: str | None) -> Image.Image | None:
-    """Return what the pad sends, a PNG as a data URL, as an image; None where nothing is drawn."""
-    if drawing is None:
+    """Return what the pad sends, black on white in a PNG as a data URL, as a grey image; None where nothing is drawn."""
+    if not drawing:
         return None
     try:
-        return Image.open(BytesIO(base64.b64decode(drawing.removeprefix(DATA_URL), validate=True)), formats=["PNG"])
-    except (OSError, Image.DecompressionBombError, binascii.Error):
-        raise UserError("The pad sent no picture; load the page again.") from None
+        image = Image.open(BytesIO(base64.b64decode(drawing.removeprefix(DATA_URL), validate=True)), formats=["PNG"])
+        if max(image.size) <= LARGEST_PAD:
+            return image.convert("L")  # there is no colour in it, and to look for one takes as long as all the rest
+    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError):
+        pass
+    raise UserError("The pad sent no picture; load the page again.")
 
 
 def uploaded(upload: Upload) -> Path | None:

@@ -3,6 +3,7 @@
 
 const BRUSH = 0.05; // of the pad's height
 const ERASER = 0.12;
+const SENT = 480; // pixels along the longer side of what is sent
 const LIVE = 150; // milliseconds between two readings while a stroke is drawn
 
 const canvas = element.querySelector("canvas");
@@ -63,12 +64,14 @@ function repaint() {
 }
 
 function picture() {
-  // Black on white and one pixel a CSS pixel, whatever the screen and its colours.
+  // Black on white and of one size, whatever the screen and its colours.
   const strokes = visible();
   if (strokes.length === 0) return null;
+  const scale = SENT / Math.max(width, height);
   const copy = document.createElement("canvas");
-  [copy.width, copy.height] = [width, height];
+  [copy.width, copy.height] = [width * scale, height * scale];
   const context = copy.getContext("2d");
+  context.scale(scale, scale);
   for (const each of strokes) trace(context, each, "black");
   context.globalCompositeOperation = "destination-over";
   context.fillStyle = "white";
