@@ -92,7 +92,7 @@ def draw(address: str, run: str, end: float, seed: int) -> tuple[list[float], in
                     asked = time.perf_counter()
                     answer = client.post("/gradio_api/run/draw", json=body)
                     seconds.append(time.perf_counter() - asked)
-                    errors += not (answer.is_success and "class=\"read\"" in answer.json()["data"][0])
+                    errors += not (answer.is_success and 'class="read"' in answer.json()["data"][0])
                     if last:
                         break
                     time.sleep(max(0, LIVE_SECONDS - seconds[-1]))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from demo import runs, views
 from demo.readers import Readers
-from pipeline import Reading, UserError, keep_correction
+from pipeline import UserError, keep_correction
 
 DATA_URL = "data:image/png;base64,"
 LARGEST_PAD = 1000
@@ -106,7 +106,7 @@ class Answers:
 
 
 def drawn(drawing: str | None) -> Image.Image | None:
-    """Return what the pad sends, black on white in a PNG as a data URL, as a grey image; None where nothing is drawn."""
+    """Return what the pad sends, a PNG as a data URL, as a grey image; None where nothing is drawn."""
     if not drawing:
         return None
     try:

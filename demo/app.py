@@ -46,7 +46,8 @@ def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
     answers = Answers(readers, corrections)
     first = readers.first.folder.name
 
-    with gr.Blocks(title="Digit Recognizer", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
+    blocks = gr.Blocks(title="Digit Recognizer", analytics_enabled=False, delete_cache=(600, 3600))
+    with blocks:
         gr.HTML(TITLE, apply_default_css=False)
         with gr.Tabs():
             with gr.Tab("Draw"):
@@ -56,9 +57,7 @@ def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
             with gr.Tab("Runs") as runs:
                 run = gr.Dropdown([first], value=first, label="The run that reads for you", elem_id="run")
                 table = gr.HTML(apply_default_css=False, elem_id="runs")
-                figures = gr.Gallery(
-                    show_label=False, columns=3, object_fit="contain", format="png", elem_id="figures"
-                )
+                figures = gr.Gallery(show_label=False, columns=3, object_fit="contain", format="png", elem_id="figures")
             with gr.Tab("Use it from code"):
                 gr.HTML(html_template=usage.TEMPLATE, python=usage.PYTHON, curl=usage.CURL, apply_default_css=False)
         sent = gr.Image(type="filepath", image_mode=None, visible=False)
@@ -94,19 +93,19 @@ def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
         gr.on([runs.select, run.change], answers.figures, [run], [figures], **private)
         asked.click(answers.read, [sent], [answer], api_name="read", **settings)
     for block in blocks.blocks.values():
-        block.async_move_resource_to_block_cache = refusing_addresses(block.async_move_resource_to_block_cache)  # type: ignore[method-assign]
+        block.async_move_resource_to_block_cache = files_only(block.async_move_resource_to_block_cache)
     return blocks
 
 
-def refusing_addresses(keep: Callable[[Any], Awaitable[str | None]]) -> Callable[[Any], Awaitable[str | None]]:
+def files_only(keep: Callable[[Any], Awaitable[str | None]]) -> Callable[[Any], Awaitable[str | None]]:
     """Return a component's way to keep a file that is sent, without Gradio's offer to fetch one from the internet."""
 
-    async def keep_files_only(path: str | Path | None) -> str | None:
+    async def kept(path: str | Path | None) -> str | None:
         if "://" in str(path):
             raise gr.Error("Send the picture itself, not its address.", print_exception=False)
         return await keep(path)
 
-    return keep_files_only
+    return kept
 
 
 def desk(source: Callable[[], gr.HTML | gr.Image], invitation: str, corrections: Path | None) -> Desk:

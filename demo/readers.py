@@ -55,7 +55,9 @@ class Readers:
                 return predictor.read(picture)
         except UserError as error:
             # A person knows the file by its name; the folder is this machine's affair.
-            raise UserError(str(error).replace(f"{picture.parent}/", "") if isinstance(picture, Path) else str(error)) from None
+            raise UserError(
+                str(error).replace(f"{picture.parent}/", "") if isinstance(picture, Path) else str(error)
+            ) from None
 
     def saliency(self, reading: Reading, run: str) -> NDArray[np.float32]:
         """Return where a run looked, float32 (N, 28, 28), in the N glyphs of a reading."""

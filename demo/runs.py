@@ -1,10 +1,8 @@
 """The runs as the page lists them."""
 
-import re
-
 from PIL import Image
 
-from pipeline import Run, UserError
+from pipeline import Card, Run, UserError
 
 HEADER = ["Run", "Recipe", "Data", "Accuracy", "Odd or even", "Parameters", "Minutes"]
 
@@ -15,21 +13,18 @@ def row(run: Run) -> list[str]:
         card = run.card
     except UserError:
         return [run.folder.name, "damaged: train it again", *[""] * (len(HEADER) - 2)]
-    accuracy, parity = scores(run)
+    accuracy, parity = scores(card)
     data = f"{card.source}, {card.train_rows:,} digits"
     return [run.folder.name, card.recipe, data, accuracy, parity, f"{card.parameters:,}", f"{card.minutes:.1f}"]
 
 
-def scores(run: Run) -> tuple[str, str]:
-    """Return accuracy and parity accuracy in words: from the run's report, else what its training validated."""
-    report = run.folder / "report.txt"
-    text = report.read_text(encoding="utf-8") if report.is_file() else ""
-    found = re.match(r".* on (.+):.*\naccuracy +([\d.]+)%(?:.*\n)+?parity +([\d.]+)%", text)
-    if found:
-        on, accuracy, parity = found.groups()
-        return f"{accuracy} % on {on}", f"{parity} %"
-    validated = run.card.scores.get("validation_accuracy")
-    return ("not scored" if validated is None else f"{validated:.2%} on validation".replace("%", " %")), ""
+def scores(card: Card) -> tuple[str, str]:
+    """Return accuracy and parity accuracy in words: on MNIST's test digits, else on the rows that were set aside."""
+    for on, words in (("mnist", "MNIST's test digits"), ("validation", "validation rows")):
+        accuracy, parity = (card.scores.get(f"{on}_{kind}") for kind in ("accuracy", "parity_accuracy"))
+        if accuracy is not None:
+            return f"{accuracy * 100:.2f} % of {words}", "" if parity is None else f"{parity * 100:.2f} %"
+    return "not scored", ""
 
 
 def figures(run: Run) -> list[tuple[Image.Image, str]]:

@@ -72,7 +72,7 @@ def public_link(page: gr.Blocks, share_server: str | None) -> str:
             outcome.append(error)
         if given_up.is_set():  # a page that was said to be private must not become public
             for tunnel in CURRENT_TUNNELS:
-                tunnel.kill()
+                tunnel.kill()  # type: ignore[no-untyped-call]
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()

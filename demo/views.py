@@ -35,7 +35,9 @@ def number(reading: Reading) -> str:
     A glyph that is hardly a digit is a question mark, and the number then has no parity to tell.
     """
     predictions = reading.predictions
-    read = "".join(str(digit) if sure else "?" for digit, sure in zip(predictions.digits, predictions.is_digit, strict=True))
+    read = "".join(
+        str(digit) if sure else "?" for digit, sure in zip(predictions.digits, predictions.is_digit, strict=True)
+    )
     if "?" in read:
         facts = '<span class="chip doubtful">not a digit?</span>'
     else:
@@ -102,7 +104,9 @@ def boxed(path: Path, reading: Reading) -> str:
             f"left: {left / width:.2%}; top: {top / height:.2%}; "
             f"width: {(right - left) / width:.2%}; height: {(bottom - top) / height:.2%}"
         )
-        boxes.append(f'<span class="{"" if sure else "doubtful"}" style="{place}"><b>{digit if sure else "?"}</b></span>')
+        boxes.append(
+            f'<span class="{"" if sure else "doubtful"}" style="{place}"><b>{digit if sure else "?"}</b></span>'
+        )
     return (
         f'<figure class="boxed"><div><img src="{jpeg(shown)}" alt="The picture that was read">{"".join(boxes)}</div>'
         '<button type="button">Another picture</button></figure>'
