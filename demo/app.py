@@ -1,6 +1,6 @@
 """The page: its layout, and below it what happens on it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ TITLE = """\
 </header>"""
 SEEN = """\
 <h2>What the network saw<span class="legend"><i></i>speaks for the digit<i class="against"></i>against</span></h2>"""
+
+Keep = Callable[[str | Path | None], Coroutine[Any, Any, str | None]]
+"""How a component keeps a file that is sent to it, and returns where."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,13 @@ def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
         gr.on([runs.select, run.change], answers.figures, [run], [figures], **private)
         asked.click(answers.read, [sent], [answer], api_name="read", **settings)
     for block in blocks.blocks.values():
-        block.async_move_resource_to_block_cache = files_only(block.async_move_resource_to_block_cache)
+        keep = block.async_move_resource_to_block_cache
+        block.async_move_resource_to_block_cache = files_only(keep)  # type: ignore[assignment, method-assign]
     return blocks
 
 
-def files_only(keep: Callable[[Any], Awaitable[str | None]]) -> Callable[[Any], Awaitable[str | None]]:
-    """Return a component's way to keep a file that is sent, without Gradio's offer to fetch one from the internet."""
+def files_only(keep: Keep) -> Keep:
+    """Return a component's way to keep files, without Gradio's offer to fetch them from the internet."""
 
     async def kept(path: str | Path | None) -> str | None:
         if "://" in str(path):

@@ -52,6 +52,7 @@ def launch(page: gr.Blocks, run: str, host: str, port: int, auth: tuple[str, str
         )
     except OSError:
         raise UserError(f"{host}:{port} is taken, or is no address of this machine; choose another --port") from None
+    page.server.config.timeout_graceful_shutdown = 1  # else Ctrl-C waits for every browser that looks at the page
     return address.rstrip("/")
 
 
