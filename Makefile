@@ -5,13 +5,14 @@ RECIPE ?= fast
 RUN    ?= sketchpad
 SOURCE ?= auto
 DATA   ?= data
+SPACE  ?= space
 
 VENV     := .venv
 PIPELINE := $(VENV)/bin/python -m pipeline
 WHERE    := --source $(SOURCE) --data $(DATA)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train submit demo share test check bench clean
+.PHONY: help setup data train submit demo share space test check bench clean
 
 help:  ## list these verbs
 	@echo "make VERB [RECIPE=$(RECIPE)] [SOURCE=$(SOURCE)] [DATA=$(DATA)] [RUN=$(RUN)]"
@@ -33,6 +34,12 @@ demo: $(VENV)/runs  ## draw a number on a page at 127.0.0.1:7860, read by RUN
 
 share: $(VENV)/runs  ## the same with a public link, for about a week
 	$(VENV)/bin/python -m demo --run $(RUN) --share
+
+space:  ## assemble SPACE, a folder that Hugging Face Spaces runs as it is
+	rm -rf $(SPACE) && mkdir -p $(SPACE)
+	tar -c --exclude=__pycache__ --exclude=demo/space pipeline demo requirements.txt checkpoints/sketchpad LICENSE | tar -x -C $(SPACE)
+	cp demo/space/* $(SPACE)
+	@echo "$(SPACE): push it to a Space; docs/deploy.md says how"
 
 test: $(VENV)/tests  ## run the tests
 	$(VENV)/bin/python -m pytest

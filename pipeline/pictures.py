@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps, ImageStat
 
 from pipeline.errors import UserError
 
@@ -87,10 +87,8 @@ def bytes_of(values: NDArray[Any]) -> NDArray[np.uint8]:
         return (values >> 8).astype(np.uint8)
     if np.issubdtype(values.dtype, np.floating) and values.min() >= 0 and values.max() <= 1:  # false of NaN
         return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
-    raise UserError(
-        f"a picture of {values.dtype} from {values.min()} to {values.max()} cannot be read: give uint8, uint16, "
-        "or floats from 0 to 1"
-    )
+    span = f" from {values.min()} to {values.max()}" if np.issubdtype(values.dtype, np.number) else ""
+    raise UserError(f"a picture of {values.dtype}{span} cannot be read: give uint8, uint16, or floats from 0 to 1")
 
 
 def grey_of(picture: Picture) -> tuple[Grey, tuple[float, float]]:
@@ -121,7 +119,8 @@ def grey_of(picture: Picture) -> tuple[Grey, tuple[float, float]]:
         shrink = WORKING_SIDE / max(image.size)
         smaller = [max(1, round(side * shrink)) for side in image.size]
         image = image.resize((smaller[0], smaller[1]), Image.Resampling.BOX)
-    return one_channel(image), (size[0] / image.width, size[1] / image.height)
+    grey = one_channel(image).filter(ImageFilter.GaussianBlur(max(image.size) / WORKING_SIDE))  # less noise
+    return np.asarray(grey, dtype=np.float32) / np.float32(255), (size[0] / image.width, size[1] / image.height)
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
@@ -137,33 +136,31 @@ def eight_bit(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode in {"1", "L"} else "RGB")
 
 
-def one_channel(image: Image.Image) -> Grey:
-    """Return an image of mode L, RGB or RGBA as float32 (h, w) in 0..1."""
-    values: Grey = np.asarray(image, dtype=np.float32) / np.float32(255)
-    if values.ndim == 2:
-        return values
-    colours = values[..., :3]
-    if values.shape[2] == 4:
-        colours = on_paper(colours, values[..., 3:])
-    varies_most = colours.reshape(-1, 3).std(axis=0).argmax()
-    return np.ascontiguousarray(colours[..., varies_most])
+def one_channel(image: Image.Image) -> Image.Image:
+    """Return an image of mode L, RGB or RGBA as L: of its colours the one that varies most."""
+    if image.mode == "L":
+        return image
+    if image.mode == "RGBA":
+        image = on_paper(image)
+    spread = ImageStat.Stat(image).stddev
+    return image.getchannel(spread.index(max(spread)))
 
 
-def on_paper(colours: Grey, opacity: Grey) -> Grey:
-    """Return colours (h, w, 3) with what is transparent filled with paper.
+def on_paper(image: Image.Image) -> Image.Image:
+    """Return an image of mode RGBA as RGB, with paper where it is transparent.
 
     Where little is opaque that is ink, and the paper is white or black, whichever differs more; else the opaque part
     has paper of its own, and its median is what surrounds it.
     """
-    visible = opacity.mean()
-    if visible == 0:
-        return np.ones_like(colours)
-    if visible < 0.5:
-        paper = np.float32((colours * opacity).mean() < 0.5 * visible)
+    opacity = image.getchannel("A")
+    seen = ImageStat.Stat(image.convert("RGB"), mask=opacity.point(lambda value: 255 * (value > 127)))
+    if seen.count[0] < image.width * image.height / 2:
+        ink_is_light = seen.count[0] and sum(seen.mean) > 3 * 127.5
+        paper = (0, 0, 0) if ink_is_light else (255, 255, 255)
     else:
-        paper = np.median(colours[opacity[..., 0] > 0.5], axis=0)
-    filled: Grey = colours * opacity + paper * (1 - opacity)
-    return filled
+        red, green, blue = seen.median
+        paper = (red, green, blue)
+    return Image.alpha_composite(Image.new("RGBA", image.size, paper), image).convert("RGB")
 
 
 def name_of(picture: Picture) -> str:
