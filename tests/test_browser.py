@@ -3,13 +3,13 @@
 import csv
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import Page, until
-from playwright.sync_api import Browser, BrowserContext, Locator, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, expect, sync_playwright
 from playwright.sync_api import Page as Tab
-from playwright.sync_api import expect
 from test_demo import number
 
 from demo.strokes import drawn
@@ -37,11 +37,14 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def tab(context: BrowserContext, page: Page) -> Iterator[Tab]:
-    """The page, opened; whatever was done, it has logged no error and asked nobody else for anything."""
-    yield from opened(context, page.address)
+    """The page, opened on a desktop."""
+    with opened(context, page.address) as tab:
+        yield tab
 
 
+@contextmanager
 def opened(context: BrowserContext, address: str) -> Iterator[Tab]:
+    """Open the page; at the end it has logged no error and asked nobody else for anything, whatever was done."""
     tab = context.new_page()
     tab.set_default_timeout(30_000)
     faults: list[str] = []
@@ -189,7 +192,7 @@ def test_another_run_is_chosen_for_this_browser_alone(tab: Tab, context: Browser
     tab.get_by_role("tab", name="Draw").click()
     draw(tab, "7")
     expect(shown(tab).locator(".read")).to_have_text("7")
-    for other in opened(context, page.address):
+    with opened(context, page.address) as other:
         other.get_by_role("tab", name="Runs").click()
         expect(other.locator("#run input")).to_have_value("sketchpad")
 
@@ -203,7 +206,7 @@ def test_the_code_names_this_page(tab: Tab, page: Page) -> None:
 
 def test_a_finger_draws_on_a_phone_and_does_not_scroll(browser: Browser, page: Page) -> None:
     phone = browser.new_context(viewport={"width": 390, "height": 700}, has_touch=True, is_mobile=True)
-    for tab in opened(phone, page.address):
+    with opened(phone, page.address) as tab:
         touch = phone.new_cdp_session(tab)
         (points,) = on_pad(tab, "1")
 
@@ -222,7 +225,7 @@ def test_a_finger_draws_on_a_phone_and_does_not_scroll(browser: Browser, page: P
 
 def test_in_the_dark_the_ink_is_light_and_is_read_alike(browser: Browser, page: Page) -> None:
     dark = browser.new_context(color_scheme="dark")
-    for tab in opened(dark, page.address):
+    with opened(dark, page.address) as tab:
         draw(tab, "42")
         expect(shown(tab).locator(".read")).to_have_text("42")
         pixels = "document.querySelector('#pad canvas').getContext('2d').getImageData(0, 0, 999, 300).data"
