@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 RECIPE ?= fast
+RUN    ?= sketchpad
 SOURCE ?= auto
 DATA   ?= data
 SPACE  ?= space
@@ -11,10 +12,10 @@ PIPELINE := $(VENV)/bin/python -m pipeline
 WHERE    := --source $(SOURCE) --data $(DATA)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train submit space test check bench clean
+.PHONY: help setup data train submit demo share space test check bench clean
 
 help:  ## list these verbs
-	@echo "make VERB [RECIPE=$(RECIPE)] [SOURCE=$(SOURCE)] [DATA=$(DATA)]"
+	@echo "make VERB [RECIPE=$(RECIPE)] [SOURCE=$(SOURCE)] [DATA=$(DATA)] [RUN=$(RUN)]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/runs  ## install what runs the project, into .venv
@@ -27,6 +28,12 @@ train: $(VENV)/runs  ## train RECIPE and keep the run in checkpoints/
 
 submit: $(VENV)/runs  ## from data to submissions/solution.csv: train, predict, write, check
 	$(PIPELINE) submit --recipe $(RECIPE) $(WHERE)
+
+demo: $(VENV)/runs  ## draw a number on a page at 127.0.0.1:7860, read by RUN
+	$(VENV)/bin/python -m demo --run $(RUN)
+
+share: $(VENV)/runs  ## the same with a public link, for about a week
+	$(VENV)/bin/python -m demo --run $(RUN) --share
 
 space:  ## assemble SPACE, a folder that Hugging Face Spaces runs as it is
 	rm -rf $(SPACE) && mkdir -p $(SPACE)
