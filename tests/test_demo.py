@@ -82,6 +82,11 @@ def test_the_page_own_examples_read_a_number(page: Page, tmp_path: Path, example
     assert "odd" in ended.stdout
 
 
+@pytest.mark.parametrize("example", [usage.PYTHON, usage.CURL], ids=["python", "curl"])
+def test_the_readme_has_the_same_examples(example: str) -> None:
+    assert example.replace("ADDRESS", "http://127.0.0.1:7860") in (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_endpoint_tells_the_number_and_each_glyph(client: httpx.Client) -> None:
     (reading,) = sent(client, "42.png", saved(number("42"))).json()["data"]
     assert (reading["text"], reading["parity"]) == ("42", "even")

@@ -5,50 +5,29 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from socket import socket
-from urllib.request import urlopen
 
+import httpx
 import pytest
 import yaml
-from conftest import PROJECT
-
-PATIENCE = 90
-"""Seconds; a start takes five of them on a quiet machine."""
-
-
-def free_port() -> int:
-    with socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+from conftest import PROJECT, answers, free_port, until
 
 
 @contextmanager
 def started(command: list[str], folder: Path, port: int) -> Iterator[None]:
     """Run a server in `folder`, with an environment of its own, until the block ends; yield when it is healthy."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PORT": str(port), "GRADIO_SERVER_PORT": str(port)}
-    server = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PORT": str(port)}
+    server = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     try:
-        limit = time.monotonic() + PATIENCE
-        while True:
-            assert server.poll() is None, server.stderr.read() if server.stderr else ""
-            assert time.monotonic() < limit, "it never answered"
-            try:
-                with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-                    assert json.load(answer)["status"] == "ok"
-                break
-            except OSError:
-                time.sleep(0.2)
+        with httpx.Client() as client:
+            until(lambda: answers(client, f"http://127.0.0.1:{port}"), "it does not answer")
         yield
     finally:
-        server.send_signal(signal.SIGTERM)
+        server.terminate()
         server.wait(20)
 
 
