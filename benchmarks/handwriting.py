@@ -23,7 +23,7 @@ from pipeline.scoring import accuracy_in_words
 HELD_OUT = 1_500
 CHOICE = 1_000
 """Drawings on which framing was chosen."""
-SINGLE, NUMBERS = 2_000, 500
+NUMBERS = 500
 FINER = 4
 """Canvases are drawn at so many times their size and then shrunk."""
 
@@ -95,14 +95,14 @@ def main() -> None:
         return
     with gzip.open(file) as stream:
         drawings = json.load(stream)[:-HELD_OUT]
-    order = np.random.default_rng(1).permutation(len(drawings))[CHOICE : CHOICE + SINGLE]
+    order = np.random.default_rng(1).permutation(len(drawings))[CHOICE:]
     chosen = [drawings[index] for index in order]
     random = np.random.default_rng(2)
     lengths = random.integers(2, 7, NUMBERS)
     jobs = {
         "single digits": [[drawing] for drawing in chosen],
-        "numbers of 2 to 6": [[chosen[index] for index in random.choice(SINGLE, length)] for length in lengths],
-        "numbers of 6": [[chosen[index] for index in random.choice(SINGLE, 6)] for _ in range(100)],
+        "numbers of 2 to 6": [[chosen[index] for index in random.choice(len(chosen), length)] for length in lengths],
+        "numbers of 6": [[chosen[index] for index in random.choice(len(chosen), 6)] for _ in range(100)],
     }
     predictor = Predictor.load(run)
     predictor.read(digit(chosen[0], random))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from pipeline.errors import UserError
 from pipeline.ink import Box, Mask, ink_of, parts_of, resized, size_of
 from pipeline.pictures import Grey, Picture, grey_of
 from pipeline.table import SIDE
@@ -15,6 +16,8 @@ SHORTEST = 5
 """Pixels of the working copy along the longer side of the smallest digit."""
 SMALLEST = 40
 """A digit in a photo is higher than its longer side divided by this: what is lower is grain, or a piece of a line."""
+MOST = 200
+"""Marks in a picture, so that none takes longer than a second."""
 FITTED = 20
 """MNIST's digits fit into 20x20 of their 28x28."""
 MIDDLE = SIDE / 2 + 0.5
@@ -45,7 +48,7 @@ def glyphs(picture: Picture) -> list[Glyph]:
         picture: a PIL image, the path of a file, or an array; dark ink on light paper or light on dark.
 
     Raises:
-        UserError: the picture cannot be read, or is over the limits; see `pictures`.
+        UserError: the picture cannot be read, or is over the limits; see `pictures`. Or it holds over 200 marks.
     """
     grey, (across, down) = grey_of(picture)
     ink, even = ink_of(grey)
@@ -72,6 +75,8 @@ def digits_of(mask: Mask, *, even: bool) -> list[tuple[Mask, Box]]:
     thickness = np.bincount(labels.ravel(), minlength=len(boxes) + 1)[1:] / lengths
     longest, thickest = lengths.max(initial=0), thickness.max(initial=0)
     written = (lengths >= SHORTEST) & (lengths > longest / 6) & (thickness > thickest / 4)
+    if written.sum() > MOST:
+        raise UserError(f"the picture holds {written.sum():,} marks, over the limit of {MOST}; cut it to one number")
     digits: list[tuple[Box, list[int]]] = []
     for label in sorted(np.flatnonzero(written).tolist(), key=lambda label: boxes[label][1].start):
         for index, (box, parts) in enumerate(digits):

@@ -17,6 +17,9 @@ MAX_PIXELS = 50_000_000
 WORKING_SIDE = 1500
 """Pixels along the longer side of the copy that is worked on; a digit on a page has enough of them."""
 
+ORIENTATION = 0x0112
+"""EXIF's tag; above 4, width and height change places."""
+
 Picture = Image.Image | str | Path | NDArray[Any]
 """A PIL image, the path of a file, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or floats in 0..1."""
 Grey = NDArray[np.float32]
@@ -105,32 +108,29 @@ def grey_of(picture: Picture) -> tuple[Grey, tuple[float, float]]:
         UserError: as `opened` says, or the file is damaged.
     """
     image = opened(picture)
-    size = image.size
+    width, height = image.size
     try:
-        image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # a JPEG is decoded at a half, a quarter or an eighth
-        image = eight_bit(image)
+        if image is not picture:
+            image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # a JPEG is decoded at a half, a quarter or an eighth
+        if image.getexif().get(ORIENTATION, 1) > 4:
+            width, height = height, width
+        image = eight_bit(ImageOps.exif_transpose(image))
     except Exception as error:  # decoders raise nearly anything on damaged data
         raise UserError(f"{name_of(picture)} is damaged ({error}); save or copy it again") from None
-    orientation = image.getexif().get(0x0112, 1)
-    image = ImageOps.exif_transpose(image)
-    if orientation in {5, 6, 7, 8}:
-        size = size[1], size[0]
     if max(image.size) > WORKING_SIDE:
         shrink = WORKING_SIDE / max(image.size)
         smaller = [max(1, round(side * shrink)) for side in image.size]
         image = image.resize((smaller[0], smaller[1]), Image.Resampling.BOX)
     grey = one_channel(image).filter(ImageFilter.GaussianBlur(max(image.size) / WORKING_SIDE))  # less noise
-    return np.asarray(grey, dtype=np.float32) / np.float32(255), (size[0] / image.width, size[1] / image.height)
+    return np.asarray(grey, dtype=np.float32) / np.float32(255), (width / image.width, height / image.height)
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
     """Return an image of any mode, decoded, as L, RGB, or RGBA where there is transparency."""
     if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float32)
+        values = np.nan_to_num(np.asarray(image, dtype=np.float32))
         whole = next((top for top in (1, 255, 65535) if values.max() <= top), values.max())
-        grey = Image.fromarray(np.rint(np.nan_to_num(values).clip(0) * (255 / whole)).astype(np.uint8))
-        grey.info, grey._exif = image.info, image.getexif()
-        return grey
+        return Image.fromarray(np.rint(values.clip(0, whole) * (255 / whole)).astype(np.uint8))
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image.convert("L" if image.mode in {"1", "L"} else "RGB")

@@ -6,7 +6,7 @@ import pytest
 from drawing import Box, Drawing
 from PIL import Image, ImageDraw
 
-from pipeline import Glyph, glyphs
+from pipeline import Glyph, UserError, glyphs
 
 
 def assert_found(found: Sequence[Glyph], boxes: Sequence[Box], within: float = 3) -> None:
@@ -141,6 +141,14 @@ def test_neither_shadow_nor_table_nor_noise_is_a_digit(circumstances: dict[str, 
     drawing = Drawing("48095", height=130, brush=9, gap=35, corner=(300, 330), size=(1200, 900))
     photo = drawing.photo("ruled", **circumstances)  # type: ignore[arg-type]
     assert_found(glyphs(Image.open(io.BytesIO(photo))), drawing.boxes)
+
+
+def test_a_pattern_is_refused() -> None:
+    pattern = np.zeros((600, 600), dtype=np.uint8)
+    dashes = np.arange(600) % 30 < 9
+    pattern[np.logical_and.outer(dashes, dashes)] = 255
+    with pytest.raises(UserError, match="the picture holds 400 marks, over the limit of 200; cut it to one number"):
+        glyphs(pattern)
 
 
 def test_boxes_are_in_the_pixels_of_a_picture_of_any_size() -> None:

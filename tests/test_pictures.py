@@ -171,8 +171,12 @@ def test_an_image_over_the_limit_is_refused() -> None:
         glyphs(Image.new("1", (8_000, 8_000)))
 
 
-def test_a_picture_is_left_as_it_was() -> None:
+def test_a_picture_is_left_as_it_was(tmp_path: Path) -> None:
     canvas = DRAWING.canvas()
     before = canvas.copy()
     glyphs(canvas)
     assert canvas == before
+    Image.new("L", (4000, 3000)).save(tmp_path / "large.jpg")
+    with Image.open(tmp_path / "large.jpg") as image:
+        glyphs(image)
+        assert image.size == (4000, 3000)
