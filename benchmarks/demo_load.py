@@ -25,7 +25,7 @@ SIZE = (480, 240)
 """Of what the pad sends on a desktop, in pixels."""
 NUMBERS = ["7", "42", "2025", "31415", "90"]
 STROKE_SECONDS = 0.6
-LIVE_SECONDS = 0.15
+LIVE_SECONDS = 0.2
 PAUSE_SECONDS = 0.6
 
 

@@ -16,12 +16,20 @@ CORRECTIONS = Path("data/corrections")
 app = Typer(help="Draw a number, and see what a run reads.", add_completion=False, pretty_exceptions_enable=False)
 
 
-def account(text: str) -> tuple[str, str]:
-    """Return USER:PASSWORD as its two parts."""
+def account(text: str) -> str:
+    """Return USER:PASSWORD as it is, where it is that."""
     user, _, password = text.partition(":")
     if not user or not password:
         raise BadParameter("give it as USER:PASSWORD")
-    return user, password
+    return text
+
+
+def address(text: str) -> str:
+    """Return HOST:PORT as it is, where it is that."""
+    host, _, port = text.partition(":")
+    if not host or not port.isdecimal():
+        raise BadParameter("give it as HOST:PORT")
+    return text
 
 
 @app.command()
@@ -30,10 +38,10 @@ def serve(
     host: Annotated[str, Option(help="0.0.0.0 is any machine that reaches this one.")] = "127.0.0.1",
     port: Annotated[int, Option(envvar="PORT", min=1, max=65535)] = 7860,
     share: Annotated[bool, Option("--share", help="Ask for a public link, which lasts about a week.")] = False,
-    share_server: Annotated[str | None, Option(metavar="HOST:PORT", help="Ask this server, not Gradio's.")] = None,
-    auth: Annotated[
-        tuple[str, str] | None, Option(metavar="USER:PASSWORD", parser=account, help="Let in who knows these.")
+    share_server: Annotated[
+        str | None, Option(metavar="HOST:PORT", parser=address, help="Ask this server, not Gradio's.")
     ] = None,
+    auth: Annotated[str | None, Option(metavar="USER:PASSWORD", parser=account, help="Let in who knows these.")] = None,
     open_: Annotated[bool, Option("--open", help="Open the page in a browser.")] = False,
     keep_corrections: Annotated[
         bool, Option("--keep-corrections", help=f"Ask for the right number, and keep it in {CORRECTIONS}.")
@@ -47,10 +55,10 @@ def serve(
     from demo.server import launch, public_link
 
     blocks = page(readers, CORRECTIONS if keep_corrections else None)
-    address = launch(blocks, readers.first.folder.name, host, port, auth)
-    print(f"The page: {address}  (Ctrl-C ends it)", flush=True)
+    served = launch(blocks, readers.first.folder.name, host, port, auth)
+    print(f"The page: {served}  (Ctrl-C ends it)", flush=True)
     if open_:
-        webbrowser.open(address)
+        webbrowser.open(served)
     if share or share_server:
         try:
             print(f"For everyone, about a week long: {public_link(blocks, share_server)}", flush=True)

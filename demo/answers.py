@@ -54,7 +54,8 @@ class Answers:
             if found is None or reading is None or not reading.glyphs:
                 return views.empty(invitation if found is None else "There is no number here."), "", "", ""
             saliency = self.readers.saliency(reading, run) if look else None
-            boxes = views.boxed(found, reading) if isinstance(found, Path) else ""
+            with self.readers.turn:
+                boxes = views.boxed(found, reading) if isinstance(found, Path) else ""
             return views.number(reading), views.cards(reading, saliency), boxes, self.to_correct
         except UserError as error:
             return views.problem(str(error)), "", "", ""

@@ -67,7 +67,7 @@ def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
         answer = gr.JSON(visible=False)
         asked = gr.Button(visible=False)
 
-    # Events skip the queue, which would cost more than a reading; `Readers` limits how many are read at a time.
+    # Events skip Gradio's queue, which would take them longer; `Readers` limits how many are read at a time.
     # Values come as the browser sent them, for the door where pictures are checked is `Predictor.read`.
     settings: dict[str, Any] = {"queue": False, "preprocess": False, "show_progress": "hidden"}
     private = settings | {"api_visibility": "private"}

@@ -4,7 +4,7 @@
 const BRUSH = 0.05; // of the pad's height
 const ERASER = 0.12;
 const SENT = 480; // pixels along the longer side of what is sent
-const LIVE = 150; // milliseconds between two readings while a stroke is drawn
+const LIVE = 200; // milliseconds between two readings while a stroke is drawn
 
 const canvas = element.querySelector("canvas");
 const button = (name) => element.querySelector(`[data-do=${name}]`);

@@ -30,7 +30,7 @@ class Readers:
         """
         torch.set_num_threads(1)
         self.first = Run.open(run)
-        self.turn = Semaphore(len(os.sched_getaffinity(0)))
+        self.turn = Semaphore(os.cpu_count() or 1)
         self.predictor = lru_cache(KEPT)(Predictor.load)
         blank = np.full((28, 28), 255, dtype=np.uint8)
         blank[4:24, 13:16] = 0
@@ -39,9 +39,7 @@ class Readers:
     @property
     def runs(self) -> dict[str, Run]:
         """The runs to choose from by name: that which the page begins with, then those in `checkpoints/`."""
-        return {run.folder.name: run for run in [self.first, *reversed(Run.every())]} | {
-            self.first.folder.name: self.first
-        }
+        return {run.folder.name: run for run in (self.first, *reversed(Run.every()), self.first)}
 
     def read(self, picture: Image.Image | Path | NDArray[np.uint8], run: str) -> Reading:
         """Return what a run reads in a picture.
@@ -54,10 +52,10 @@ class Readers:
             with self.turn:
                 return predictor.read(picture)
         except UserError as error:
+            if not isinstance(picture, Path):
+                raise
             # A person knows the file by its name; the folder is this machine's affair.
-            raise UserError(
-                str(error).replace(f"{picture.parent}/", "") if isinstance(picture, Path) else str(error)
-            ) from None
+            raise UserError(str(error).replace(f"{picture.parent}/", "")) from None
 
     def saliency(self, reading: Reading, run: str) -> NDArray[np.float32]:
         """Return where a run looked, float32 (N, 28, 28), in the N glyphs of a reading."""

@@ -7,7 +7,6 @@ import gradio as gr
 from fastapi import APIRouter
 from gradio import networking
 from gradio.tunneling import CURRENT_TUNNELS
-from starlette.responses import JSONResponse
 
 from demo.app import HERE
 from demo.theme import theme
@@ -23,20 +22,24 @@ What works without it:
 The page goes on at {address}"""
 
 
-def launch(page: gr.Blocks, run: str, host: str, port: int, auth: tuple[str, str] | None) -> str:
+def launch(page: gr.Blocks, run: str, host: str, port: int, auth: str | None) -> str:
     """Serve the page in the background and return its address.
+
+    Args:
+        auth: USER:PASSWORD, without which nobody gets in; None where everyone does.
 
     Raises:
         UserError: the port is taken, or the host is not this machine's.
     """
     health = APIRouter()
-    health.add_api_route("/healthz", lambda: JSONResponse({"status": "ok", "run": run}))
+    health.add_api_route("/healthz", lambda: {"status": "ok", "run": run})
     page.queue(max_size=64, api_open=False)
+    user, _, password = (auth or "").partition(":")
     try:
         _, address, _ = page.launch(
             server_name=host,
             server_port=port,
-            auth=auth,
+            auth=(user, password) if auth else None,
             share=False,
             quiet=True,
             prevent_thread_lock=True,

@@ -41,10 +41,10 @@ def number(reading: Reading) -> str:
     if "?" in read:
         facts = '<span class="chip doubtful">not a digit?</span>'
     else:
-        facts = f'<span class="chip {reading.parity}">{reading.parity}</span>'
+        facts = f'<span class="chip">{reading.parity}</span><span>{percent(reading.confidence or 0)} sure</span>'
     return (
         f'<div class="number"><p class="read" style="--digits: {len(read)}">{read}</p>'
-        f'<p class="facts">{facts}<span class="sure">{percent(reading.confidence)} sure</span></p></div>'
+        f'<p class="facts">{facts}</p></div>'
     )
 
 
@@ -90,12 +90,18 @@ def card(
 
 def boxed(path: Path, reading: Reading) -> str:
     """Return a picture that was read, with a box and its digit around each glyph."""
-    image = ImageOps.exif_transpose(Image.open(path))
-    width, height = image.size
-    image.draft("RGB", (SHOWN_SIDE, SHOWN_SIDE))
+    file = Image.open(path)
+    side = max(file.size)
+    file.draft("RGB", (SHOWN_SIDE, SHOWN_SIDE))  # a large JPEG is decoded at a half, a quarter or an eighth
+    image: Image.Image = ImageOps.exif_transpose(file)
+    width, height = (each * side / max(image.size) for each in image.size)
     image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-    shown = Image.new("RGB", image.size, "white")
-    shown.paste(image, mask=image.convert("RGBA").getchannel("A"))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        shown = Image.new("RGB", image.size, "white")
+        shown.paste(image, mask=image.getchannel("A"))
+    else:
+        shown = image.convert("L" if image.mode.startswith(("I", "F")) else "RGB")
     boxes = []
     predictions = reading.predictions
     for glyph, digit, sure in zip(reading.glyphs, predictions.digits, predictions.is_digit, strict=True):
@@ -155,10 +161,8 @@ def heat(saliency: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.dstack([colour, np.sqrt(strength) * 255]).astype(np.uint8)
 
 
-def percent(probability: float | None) -> str:
+def percent(probability: float) -> str:
     """Return a probability in words; never a certainty."""
-    if probability is None:
-        return "not"
     return "over 99 %" if probability > 0.99 else f"{probability:.0%}".replace("%", " %")
 
 

@@ -220,16 +220,23 @@ def test_a_port_in_use_is_one_line(demo: Callable[..., Outcome], page: Page) -> 
     assert outcome.err == f"error: 127.0.0.1:{port} is taken, or is no address of this machine; choose another --port\n"
 
 
+@pytest.mark.parametrize("option", ["--auth=ada", "--share-server=example.com"])
+def test_half_an_option_is_told(demo: Callable[..., Outcome], option: str) -> None:
+    outcome = demo(option)
+    assert outcome.status == 2
+    assert "give it as" in outcome.err
+
+
 def test_with_auth_a_stranger_is_refused(readers: Readers) -> None:
     blocks = build(readers, None)
     try:
-        address = server.launch(blocks, "sketchpad", "127.0.0.1", free_port(), ("ada", "lovelace"))
+        address = server.launch(blocks, "sketchpad", "127.0.0.1", free_port(), "ada:love:lace")
         with httpx.Client(base_url=address) as stranger:
             assert stranger.get("/config").status_code == 401
             assert stranger.post("/gradio_api/run/read", json={"data": [None]}).status_code == 401
             stranger.post("/login", data={"username": "ada", "password": "wrong"})
             assert stranger.get("/config").status_code == 401
-            stranger.post("/login", data={"username": "ada", "password": "lovelace"})
+            stranger.post("/login", data={"username": "ada", "password": "love:lace"})
             assert stranger.get("/config").status_code == 200
     finally:
         blocks.close(verbose=False)
@@ -313,6 +320,21 @@ def test_saliency_is_warm_for_and_cool_against() -> None:
     assert tuple(pixels[0, 0, :3]) == views.FOR
     assert tuple(pixels[0, 1, :3]) == views.AGAINST
     assert pixels[0, 0, 3] == 255 > pixels[0, 1, 3] > pixels[5, 5, 3] == 0
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "1", "P", "I;16"])
+def test_any_kind_of_picture_is_shown_with_its_boxes(tmp_path: Path, mode: str) -> None:
+    number("7").convert("L" if mode == "I;16" else mode).convert(mode).save(tmp_path / "7.png")
+    shown = views.boxed(tmp_path / "7.png", reading(0.99))
+    assert "left: 0.00%; top: 0.00%; width: 1.50%; height: 3.46%" in shown
+
+
+def test_a_picture_taken_upright_is_shown_upright(tmp_path: Path) -> None:
+    sideways = number("7").resize((6000, 2600))
+    exif = sideways.getexif()
+    exif[0x0112] = 6
+    sideways.save(tmp_path / "7.jpg", exif=exif)
+    assert "width: 0.35%; height: 0.15%" in views.boxed(tmp_path / "7.jpg", reading(0.99))
 
 
 def test_messages_cannot_bring_markup() -> None:
