@@ -2,8 +2,10 @@
 
 PYTHON ?= python3
 RECIPE ?= fast
+RUN    ?= sketchpad
 SOURCE ?= auto
 DATA   ?= data
+SPACE  ?= space
 export MESSAGE ?=
 
 VENV     := .venv
@@ -11,10 +13,10 @@ PIPELINE := $(VENV)/bin/python -m pipeline
 WHERE    := --source $(SOURCE) --data $(DATA)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train submit kaggle-data kaggle-submit test check bench clean
+.PHONY: help setup data train submit kaggle-data kaggle-submit demo share space test check bench clean
 
 help:  ## list these verbs
-	@echo "make VERB [RECIPE=$(RECIPE)] [SOURCE=$(SOURCE)] [DATA=$(DATA)]"
+	@echo "make VERB [RECIPE=$(RECIPE)] [SOURCE=$(SOURCE)] [DATA=$(DATA)] [RUN=$(RUN)]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/runs  ## install what runs the project, into .venv
@@ -33,6 +35,18 @@ kaggle-data: $(VENV)/runs  ## download the competition's files into DATA, once, 
 
 kaggle-submit: $(VENV)/runs  ## send submissions/solution.csv, wait for its score, note both; MESSAGE="what to say of it"
 	$(PIPELINE) kaggle submit --message "$$MESSAGE"
+
+demo: $(VENV)/runs  ## draw a number on a page at 127.0.0.1:7860, read by RUN
+	$(VENV)/bin/python -m demo --run $(RUN)
+
+share: $(VENV)/runs  ## the same with a public link, for about a week
+	$(VENV)/bin/python -m demo --run $(RUN) --share
+
+space:  ## assemble SPACE, a folder that Hugging Face Spaces runs as it is
+	rm -rf $(SPACE) && mkdir -p $(SPACE)
+	tar -c --exclude=__pycache__ --exclude=demo/space pipeline demo requirements.txt checkpoints/sketchpad LICENSE | tar -x -C $(SPACE)
+	cp demo/space/* $(SPACE)
+	@echo "$(SPACE): push it to a Space; docs/deploy.md says how"
 
 test: $(VENV)/tests  ## run the tests
 	$(VENV)/bin/python -m pytest

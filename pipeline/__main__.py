@@ -144,6 +144,24 @@ def predict(
 
 
 @app.command()
+def read(
+    run: RunName,
+    pictures: Annotated[list[Path], Argument(metavar="PICTURE...", help="Photos or drawings: PNG, JPEG and others.")],
+) -> None:
+    """Read the number in each picture: what it is, odd or even, and the probability that all of it is right."""
+    speak(quiet=False)
+    from pipeline.predictor import Predictor
+
+    predictor = Predictor.load(run)
+    for picture in pictures:
+        reading = predictor.read(picture)
+        if reading.confidence is None:
+            log.info("%s: no digits", picture)
+        else:
+            log.info("%s: %s, %s, %.1f %% sure", picture, reading.text, reading.parity, 100 * reading.confidence)
+
+
+@app.command()
 def submit(
     recipe: Annotated[str, Option(metavar="RECIPE", help="Train this one ...")] = "fast",
     run: Annotated[str | None, Option(metavar="RUN", help="... or take this run and train nothing.")] = None,

@@ -7,15 +7,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from pipeline.errors import UserError
+from pipeline.ink import Box, Mask, ink_of, parts_of, resized, size_of
 from pipeline.pictures import Grey, Picture, grey_of
 from pipeline.table import SIDE
 
-Mask = NDArray[np.bool_]
-
-COARSE_SIDE = 200
-"""Pixels along the longer side where paper is estimated: enough for shadows, and noise is gone."""
-FAINTEST = 0.08
-"""Ink differs from paper by more than this, of black less white."""
+SHORTEST = 5
+"""Pixels of the working copy along the longer side of the smallest digit."""
+SMALLEST = 40
+"""A digit in a photo is higher than its longer side divided by this: what is lower is grain, or a piece of a line."""
+MOST = 200
+"""Marks in a picture, so that none takes longer than a second."""
 FITTED = 20
 """MNIST's digits fit into 20x20 of their 28x28."""
 MIDDLE = SIDE / 2 + 0.5
@@ -46,12 +48,12 @@ def glyphs(picture: Picture) -> list[Glyph]:
         picture: a PIL image, the path of a file, or an array; dark ink on light paper or light on dark.
 
     Raises:
-        UserError: the picture cannot be read, or is over the limits; see `pictures`.
+        UserError: the picture cannot be read, or is over the limits; see `pictures`. Or it holds over 200 marks.
     """
     grey, (across, down) = grey_of(picture)
-    ink = ink_of(grey)
+    ink, even = ink_of(grey)
     found = []
-    for mask, (rows, columns) in digits_of(ink > 0.5):
+    for mask, (rows, columns) in digits_of(ink > 0.5, even=even):
         soft = np.where(ndimage.binary_dilation(mask), ink[rows, columns], 0)
         box = (
             round(columns.start * across),
@@ -63,67 +65,59 @@ def glyphs(picture: Picture) -> list[Glyph]:
     return found
 
 
-def ink_of(grey: Grey) -> Grey:
-    """Return how much ink there is, float32 (h, w) in 0..1, 0 = paper.
+def digits_of(mask: Mask, *, even: bool) -> list[tuple[Mask, Box]]:
+    """Return each digit of a mask, from left to right, as the mask of its parts in its box, and the box.
 
-    Paper is what is left of a coarse copy when strokes are closed over: shadows and a table beside the paper stay, for
-    they are wider than half of the picture's shorter side.
+    What is much smaller or thinner than the rest is a speck, or a piece of a printed line, and is left out.
     """
-    coarse_size = [max(1, round(side * min(1, COARSE_SIDE / max(grey.shape)))) for side in grey.shape]
-    coarse = resized(grey, coarse_size)
-    # Ink is the rarer of the two wherever one looks, so that it makes the tail of what differs from its surroundings.
-    tail = ((coarse - ndimage.gaussian_filter(coarse, max(coarse_size) / 6)) ** 3).mean()
-    if tail > 0:
-        grey, coarse = 1 - grey, 1 - coarse
-    paper = resized(ndimage.grey_closing(coarse, size=(min(coarse_size) // 2 + 1,) * 2), grey.shape)
-    darker = paper - ndimage.gaussian_filter(grey, min(1, max(grey.shape) / 1500))
-    clear = darker[darker > FAINTEST]
-    if not clear.size:
-        return np.zeros_like(grey)
-    threshold = otsu(clear)
-    strength = np.median(clear[clear >= threshold])
-    ink: Grey = np.clip(0.5 + (darker - threshold) / max(strength, 1e-3), 0, 1, dtype=np.float32)
-    return ink
-
-
-def otsu(values: Grey) -> float:
-    """Return the threshold that parts values best into two kinds (Otsu, 1979)."""
-    counts, edges = np.histogram(values, 64)
-    middles = (edges[:-1] + edges[1:]) / 2
-    below = counts.cumsum()
-    above = below[-1] - below
-    sums = (counts * middles).cumsum()
-    with np.errstate(invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(edges[1:][np.nan_to_num(between).argmax()])
-
-
-def digits_of(mask: Mask) -> list[tuple[Mask, tuple[slice, slice]]]:
-    """Return each digit of a mask, from left to right, as the mask of its parts in its box, and the box."""
-    labels, _ = ndimage.label(mask, np.ones((3, 3)))
-    boxes = ndimage.find_objects(labels)
-    tallest = max((max(r.stop - r.start, c.stop - c.start) for r, c in boxes), default=0)
-    parts = [
-        (r, c, {label})
-        for label, (r, c) in enumerate(boxes, start=1)
-        if max(r.stop - r.start, c.stop - c.start) > tallest / 6 and tallest > 4
-    ]
-    parts.sort(key=lambda part: part[1].start)
-    groups: list[tuple[slice, slice, set[int]]] = []
-    for rows, columns, names in parts:
-        for index, (r, c, others) in enumerate(groups):
-            shared = min(c.stop, columns.stop) - max(c.start, columns.start)
-            if shared > 0.5 * min(c.stop - c.start, columns.stop - columns.start):
-                groups[index] = hull(r, rows), hull(c, columns), others | names
+    labels, boxes = parts_of(mask, even=even)
+    lengths = np.array([max(size_of(box)) for box in boxes])
+    thickness = np.bincount(labels.ravel(), minlength=len(boxes) + 1)[1:] / lengths
+    longest, thickest = lengths.max(initial=0), thickness.max(initial=0)
+    written = (lengths >= SHORTEST) & (lengths > longest / 6) & (thickness > thickest / 4)
+    if written.sum() > MOST:
+        raise UserError(f"the picture holds {written.sum():,} marks, over the limit of {MOST}; cut it to one number")
+    digits: list[tuple[Box, list[int]]] = []
+    for label in sorted(np.flatnonzero(written).tolist(), key=lambda label: boxes[label][1].start):
+        for index, (box, parts) in enumerate(digits):
+            if together(box, boxes[label], longest):
+                digits[index] = hull(box, boxes[label]), [*parts, label + 1]
                 break
         else:
-            groups.append((rows, columns, names))
-    return [(np.isin(labels[r, c], list(names)), (r, c)) for r, c, names in groups]
+            digits.append((boxes[label], [label + 1]))
+    tallest = max((size_of(box)[0] for box, _ in digits), default=0)
+    lowest = max(0.4 * tallest, 0 if even else max(mask.shape) / SMALLEST)
+    return [(np.isin(labels[box], parts), box) for box, parts in digits if upright(box, lowest)]
 
 
-def hull(a: slice, b: slice) -> slice:
-    """Return the span of two spans."""
-    return slice(min(a.start, b.start), max(a.stop, b.stop))
+def upright(box: Box, lowest: float) -> bool:
+    """Tell whether a box may be a digit's: neither a dash nor lower than a digit is."""
+    height, width = size_of(box)
+    return height > max(0.25 * width, lowest)
+
+
+def together(a: Box, b: Box, longest: int) -> bool:
+    """Tell whether two parts are of one digit.
+
+    Digits of a number stand beside one another, and share nine tenths of their rows; parts of a digit share columns, or
+    lie above one another at least.
+    """
+    (rows, columns), (height, width) = shared(a, b), np.minimum(size_of(a), size_of(b))
+    if rows < -longest / 3:
+        return False
+    return columns > width / 2 or (columns > -longest / 20 and rows < 0.65 * height)
+
+
+def shared(a: Box, b: Box) -> tuple[int, int]:
+    """Return how many rows and columns two boxes share; less than 0 where there is a gap."""
+    rows, columns = (min(p.stop, q.stop) - max(p.start, q.start) for p, q in zip(a, b, strict=True))
+    return rows, columns
+
+
+def hull(a: Box, b: Box) -> Box:
+    """Return the box around two boxes."""
+    rows, columns = (slice(min(p.start, q.start), max(p.stop, q.stop)) for p, q in zip(a, b, strict=True))
+    return rows, columns
 
 
 def frame_of(ink: Grey) -> NDArray[np.uint8]:
@@ -153,9 +147,3 @@ def frame_of(ink: Grey) -> NDArray[np.uint8]:
     fitted = Image.fromarray(np.pad(ink, FINE)).resize((SIDE, SIDE), Image.Resampling.BILINEAR, box)
     frame: NDArray[np.uint8] = np.rint(np.asarray(fitted) * 255).astype(np.uint8)
     return frame
-
-
-def resized(values: Grey, shape: tuple[int, int] | list[int]) -> Grey:
-    """Return values at another (height, width), antialiased."""
-    image = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
-    return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))

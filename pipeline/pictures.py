@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps, ImageStat
 
 from pipeline.errors import UserError
 
@@ -16,6 +16,9 @@ MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000
 WORKING_SIDE = 1500
 """Pixels along the longer side of the copy that is worked on; a digit on a page has enough of them."""
+
+ORIENTATION = 0x0112
+"""EXIF's tag; above 4, width and height change places."""
 
 Picture = Image.Image | str | Path | NDArray[Any]
 """A PIL image, the path of a file, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or floats in 0..1."""
@@ -87,10 +90,8 @@ def bytes_of(values: NDArray[Any]) -> NDArray[np.uint8]:
         return (values >> 8).astype(np.uint8)
     if np.issubdtype(values.dtype, np.floating) and values.min() >= 0 and values.max() <= 1:  # false of NaN
         return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
-    raise UserError(
-        f"a picture of {values.dtype} from {values.min()} to {values.max()} cannot be read: give uint8, uint16, "
-        "or floats from 0 to 1"
-    )
+    span = f" from {values.min()} to {values.max()}" if np.issubdtype(values.dtype, np.number) else ""
+    raise UserError(f"a picture of {values.dtype}{span} cannot be read: give uint8, uint16, or floats from 0 to 1")
 
 
 def grey_of(picture: Picture) -> tuple[Grey, tuple[float, float]]:
@@ -107,63 +108,59 @@ def grey_of(picture: Picture) -> tuple[Grey, tuple[float, float]]:
         UserError: as `opened` says, or the file is damaged.
     """
     image = opened(picture)
-    size = image.size
+    width, height = image.size
     try:
-        image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # a JPEG is decoded at a half, a quarter or an eighth
-        image = eight_bit(image)
+        if image is not picture:
+            image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # a JPEG is decoded at a half, a quarter or an eighth
+        if image.getexif().get(ORIENTATION, 1) > 4:
+            width, height = height, width
+        image = eight_bit(ImageOps.exif_transpose(image))
     except Exception as error:  # decoders raise nearly anything on damaged data
         raise UserError(f"{name_of(picture)} is damaged ({error}); save or copy it again") from None
-    orientation = image.getexif().get(0x0112, 1)
-    image = ImageOps.exif_transpose(image)
-    if orientation in {5, 6, 7, 8}:
-        size = size[1], size[0]
     if max(image.size) > WORKING_SIDE:
         shrink = WORKING_SIDE / max(image.size)
         smaller = [max(1, round(side * shrink)) for side in image.size]
         image = image.resize((smaller[0], smaller[1]), Image.Resampling.BOX)
-    return one_channel(image), (size[0] / image.width, size[1] / image.height)
+    grey = one_channel(image).filter(ImageFilter.GaussianBlur(max(image.size) / WORKING_SIDE))  # less noise
+    return np.asarray(grey, dtype=np.float32) / np.float32(255), (width / image.width, height / image.height)
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
     """Return an image of any mode, decoded, as L, RGB, or RGBA where there is transparency."""
     if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float32)
+        values = np.nan_to_num(np.asarray(image, dtype=np.float32))
         whole = next((top for top in (1, 255, 65535) if values.max() <= top), values.max())
-        grey = Image.fromarray(np.rint(np.nan_to_num(values).clip(0) * (255 / whole)).astype(np.uint8))
-        grey.info, grey._exif = image.info, image.getexif()
-        return grey
+        return Image.fromarray(np.rint(values.clip(0, whole) * (255 / whole)).astype(np.uint8))
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image.convert("L" if image.mode in {"1", "L"} else "RGB")
 
 
-def one_channel(image: Image.Image) -> Grey:
-    """Return an image of mode L, RGB or RGBA as float32 (h, w) in 0..1."""
-    values: Grey = np.asarray(image, dtype=np.float32) / np.float32(255)
-    if values.ndim == 2:
-        return values
-    colours = values[..., :3]
-    if values.shape[2] == 4:
-        colours = on_paper(colours, values[..., 3:])
-    varies_most = colours.reshape(-1, 3).std(axis=0).argmax()
-    return np.ascontiguousarray(colours[..., varies_most])
+def one_channel(image: Image.Image) -> Image.Image:
+    """Return an image of mode L, RGB or RGBA as L: of its colours the one that varies most."""
+    if image.mode == "L":
+        return image
+    if image.mode == "RGBA":
+        image = on_paper(image)
+    spread = ImageStat.Stat(image).stddev
+    return image.getchannel(spread.index(max(spread)))
 
 
-def on_paper(colours: Grey, opacity: Grey) -> Grey:
-    """Return colours (h, w, 3) with what is transparent filled with paper.
+def on_paper(image: Image.Image) -> Image.Image:
+    """Return an image of mode RGBA as RGB, with paper where it is transparent.
 
     Where little is opaque that is ink, and the paper is white or black, whichever differs more; else the opaque part
     has paper of its own, and its median is what surrounds it.
     """
-    visible = opacity.mean()
-    if visible == 0:
-        return np.ones_like(colours)
-    if visible < 0.5:
-        paper = np.float32((colours * opacity).mean() < 0.5 * visible)
+    opacity = image.getchannel("A")
+    seen = ImageStat.Stat(image.convert("RGB"), mask=opacity.point(lambda value: 255 * (value > 127)))
+    if seen.count[0] < image.width * image.height / 2:
+        ink_is_light = seen.count[0] and sum(seen.mean) > 3 * 127.5
+        paper = (0, 0, 0) if ink_is_light else (255, 255, 255)
     else:
-        paper = np.median(colours[opacity[..., 0] > 0.5], axis=0)
-    filled: Grey = colours * opacity + paper * (1 - opacity)
-    return filled
+        red, green, blue = seen.median
+        paper = (red, green, blue)
+    return Image.alpha_composite(Image.new("RGBA", image.size, paper), image).convert("RGB")
 
 
 def name_of(picture: Picture) -> str:

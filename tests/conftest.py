@@ -2,12 +2,17 @@
 
 import logging
 import os
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from kaggle_server import KEY, NAME, KaggleServer
@@ -141,3 +146,55 @@ def peak_memory(folder: Path, *arguments: str) -> int:
     command = [sys.executable, "-c", program, *arguments]
     ended = subprocess.run(command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, check=True)
     return int(ended.stdout.split()[-1])
+
+
+@dataclass
+class Page:
+    """The demo, served from a folder with two runs: the one that ships, and a twin of it."""
+
+    address: str
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """The page as `python -m demo --keep-corrections` serves it, in a process of its own; Ctrl-C must end it."""
+    folder = tmp_path_factory.mktemp("demo")
+    for name in ("sketchpad", "twin"):
+        shutil.copytree(PROJECT / "checkpoints" / "sketchpad", folder / "checkpoints" / name)
+    port = free_port()
+    command = [sys.executable, "-m", "demo", "--keep-corrections"]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PORT": str(port)}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+    address = f"http://127.0.0.1:{port}"
+    with httpx.Client() as client:
+        until(lambda: answers(client, address), "the page does not answer")
+    yield Page(address, folder)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert out == f"The page: {address}  (Ctrl-C ends it)\nThe page is closed.\n"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def answers(client: httpx.Client, address: str) -> bool:
+    """Return whether a page is up."""
+    try:
+        return client.get(f"{address}/healthz").is_success
+    except httpx.TransportError:
+        return False
+
+
+def until(condition: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
+    """Wait until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.05)

@@ -1,0 +1,124 @@
+"""Answers: what the page's events give back. They take and return plain values, and know nothing of the layout."""
+
+import base64
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from demo import runs, views
+from demo.readers import Readers
+from pipeline import UserError, keep_correction
+
+DATA_URL = "data:image/png;base64,"
+LARGEST_PAD = 1000
+"""Pixels along a side of what the pad may send."""
+TO_DRAW = "Draw a number, and it is read here as you draw."
+TO_UPLOAD = "A photograph, a scan or a screenshot of a number is read here."
+
+Picture = Image.Image | Path
+Upload = dict[str, Any] | None
+"""A file as Gradio describes it, and has checked to be one that was uploaded."""
+Shown = tuple[str, str, str, str]
+"""The number, its cards, the picture with its glyphs in boxes, and what becomes of a correction: all HTML."""
+
+
+class Answers:
+    """Answers to what people do on the page.
+
+    Args:
+        corrections: the folder for what people correct, or None where it is not kept.
+    """
+
+    def __init__(self, readers: Readers, corrections: Path | None) -> None:
+        self.readers = readers
+        self.corrections = corrections
+        self.to_correct = views.note(f"What you draw and correct is kept in {corrections}.")
+
+    def draw(self, drawing: str | None, run: str, look: bool) -> Shown:
+        """Return what is on the pad."""
+        return self.shown(lambda: drawn(drawing), run, look, TO_DRAW)
+
+    def upload(self, upload: Upload, run: str, look: bool) -> Shown:
+        """Return what is in a picture."""
+        return self.shown(lambda: uploaded(upload), run, look, TO_UPLOAD)
+
+    def shown(self, picture: Callable[[], Picture | None], run: str, look: bool, invitation: str) -> Shown:
+        """Return what is in a picture, or in place of the number what is wrong with it."""
+        try:
+            found = picture()
+            reading = None if found is None else self.readers.read(found, run)
+            if found is None or reading is None or not reading.glyphs:
+                return views.empty(invitation if found is None else "There is no number here."), "", "", ""
+            saliency = self.readers.saliency(reading, run) if look else None
+            with self.readers.turn:
+                boxes = views.boxed(found, reading) if isinstance(found, Path) else ""
+            return views.number(reading), views.cards(reading, saliency), boxes, self.to_correct
+        except UserError as error:
+            return views.problem(str(error)), "", "", ""
+
+    def correct_drawing(self, drawing: str | None, number: str, run: str) -> str:
+        """Keep the right number of what is on the pad, and say so."""
+        return self.corrected(lambda: drawn(drawing), number, run)
+
+    def correct_upload(self, upload: Upload, number: str, run: str) -> str:
+        """Keep the right number of a picture, and say so."""
+        return self.corrected(lambda: uploaded(upload), number, run)
+
+    def corrected(self, picture: Callable[[], Picture | None], number: str, run: str) -> str:
+        """Keep the right number of a picture, and return in words that it is kept, or why it is not."""
+        try:
+            found = picture()
+            if self.corrections is None or found is None:
+                raise UserError("There is nothing to keep.")
+            reading = self.readers.read(found, run)
+            keep_correction(self.corrections, found, reading, number.strip(), run)
+        except UserError as error:
+            return views.note(str(error), "problem")
+        return views.note(f"Kept as {number.strip()}. Thank you.")
+
+    def read(self, picture: Upload) -> dict[str, Any]:
+        """Read the number in a picture.
+
+        Returns text ("2025", or "" where there is none), parity ("odd" or "even"), confidence (that the whole number
+        is right) and glyphs, each with box (left, top, right, bottom in pixels), digit, confidence, is_digit and ten
+        probabilities.
+        """
+        try:
+            found = uploaded(picture)
+            if found is None:
+                raise UserError("There is no picture; send one.")
+            return views.as_json(self.readers.read(found, self.readers.first.folder.name))
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    def runs(self) -> tuple[Any, str]:
+        """Return the runs to choose from, and the table of them."""
+        found = self.readers.runs
+        return gr.Dropdown(list(found)), views.table(runs.HEADER, map(runs.row, found.values()))
+
+    def figures(self, run: str) -> list[tuple[Image.Image, str]]:
+        """Return a run's figures, each with its name."""
+        found = self.readers.runs.get(run)
+        return runs.figures(found) if found else []
+
+
+def drawn(drawing: str | None) -> Image.Image | None:
+    """Return what the pad sends, a PNG as a data URL, as a grey image; None where nothing is drawn."""
+    if not drawing:
+        return None
+    try:
+        image = Image.open(BytesIO(base64.b64decode(drawing.removeprefix(DATA_URL), validate=True)), formats=["PNG"])
+        if max(image.size) <= LARGEST_PAD:
+            return image.convert("L")  # there is no colour in it, and to look for one takes as long as all the rest
+    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError):
+        pass
+    raise UserError("The pad sent no picture; load the page again.")
+
+
+def uploaded(upload: Upload) -> Path | None:
+    """Return where an uploaded file is."""
+    return Path(upload["path"]) if upload else None

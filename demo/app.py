@@ -1,0 +1,188 @@
+"""The page: its layout, and below it what happens on it."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo import usage, views
+from demo.answers import TO_DRAW, TO_UPLOAD, Answers
+from demo.readers import Readers
+from demo.strokes import PITCH, drawn
+
+HERE = Path(__file__).parent
+EXAMPLES = ["7", "42", "2025"]
+TITLE = """\
+<header class="title">
+  <h1>Digit Recognizer</h1>
+  <p>Draw a number. A small network reads its digits, says whether it is odd or even, and shows what it saw.</p>
+</header>"""
+SEEN = """\
+<h2>What the network saw<span class="legend"><i></i>speaks for the digit<i class="against"></i>against</span></h2>"""
+
+Keep = Callable[[str | Path | None], Coroutine[Any, Any, str | None]]
+"""How a component keeps a file that is sent to it, and returns where."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where a number is given and read: the components of the tabs Draw and Upload."""
+
+    source: gr.HTML | gr.Image
+    boxes: gr.HTML
+    number: gr.HTML
+    cards: gr.HTML
+    look: gr.Checkbox
+    right_number: gr.Textbox
+    keep: gr.Button
+    kept: gr.HTML
+
+
+def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
+    """Return the page.
+
+    Args:
+        corrections: the folder for what people correct, or None where it is not kept and nobody is asked.
+    """
+    answers = Answers(readers, corrections)
+    first = readers.first.folder.name
+
+    blocks = gr.Blocks(title="Digit Recognizer", analytics_enabled=False, delete_cache=(600, 3600))
+    with blocks:
+        gr.HTML(TITLE, apply_default_css=False)
+        with gr.Tabs():
+            with gr.Tab("Draw"):
+                pad = desk(drawing_pad, TO_DRAW, corrections)
+            with gr.Tab("Upload"):
+                photo = desk(picture_box, TO_UPLOAD, corrections)
+            with gr.Tab("Runs") as runs:
+                run = gr.Dropdown([first], value=first, label="The run that reads for you", elem_id="run")
+                table = gr.HTML(apply_default_css=False, elem_id="runs")
+                figures = gr.Gallery(show_label=False, columns=3, object_fit="contain", format="png", elem_id="figures")
+            with gr.Tab("Use it from code"):
+                gr.HTML(html_template=usage.TEMPLATE, python=usage.PYTHON, curl=usage.CURL, apply_default_css=False)
+        sent = gr.Image(type="filepath", image_mode=None, visible=False)
+        answer = gr.JSON(visible=False)
+        asked = gr.Button(visible=False)
+
+    # Events skip Gradio's queue, which would take them longer; `Readers` limits how many are read at a time.
+    # Values come as the browser sent them, for the door where pictures are checked is `Predictor.read`.
+    settings: dict[str, Any] = {"queue": False, "preprocess": False, "show_progress": "hidden"}
+    private = settings | {"api_visibility": "private"}
+    with blocks:
+        for place, given, read, correct in (
+            (pad, pad.source.input, answers.draw, answers.correct_drawing),
+            (photo, photo.source.change, answers.upload, answers.correct_upload),
+        ):
+            gr.on(
+                [given, place.look.change, run.change],
+                read,
+                [place.source, run, place.look],
+                [place.number, place.cards, place.boxes, place.kept],
+                trigger_mode="always_last",
+                **private,
+            )
+            gr.on(
+                [place.keep.click, place.right_number.submit],
+                correct,
+                [place.source, place.right_number, run],
+                [place.kept],
+                **private,
+            )
+        photo.boxes.click(None, None, [photo.source], js="() => null")
+        runs.select(answers.runs, None, [run, table], **private)
+        gr.on([runs.select, run.change], answers.figures, [run], [figures], **private)
+        asked.click(answers.read, [sent], [answer], api_name="read", **settings)
+    for block in blocks.blocks.values():
+        keep = block.async_move_resource_to_block_cache
+        block.async_move_resource_to_block_cache = files_only(keep)  # type: ignore[assignment, method-assign]
+    return blocks
+
+
+def files_only(keep: Keep) -> Keep:
+    """Return a component's way to keep files, without Gradio's offer to fetch them from the internet."""
+
+    async def kept(path: str | Path | None) -> str | None:
+        if "://" in str(path):
+            raise gr.Error("Send the picture itself, not its address.", print_exception=False)
+        return await keep(path)
+
+    return kept
+
+
+def desk(source: Callable[[], gr.HTML | gr.Image], invitation: str, corrections: Path | None) -> Desk:
+    """Lay out where a number is given, what is read of it, and where it is corrected."""
+    with gr.Row(elem_classes="desk"):
+        with gr.Column(scale=3, min_width=300):
+            given = source()
+            boxes = gr.HTML(
+                js_on_load="element.onclick = ({target}) => target.closest('button') && trigger('click')",
+                apply_default_css=False,
+            )
+        with gr.Column(scale=2, min_width=260):
+            number = gr.HTML(
+                views.empty(invitation),
+                html_template='<div aria-live="polite" aria-atomic="true">${value}</div>',
+                apply_default_css=False,
+                elem_classes="reading",
+            )
+            with gr.Row(visible=corrections is not None, elem_classes="correction"):
+                right_number = gr.Textbox(
+                    label="The right number",
+                    placeholder="Wrong? The right number",
+                    show_label=False,
+                    container=False,
+                    max_lines=1,
+                    scale=3,
+                    min_width=0,
+                )
+                keep = gr.Button("Keep", scale=1, min_width=0)
+            kept = gr.HTML(
+                html_template='<div aria-live="polite">${value ?? ""}</div>',
+                visible=corrections is not None,
+                apply_default_css=False,
+            )
+    with gr.Row(elem_classes="seen"):
+        gr.HTML(SEEN, apply_default_css=False)
+        look = gr.Checkbox(label="Show where it looked", container=False, min_width=0, elem_classes="look")
+    cards = gr.HTML(apply_default_css=False)
+    return Desk(given, boxes, number, cards, look, right_number, keep, kept)
+
+
+def drawing_pad() -> gr.HTML:
+    """Return a canvas whose value is what is drawn on it, a PNG as a data URL, and which tells of every change.
+
+    Gradio's Sketchpad tells of a stroke when it ends, needs WebGL, and forgets its brush when it is cleared.
+    """
+    examples = [
+        {
+            "number": number,
+            "width": len(number) * PITCH + 1,
+            "strokes": [" ".join(f"{x},{y}" for x, y in stroke) for stroke in drawn(number)],
+        }
+        for number in EXAMPLES
+    ]
+    return gr.HTML(
+        html_template=(HERE / "pad.html").read_text(encoding="utf-8"),
+        js_on_load=(HERE / "pad.js").read_text(encoding="utf-8"),
+        examples=examples,
+        apply_default_css=False,
+        elem_id="pad",
+    )
+
+
+def picture_box() -> gr.Image:
+    """Return where a picture is dropped, pasted, chosen or taken."""
+    camera = gr.WebcamOptions(mirror=False, constraints={"video": {"facingMode": {"ideal": "environment"}}})
+    return gr.Image(
+        label="Picture",
+        sources=["upload", "clipboard", "webcam"],
+        type="filepath",
+        image_mode=None,
+        buttons=["fullscreen"],
+        height=340,
+        webcam_options=camera,
+        elem_id="photo",
+    )

@@ -1,0 +1,24 @@
+"""How the page is used from code. ADDRESS stands for where it is."""
+
+PYTHON = """\
+from gradio_client import Client, handle_file
+
+reading = Client("ADDRESS").predict(handle_file("number.png"), api_name="/read")
+print(reading["text"], reading["parity"], reading["confidence"])"""
+
+CURL = """\
+path=$(curl -s -F files=@number.png ADDRESS/gradio_api/upload | tr -d '[]"')
+curl -s ADDRESS/gradio_api/run/read -H 'Content-Type: application/json' \\
+  -d '{"data": [{"path": "'"$path"'", "meta": {"_type": "gradio.FileData"}}]}'"""
+
+TEMPLATE = """\
+<div class="usage">
+  <p>Both send <code>number.png</code> and are answered with the number, its parity, how sure that is, and of each
+  glyph its box (left, top, right, bottom), its digit and ten probabilities.</p>
+  <h3>Python</h3>
+  <pre><code>${python.replaceAll("ADDRESS", location.href.split(/[/]*([?#]|$)/)[0])}</code></pre>
+  <h3>Shell</h3>
+  <pre><code>${curl.replaceAll("ADDRESS", location.href.split(/[/]*([?#]|$)/)[0])}</code></pre>
+  <p><code>GET /healthz</code> answers 200 while the page is up.</p>
+</div>
+"""

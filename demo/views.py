@@ -1,0 +1,183 @@
+"""What the page shows of a reading, as HTML; nothing here knows of the page."""
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from pipeline import Reading
+
+FOR, AGAINST = (255, 122, 26), (56, 150, 255)
+"""Where it looked: ink that spoke for the digit, and against it."""
+SHOWN_SIDE = 1200
+"""Pixels along the longer side of a picture that is shown with its boxes."""
+
+
+def empty(invitation: str) -> str:
+    """Return an invitation, in the place of a number."""
+    return f'<div class="number empty"><p>{escape(invitation)}</p></div>'
+
+
+def problem(message: str) -> str:
+    """Return what went wrong, in the place of a number."""
+    return f'<div class="number problem"><p>{escape(message)}</p></div>'
+
+
+def number(reading: Reading) -> str:
+    """Return the number read, large, with its parity and how sure it is.
+
+    A glyph that is hardly a digit is a question mark, and the number then has no parity to tell.
+    """
+    predictions = reading.predictions
+    read = "".join(
+        str(digit) if sure else "?" for digit, sure in zip(predictions.digits, predictions.is_digit, strict=True)
+    )
+    if "?" in read:
+        facts = '<span class="chip doubtful">not a digit?</span>'
+    else:
+        facts = f'<span class="chip">{reading.parity}</span><span>{percent(reading.confidence or 0)} sure</span>'
+    return (
+        f'<div class="number"><p class="read" style="--digits: {len(read)}">{read}</p>'
+        f'<p class="facts">{facts}</p></div>'
+    )
+
+
+def cards(reading: Reading, saliency: NDArray[np.float32] | None = None) -> str:
+    """Return a card for each glyph: the frame that the network saw, its digit, and ten bars.
+
+    Args:
+        saliency: float32 (N, 28, 28), where the network looked, to be laid over the frames.
+    """
+    predictions = reading.predictions
+    found = [
+        card(glyph.frame, digit, probabilities, sure, None if saliency is None else saliency[index])
+        for index, (glyph, digit, probabilities, sure) in enumerate(
+            zip(reading.glyphs, predictions.digits, predictions.probabilities, predictions.is_digit, strict=True)
+        )
+    ]
+    return f'<ol class="cards">{"".join(found)}</ol>'
+
+
+def card(
+    frame: NDArray[np.uint8],
+    digit: int,
+    probabilities: NDArray[np.float32],
+    sure: bool,
+    saliency: NDArray[np.float32] | None,
+) -> str:
+    """Return one card; `frame` is uint8 (28, 28), `probabilities` float32 (10,), `saliency` float32 (28, 28)."""
+    looked = ""
+    if saliency is not None:
+        looked = f'<img class="looked" src="{png(heat(saliency))}" alt="Where the network looked">'
+    bars = "".join(
+        f'<li class="{"top" if each == digit else ""}" style="--p: {p:.3f}" title="{each}: {percent(p)}">{each}</li>'
+        for each, p in enumerate(probabilities)
+    )
+    return (
+        f'<li class="card {"" if sure else "doubtful"}">'
+        f'<div class="frame"><img src="{png(frame)}" alt="What the network saw">{looked}</div>'
+        f'<p class="said"><b>{digit if sure else "?"}</b> '
+        f"<span>{percent(probabilities[digit]) if sure else 'not a digit?'}</span></p>"
+        f'<ol class="bars" aria-label="Probability of each digit">{bars}</ol></li>'
+    )
+
+
+def boxed(path: Path, reading: Reading) -> str:
+    """Return a picture that was read, with a box and its digit around each glyph."""
+    file = Image.open(path)
+    side = max(file.size)
+    file.draft("RGB", (SHOWN_SIDE, SHOWN_SIDE))  # a large JPEG is decoded at a half, a quarter or an eighth
+    image: Image.Image = ImageOps.exif_transpose(file)
+    width, height = (each * side / max(image.size) for each in image.size)
+    image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        shown = Image.new("RGB", image.size, "white")
+        shown.paste(image, mask=image.getchannel("A"))
+    else:
+        shown = image.convert("L" if image.mode.startswith(("I", "F")) else "RGB")
+    boxes = []
+    predictions = reading.predictions
+    for glyph, digit, sure in zip(reading.glyphs, predictions.digits, predictions.is_digit, strict=True):
+        left, top, right, bottom = glyph.box
+        place = (
+            f"left: {left / width:.2%}; top: {top / height:.2%}; "
+            f"width: {(right - left) / width:.2%}; height: {(bottom - top) / height:.2%}"
+        )
+        boxes.append(
+            f'<span class="{"" if sure else "doubtful"}" style="{place}"><b>{digit if sure else "?"}</b></span>'
+        )
+    return (
+        f'<figure class="boxed"><div><img src="{jpeg(shown)}" alt="The picture that was read">{"".join(boxes)}</div>'
+        '<button type="button">Another picture</button></figure>'
+    )
+
+
+def note(message: str, kind: str = "") -> str:
+    """Return a line on what becomes of a correction; `kind` is "problem" where there is one."""
+    return f'<p class="note {kind}">{escape(message)}</p>'
+
+
+def as_json(reading: Reading) -> dict[str, Any]:
+    """Return a reading as the endpoint answers it."""
+    predictions = reading.predictions
+    glyphs = [
+        {
+            "box": list(map(int, glyph.box)),
+            "digit": int(digit),
+            "confidence": float(confidence),
+            "is_digit": bool(sure),
+            "probabilities": probabilities.tolist(),
+        }
+        for glyph, digit, confidence, sure, probabilities in zip(
+            reading.glyphs,
+            predictions.digits,
+            predictions.confidence,
+            predictions.is_digit,
+            predictions.probabilities,
+            strict=True,
+        )
+    ]
+    return {"text": reading.text, "parity": reading.parity, "confidence": reading.confidence, "glyphs": glyphs}
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table."""
+    head = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="runs"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def heat(saliency: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return a signed map, float32 (28, 28), as RGBA, uint8 (28, 28, 4): colour is the sign, opacity the strength."""
+    strength = np.abs(saliency) / max(float(np.abs(saliency).max()), 1e-12)
+    colour = np.where((saliency > 0)[..., None], FOR, AGAINST)
+    return np.dstack([colour, np.sqrt(strength) * 255]).astype(np.uint8)
+
+
+def percent(probability: float) -> str:
+    """Return a probability in words; never a certainty."""
+    return "over 99 %" if probability > 0.99 else f"{probability:.0%}".replace("%", " %")
+
+
+def png(pixels: NDArray[np.uint8]) -> str:
+    """Return pixels as the address of a PNG."""
+    return address(Image.fromarray(pixels), "png")
+
+
+def jpeg(image: Image.Image) -> str:
+    """Return an image as the address of a JPEG."""
+    return address(image, "jpeg")
+
+
+def address(image: Image.Image, kind: str) -> str:
+    """Return an image as an address that holds it."""
+    file = BytesIO()
+    image.save(file, kind)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
