@@ -182,7 +182,7 @@ def test_what_kaggle_cannot_score_is_an_error_with_its_reason(
 def test_a_score_that_does_not_come_is_asked_for_by_status(
     server: KaggleServer, solution: Path, ledger: Ledger, command: Callable[..., Outcome]
 ) -> None:
-    server.pending = 3
+    server.pending = 99
     with pytest.raises(UserError, match="no score within 1 seconds; ask again by python -m pipeline kaggle status"):
         sending.submit(solution, "", ledger, limits=Limits(score=1, pause=0.1))
     assert [entry.status for entry in ledger.entries()] == ["PENDING"]
