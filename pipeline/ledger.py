@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.files import require_writable, written_whole
@@ -23,8 +23,8 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    time: str
-    """When it was sent, UTC, in ISO 8601."""
+    time: AwareDatetime
+    """When it was sent, UTC; in the file by ISO 8601."""
     token: str
     """The word in its message by which it is found on Kaggle; the lines of one submission have one token."""
     file_hash: str
@@ -94,7 +94,7 @@ class Ledger:
                 writer.writeheader()
             elif not old.endswith("\n"):
                 old += "\n"
-            writer.writerow(entry.model_dump())
+            writer.writerow(entry.model_dump(mode="json"))
             with written_whole(self.path) as temporary:
                 temporary.write_bytes((old + text.getvalue()).encode())
 

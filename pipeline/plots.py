@@ -282,7 +282,7 @@ def progress(figure: Figure, entries: Sequence[Entry]) -> None:
                 places, scores, "D", color=ORANGE, markersize=9, markerfacecolor=fill, markeredgewidth=1.8, label=name
             )
     told = slice(None, None, -(-len(entries) // MOST_NAMES))
-    names = [f"{entry.time[:10]}\n{entry.recipe or 'unknown'}" for entry in entries]
+    names = [f"{entry.time:%Y-%m-%d}\n{entry.recipe or 'unknown'}" for entry in entries]
     axes.set_xticks(range(len(entries))[told], names[told])
     axes.set_xlim(-0.6, len(entries) - 0.4)
     axes.yaxis.set_major_formatter(percent_tick)

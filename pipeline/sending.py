@@ -71,7 +71,7 @@ def submit(
 def first_entry(content: bytes, origin: Origin | None, message: str) -> Entry:
     """Return what is known of a submission before it is sent."""
     entry = Entry(
-        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        time=datetime.now(UTC).replace(microsecond=0),
         token=secrets.token_hex(4),
         file_hash=hash_of(content),
         status="SENDING",
@@ -93,7 +93,7 @@ def cut_off(ledger: Ledger, file_hash: str, limits: Limits) -> Entry | None:
     for entry in ledger.entries():
         if entry.status != "SENDING":
             continue
-        age = (datetime.now(UTC) - datetime.fromisoformat(entry.time)).total_seconds()
+        age = (datetime.now(UTC) - entry.time).total_seconds()
         listed = look_for(entry.token, limits, limits.appearance - age)
         if listed is None:
             not_sent(entry, ledger)
@@ -110,7 +110,8 @@ def refuse_twice(file: Path, file_hash: str, ledger: Ledger) -> None:
         if entry.file_hash == file_hash and entry.status != "NOT SENT":
             score = "" if entry.public_score is None else f", with a score of {entry.public_score:.5f}"
             raise UserError(
-                f"{file}: the same bytes were sent on {entry.time} as {entry.ref}{score}; --again sends them once more"
+                f"{file}: the same bytes were sent on {entry.time:%Y-%m-%d} as {entry.ref}{score}; "
+                "--again sends them once more"
             )
 
 
@@ -224,7 +225,7 @@ def not_sent(entry: Entry, ledger: Ledger) -> None:
 
 def copy_of(entry: Entry, ledger: Ledger) -> Path:
     """Return where the copy of what was sent is kept."""
-    name = entry.ref or "".join(character for character in entry.time[:19] if character not in "-:")
+    name = entry.ref or f"{entry.time:%Y%m%d-%H%M%S}"
     return ledger.path.parent / f"{name}-{entry.recipe or 'unknown'}.csv"
 
 
@@ -251,10 +252,9 @@ def table(entries: Sequence[Entry]) -> str:
     for entry in entries:
         score = "-" if entry.public_score is None else f"{entry.public_score:.5f}"
         accuracy = "-" if entry.validation_accuracy is None else f"{entry.validation_accuracy:.5f}"
-        time = entry.time[:16].replace("T", " ")
         leak = " (leaked)" if entry.leaked else ""
         lines.append(
-            f"{time:16}  {entry.ref or '-':10}  {entry.status:8}  {score:7}  {accuracy:10}  "
+            f"{entry.time:%Y-%m-%d %H:%M}  {entry.ref or '-':10}  {entry.status:8}  {score:7}  {accuracy:10}  "
             f"{entry.recipe or 'unknown':16}  {entry.message}{leak}"
         )
     return "\n".join(lines)

@@ -30,10 +30,11 @@ def test_a_line_is_added_for_each_change_and_the_last_one_counts(tmp_path: Path)
 
 def test_processes_that_add_at_once_lose_no_line(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from pipeline.ledger import Entry, Ledger\n"
+        "import sys; from datetime import UTC, datetime; from pathlib import Path\n"
+        "from pipeline.ledger import Entry, Ledger\n"
         "for number in range(20):\n"
-        "    token = f'{sys.argv[1]}-{number}'\n"
-        "    Ledger(Path('ledger.csv')).add(Entry(time='t', token=token, file_hash='ab', status='SENDING'))\n"
+        "    token, now = f'{sys.argv[1]}-{number}', datetime.now(UTC)\n"
+        "    Ledger(Path('ledger.csv')).add(Entry(time=now, token=token, file_hash='ab', status='SENDING'))\n"
     )
     both = [
         subprocess.Popen([sys.executable, "-c", program, name], cwd=tmp_path, env={"PYTHONPATH": str(PROJECT)})
@@ -56,10 +57,11 @@ def test_a_last_line_without_its_end_is_ended_first(tmp_path: Path) -> None:
     ("text", "fault"),
     [
         ("sepal,petal\n1,2\n", "its columns are not a ledger's"),
-        ("{header}\nt,a,ab,,,,,,,,LOST,,\n", "line 2: status"),
-        ("{header}\nt,a,ab,,,,many,,,,ERROR,,\n", "line 2: validation_accuracy"),
-        ("{header}\nt,a\n", "line 2: "),
-        ("{header}\nt,a,ab,,,,,,,,ERROR,,,one,too,many\n", "line 2: "),
+        ("{header}\n2026-11-21T12:00:00Z,a,ab,,,,,,,,LOST,,\n", "line 2: status"),
+        ("{header}\n2026-11-21T12:00:00Z,a,ab,,,,many,,,,ERROR,,\n", "line 2: validation_accuracy"),
+        ("{header}\n2026-11-21T12:00:00Z,a\n", "line 2: "),
+        ("{header}\n21/11/2026 12:00,a,ab,,,,,,,,ERROR,,\n", "line 2: time"),
+        ("{header}\n2026-11-21T12:00:00Z,a,ab,,,,,,,,ERROR,,,one,too,many\n", "line 2: "),
     ],
 )
 def test_what_is_not_a_ledger_is_named_with_its_line(text: str, fault: str, tmp_path: Path) -> None:
