@@ -11,10 +11,11 @@ from time import monotonic, sleep
 from tqdm import tqdm
 
 from pipeline import kaggle
+from pipeline.client import KaggleError
 from pipeline.credentials import require_credentials
 from pipeline.errors import UserError
 from pipeline.files import write_whole
-from pipeline.kaggle import PATIENT, KaggleError, Limits, Submission
+from pipeline.kaggle import PATIENT, Limits, Submission
 from pipeline.ledger import Entry, Ledger
 from pipeline.submission import Origin, check, hash_of, origin_of
 

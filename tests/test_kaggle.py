@@ -13,6 +13,7 @@ from kaggle_server import KEY, NAME, QUICK, TOKEN, Fault, KaggleServer
 from torchvision.datasets import MNIST
 
 from pipeline import DigitTable, UserError, find_source, kaggle
+from pipeline.client import KaggleError
 from pipeline.credentials import find_credentials
 from pipeline.kaggle import Limits
 
@@ -93,7 +94,7 @@ def test_damaged_credential_files_count_as_none(home: Path) -> None:
 )
 def test_each_refusal_says_in_one_line_what_to_do(fault: Fault, said: str, passing: bool, server: KaggleServer) -> None:
     server.faults["ListSubmissions"] = fault
-    with pytest.raises(kaggle.KaggleError, match=said) as refusal:
+    with pytest.raises(KaggleError, match=said) as refusal:
         kaggle.submissions(QUICK)
     assert "\n" not in str(refusal.value)
     assert "Traceback" not in str(refusal.value)
@@ -113,7 +114,7 @@ def test_a_token_that_kaggle_does_not_know_is_named_by_its_place(
 def test_a_silent_server_costs_the_time_limit_and_no_more(server: KaggleServer) -> None:
     server.faults["GetLeaderboard"] = Fault(kind="silence")
     started = time.monotonic()
-    with pytest.raises(kaggle.KaggleError, match="did not answer within 5 seconds"):
+    with pytest.raises(KaggleError, match="did not answer within 5 seconds"):
         kaggle.leaderboard(Limits(answer=5))
     assert time.monotonic() - started < 9
     assert server.left.wait(5), "the client went on without us"
@@ -134,7 +135,7 @@ def test_a_list_is_read_through_all_the_noise_around_it(server: KaggleServer, ho
     "printed", ["", "Warning: old\n{}", '[{"ref": 1}]', "[1, 2", '[{"ref": 1, "status": null}]', "<html>[]"]
 )
 def test_what_cannot_be_understood_is_shown(printed: str) -> None:
-    with pytest.raises(kaggle.KaggleError, match="cannot be understood: ") as refusal:
+    with pytest.raises(KaggleError, match="cannot be understood: ") as refusal:
         kaggle.parsed(printed, list[kaggle.Submission])
     assert " ".join(printed.split()) in str(refusal.value)
 
