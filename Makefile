@@ -6,17 +6,18 @@ RUN    ?= sketchpad
 SOURCE ?= auto
 DATA   ?= data
 SPACE  ?= space
+export MESSAGE ?=
 
 VENV     := .venv
 PIPELINE := $(VENV)/bin/python -m pipeline
 WHERE    := --source $(SOURCE) --data $(DATA)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train submit demo share space test check bench clean
+.PHONY: help setup data train submit kaggle-data kaggle-submit demo share space test check bench clean
 
 help:  ## list these verbs
 	@echo "make VERB [RECIPE=$(RECIPE)] [SOURCE=$(SOURCE)] [DATA=$(DATA)] [RUN=$(RUN)]"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/runs  ## install what runs the project, into .venv
 
@@ -28,6 +29,12 @@ train: $(VENV)/runs  ## train RECIPE and keep the run in checkpoints/
 
 submit: $(VENV)/runs  ## from data to submissions/solution.csv: train, predict, write, check
 	$(PIPELINE) submit --recipe $(RECIPE) $(WHERE)
+
+kaggle-data: $(VENV)/runs  ## download the competition's files into DATA, once, and check every row
+	$(PIPELINE) kaggle data --data $(DATA)
+
+kaggle-submit: $(VENV)/runs  ## send submissions/solution.csv, wait for its score, note both; MESSAGE="what to say of it"
+	$(PIPELINE) kaggle submit --message "$$MESSAGE"
 
 demo: $(VENV)/runs  ## draw a number on a page at 127.0.0.1:7860, read by RUN
 	$(VENV)/bin/python -m demo --run $(RUN)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option, Typer
 
+from pipeline.credentials import PAGE
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,10 +23,15 @@ app = Typer(
     pretty_exceptions_enable=False,
 )
 
+kaggle = Typer(help="Get the competition's data, submit to it, and keep the ledger, by Kaggle's own client.")
+app.add_typer(kaggle, name="kaggle", no_args_is_help=True)
+
 Data = Annotated[Path, Option("--data", metavar="DIR", help="The folder for data.")]
-Kind = Annotated[str, Option("--source", help="auto, mnist, practice, or the path of an archive or a folder.")]
+Kind = Annotated[str, Option("--source", help="auto, kaggle, mnist, practice, or the path of an archive or a folder.")]
 RunName = Annotated[str, Argument(metavar="RUN", help="The folder of a run, or its name in checkpoints/.")]
 On = Annotated[str, Option("--on", metavar="mnist|validation|CSV", help="The labelled digits to score on.")]
+LedgerFile = Annotated[Path, Option("--ledger", metavar="CSV", help="The ledger of all submissions.")]
+LEDGER = Path("submissions/ledger.csv")
 Quiet = Annotated[bool, Option("--quiet", help="Print neither progress nor results.")]
 
 
@@ -193,7 +199,7 @@ def submit(
     if score:
         log.info("Test accuracy: %s", score)
     if found.name == "competition":
-        log.info("Upload it at https://www.kaggle.com/competitions/digit-recognizer/submit")
+        log.info("Submit it by python -m pipeline kaggle submit, or at %s/submit", PAGE)
 
 
 @app.command()
@@ -208,6 +214,64 @@ def recipes() -> None:
         minutes = "-" if recipe.minutes is None else f"{recipe.minutes:.1f}"
         accuracy = "-" if recipe.accuracy is None else f"{recipe.accuracy:.2f} %"
         log.info("%-18s %7s  %8s  %s", name, minutes, accuracy, recipe.summary)
+
+
+@kaggle.command("data")
+def kaggle_data(data: Data = Path("data"), quiet: Quiet = False) -> None:
+    """Download the competition's files, where they are not there yet, and check every row."""
+    speak(quiet)
+    from pipeline.sources import find_source
+
+    found = find_source("kaggle", data)
+    log.info("Data: %s", found)
+    log.info("%s rows to learn from, %s to predict", f"{len(found.read_train()):,}", f"{len(found.read_test()):,}")
+
+
+@kaggle.command("submit")
+def kaggle_submit(
+    file: Annotated[Path, Option(metavar="CSV", help="The submission to send.")] = Path("submissions/solution.csv"),
+    message: Annotated[str, Option(metavar="TEXT", help="What to say of it.", show_default="its recipe")] = "",
+    ledger: LedgerFile = LEDGER,
+    again: Annotated[bool, Option("--again", help="Send a file that was sent before.")] = False,
+    allow_leak: Annotated[bool, Option("--allow-leak", help="Send what a run predicted that saw the answers.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Send a submission once, wait for its score, and note both in the ledger."""
+    speak(quiet)
+    from pipeline import sending
+    from pipeline.ledger import Ledger
+
+    scored = sending.submit(file, message, Ledger(ledger), again=again, allow_leak=allow_leak)
+    log.info(sending.verdict(scored))
+
+
+@kaggle.command("status")
+def kaggle_status(ledger: LedgerFile = LEDGER, quiet: Quiet = False) -> None:
+    """Show the ledger, with what Kaggle knows by now, and draw progress.png beside it."""
+    speak(quiet)
+    from pipeline import plots, sending
+    from pipeline.ledger import Ledger
+
+    try:
+        sending.refresh(Ledger(ledger))
+    finally:  # what is known is shown, whether Kaggle answers or not
+        entries = Ledger(ledger).entries()
+        log.info(sending.table(entries))
+    scored = [entry for entry in entries if entry.public_score is not None]
+    if scored:
+        figure = ledger.with_name("progress.png")
+        plots.save(figure, plots.progress, scored)
+        log.info("\n%s", figure)
+
+
+@kaggle.command("leaderboard")
+def kaggle_leaderboard() -> None:
+    """Show the head of the competition's leaderboard."""
+    speak(quiet=False)
+    from pipeline.kaggle import leaderboard
+
+    for place, team in enumerate(leaderboard(), start=1):
+        log.info("%3d  %.5f  %s", place, team.score, team.teamName)
 
 
 def report(run: "Run", source: "Source") -> None:

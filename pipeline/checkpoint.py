@@ -16,10 +16,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.files import written_whole
+from pipeline.files import write_whole, written_whole
 from pipeline.recipe import Recipe
 from pipeline.scoring import accuracy_in_words
-from pipeline.table import Fingerprint
+from pipeline.table import BLOCKS, Fingerprint
 
 CHECKPOINTS = Path("checkpoints")
 
@@ -147,7 +147,7 @@ class Run:
         """Write what is known before the first epoch; the recipe last, for it makes the folder a run."""
         write_whole(
             self.folder / "fingerprint.safetensors",
-            safetensors.numpy.save({"hashes": np.ascontiguousarray(fingerprint.hashes)}),
+            safetensors.numpy.save({"hashes": fingerprint.hashes, "blocks": fingerprint.blocks}),
         )
         self.save_card(card)
         recipe.save(self.recipe_path)
@@ -183,8 +183,9 @@ class Run:
     @property
     def fingerprint(self) -> Fingerprint:
         """The fingerprint of all images that the run was trained and validated on."""
-        path = self.folder / "fingerprint.safetensors"
-        return Fingerprint(read_tensors(path)[0]["hashes"].numpy())
+        kept = read_tensors(self.folder / "fingerprint.safetensors")[0]
+        hashes = kept["hashes"].numpy()
+        return Fingerprint(hashes, kept["blocks"].numpy() if "blocks" in kept else np.empty((0, BLOCKS), np.uint8))
 
     @property
     def history(self) -> list[Epoch]:
@@ -244,12 +245,6 @@ def locate(name: str | Path) -> Path:
 def contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors in the only layout that safetensors takes."""
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; for errors see `written_whole`."""
-    with written_whole(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

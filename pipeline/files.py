@@ -45,6 +45,12 @@ def written_whole(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; for errors see `written_whole`."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def require_writable(path: Path) -> None:
     """Raise now, before the work is done, what writing `path` would raise after it.
 

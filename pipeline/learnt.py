@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from pipeline.arrays import Range
-from pipeline.checkpoint import Epoch, Run, contiguous, put_tensors, read_tensors, take_tensors, write_whole
+from pipeline.checkpoint import Epoch, Run, contiguous, put_tensors, read_tensors, take_tensors
 from pipeline.errors import UserError, did_you_mean
+from pipeline.files import write_whole
 from pipeline.models import build
 from pipeline.optimization import PER_UPDATE
 from pipeline.recipe import SCHEDULER_NEEDS, Recipe, first_fault

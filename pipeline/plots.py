@@ -20,6 +20,7 @@ from PIL import Image
 
 from pipeline.checkpoint import Epoch
 from pipeline.files import written_whole
+from pipeline.ledger import Entry
 from pipeline.scoring import Score
 from pipeline.table import CLASSES, Labels, Pixels
 
@@ -37,6 +38,8 @@ PAPER_AND_INK = LinearSegmentedColormap.from_list("paper and ink", ["#ffffff", I
 
 MOST_IMAGES = 40
 COLUMNS = 8
+MOST_NAMES = 8
+"""Submissions that are named below their scores."""
 FLOORS = (0.99, 0.98, 0.95, 0.9, 0.8, 0.5)
 """Where the axis of a digit's figures may begin, if not at 0."""
 
@@ -240,6 +243,49 @@ def comparison(figure: Figure, scores: Mapping[str, Score]) -> None:
     axes.set_yticks(lines, list(scores))
     axes.set_ylim(len(scores) - 0.4, -0.6)
     axes.xaxis.set_major_formatter(percent_tick)
+    add_legend(figure, axes)
+
+
+def progress(figure: Figure, entries: Sequence[Entry]) -> None:
+    """Draw the public score of one or more submissions to Kaggle, the oldest at the left, beside what was expected.
+
+    Expected is the validation accuracy with its 95 % interval; one that is not known is left out, and what leaked is
+    drawn hollow.
+    """
+    honest = [entry.public_score for entry in entries if entry.public_score is not None and not entry.leaked]
+    prepare(figure, 11.5, 4.6, f"Best public score {max(honest):.5f}" if honest else "No score that means anything")
+    axes = figure.subplots()
+    frame(axes)
+    known = [
+        (place, entry.validation_accuracy, *entry.interval) for place, entry in enumerate(entries) if entry.interval
+    ]
+    if known:
+        places, accuracies, low, high = np.array(known, dtype=float).T
+        axes.errorbar(
+            places - 0.1,
+            accuracies,
+            [accuracies - low, high - accuracies],
+            fmt="o",
+            color=BLUE,
+            markersize=8,
+            linewidth=2,
+            capsize=5,
+            label="validation accuracy, 95% interval",
+        )
+    for name, leaked, fill in (("public score", False, ORANGE), ("of a run that saw the answers", True, "none")):
+        scored = [
+            (place + 0.1, entry.public_score) for place, entry in enumerate(entries) if bool(entry.leaked) == leaked
+        ]
+        if scored:
+            places, scores = np.array(scored, dtype=float).T
+            axes.plot(
+                places, scores, "D", color=ORANGE, markersize=9, markerfacecolor=fill, markeredgewidth=1.8, label=name
+            )
+    told = slice(None, None, -(-len(entries) // MOST_NAMES))
+    names = [f"{entry.time[:10]}\n{entry.recipe or 'unknown'}" for entry in entries]
+    axes.set_xticks(range(len(entries))[told], names[told])
+    axes.set_xlim(-0.6, len(entries) - 0.4)
+    axes.yaxis.set_major_formatter(percent_tick)
     add_legend(figure, axes)
 
 

@@ -13,14 +13,15 @@ from time import monotonic
 
 import numpy as np
 
+from pipeline import credentials, kaggle
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import require_writable, written_whole
+from pipeline.kaggle import ARCHIVE
 from pipeline.table import SIDE, DigitTable, Pixels
 from pipeline.table_files import PIXEL_COLUMNS, CsvFile, read_idx
 
 COMPETITION = "https://www.kaggle.com/competitions/digit-recognizer/data"
-ARCHIVE = "digit-recognizer.zip"
-KINDS = ["auto", "mnist", "practice"]
+KINDS = ["auto", "kaggle", "mnist", "practice"]
 MIRROR_SECONDS = 4.0
 """How long a mirror may take to answer before MNIST counts as out of reach."""
 
@@ -65,9 +66,10 @@ def find_source(kind: str, data: Path) -> Source:
     """Return the source that `kind` means, fetching or making its files where they are missing.
 
     Args:
-        kind: "auto" takes the first of these that there is: the competition's files in `data`; MNIST in `data` or from
-            its mirrors; the practice set. "mnist" and "practice" name one. Anything else is a path: an archive or a
-            folder that holds the competition's files or MNIST.
+        kind: "auto" takes the first of these that there is: the competition's files in `data`, or from Kaggle where
+            there are credentials; MNIST in `data` or from its mirrors; the practice set. "kaggle", "mnist" and
+            "practice" name one. Anything else is a path: an archive or a folder that holds the competition's files or
+            MNIST.
         data: the folder for data.
 
     Raises:
@@ -77,16 +79,32 @@ def find_source(kind: str, data: Path) -> Source:
         return practice(data / "practice", "asked for")
     if kind == "mnist":
         return mnist(data, "asked for")
+    if kind == "kaggle":
+        return from_kaggle(data)
     if kind != "auto":
         return at_path(Path(kind))
     if holds_competition(data):
         return competition(data, "found there")
+    missing = f"{data} holds no competition files"
+    if credentials.find_credentials():
+        try:
+            return from_kaggle(data)
+        except UserError as error:
+            missing += f"; {error}"
     if holds_mnist(data):
-        return mnist(data, f"found there; {data} holds no train.csv, test.csv or {ARCHIVE}")
+        return mnist(data, f"found there; {missing}")
     mirrors = answering_mirrors()
     if mirrors:
-        return mnist(data, f"{data} holds no competition files; a mirror of MNIST answers", mirrors)
-    return practice(data / "practice", f"{data} holds no competition files, and no mirror of MNIST answers")
+        return mnist(data, f"{missing}; a mirror of MNIST answers", mirrors)
+    return practice(data / "practice", f"{missing}, and no mirror of MNIST answers")
+
+
+def from_kaggle(data: Path) -> Source:
+    """Return the competition's files in `data`, downloaded by Kaggle's client where one of them is missing."""
+    if all(competition_file(data, name).path.exists() for name in ("train.csv", "test.csv")):
+        return competition(data, "found there")
+    kaggle.download(data)
+    return competition(data, "downloaded from Kaggle")
 
 
 def at_path(path: Path) -> Source:

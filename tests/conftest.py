@@ -15,9 +15,11 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from kaggle_server import KEY, NAME, KaggleServer
 
 from pipeline import DigitTable, Recipe, Run, Source, find_source, train
 from pipeline.__main__ import main
+from pipeline.credentials import find_credentials
 
 PROJECT = Path(__file__).parents[1]
 SHARED = PROJECT.parent / "shared" / "data"
@@ -29,6 +31,36 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the real files are not beside the project: ../shared/data")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test from a developer's own account at Kaggle."""
+    monkeypatch.setattr("pipeline.credentials.find_credentials", lambda: None)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, the real search for credentials, and nothing of the developer's account."""
+    for name in os.environ:
+        if name.startswith(("KAGGLE_", "XDG_CONFIG")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / ".kaggle").mkdir(parents=True)
+    monkeypatch.setattr("pipeline.credentials.find_credentials", find_credentials)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KaggleServer]:
+    """A server that this process and its children take for Kaggle, signed in with a name and a key."""
+    with KaggleServer() as started:
+        for name, value in started.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("KAGGLE_USERNAME", NAME)
+        monkeypatch.setenv("KAGGLE_KEY", KEY)
+        yield started
 
 
 @pytest.fixture(scope="session")

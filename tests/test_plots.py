@@ -13,6 +13,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from pipeline import DigitTable, Epoch, Score, UserError, plots, score
+from pipeline.ledger import Entry
 
 pytestmark = pytest.mark.filterwarnings("error")  # a missing glyph or a layout that failed is only a warning
 
@@ -46,6 +47,27 @@ def answers(labels: np.ndarray, wrong: dict[int, float]) -> np.ndarray:
     probabilities = np.repeat((1 - confidence)[:, None] / 9, 10, axis=1)
     probabilities[np.arange(len(labels)), digits] = confidence
     return probabilities.astype(np.float32)
+
+
+SUBMISSIONS = [
+    Entry(
+        time=f"2026-11-{day:02}T12:00:00+00:00",
+        token=str(day),
+        file_hash="",
+        status="COMPLETE",
+        recipe=recipe,
+        public_score=score,
+        validation_accuracy=accuracy,
+        validation_rows=4200,
+        leaked=leaked,
+    )
+    for day, recipe, score, accuracy, leaked in [
+        (1, "fast", 0.994, 0.9945, 0),
+        (2, "", 0.98, None, 0),
+        (3, "resnet18-imagenet", 1.0, 0.9969, 28_000),
+        *((day, "resnet18-imagenet", 0.995, 0.9955, 0) for day in range(4, 21)),
+    ]
+]
 
 
 def drawn(draw: Callable[..., None], *arguments: object) -> Figure:
@@ -100,6 +122,8 @@ def every_figure(few_errors: Score, no_threes: Score, digits: DigitTable) -> lis
         *((plots.samples, *(part[:count] for part in (*images, probabilities))) for count in (1, 9, 40)),
         (plots.mistakes, *images, probabilities),
         (plots.mistakes, *(part[:5] for part in (*images, probabilities))),
+        (plots.progress, SUBMISSIONS[:1]),
+        (plots.progress, SUBMISSIONS),
         (plots.comparison, {"fast": few_errors}),
         (plots.comparison, {long: few_errors, **{f"run {number}": PERFECT for number in range(12)}}),
     ]
@@ -327,6 +351,23 @@ def test_runs_are_compared_in_the_order_given_each_with_its_interval(few_errors:
     assert list(accuracies.get_xdata()) == [0.988, 1]
     assert list(parities.get_xdata()) == [0.99, 1]
     assert [text.get_text() for text in axes.texts] == ["98.80%, parity 99.00%", "100.00%, parity 100.00%"]
+
+
+def test_progress_shows_each_score_beside_its_validation_interval_and_leaks_hollow() -> None:
+    figure = drawn(plots.progress, SUBMISSIONS[:3])
+    (axes,) = figure.axes
+    honest, leaked = (line for line in axes.lines if line.get_marker() == "D")
+    assert list(honest.get_ydata()) == [0.994, 0.98]
+    assert (list(leaked.get_ydata()), leaked.get_markerfacecolor()) == ([1.0], "none")
+    (bars,) = axes.containers
+    (spans,) = bars.lines[2]
+    assert [tuple(span[:, 1]) for span in spans.get_segments()] == [
+        pytest.approx(SUBMISSIONS[0].interval),
+        pytest.approx(SUBMISSIONS[2].interval),
+    ]
+    assert "Best public score 0.99400" in words(figure)
+    assert "2026-11-02\nunknown" in words(axes)
+    assert "No score that means anything" in words(drawn(plots.progress, SUBMISSIONS[2:3]))
 
 
 def test_a_figure_is_saved_as_an_opaque_png(tmp_path: Path, few_errors: Score) -> None:

@@ -1,12 +1,15 @@
 """The two commands of the README on the real files, where they are at hand; elsewhere these tests are skipped."""
 
 import shutil
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import peak_memory
+from PIL import Image
 
-from pipeline import CsvFile, Run, find_source
+from pipeline import CsvFile, DigitTable, Run, find_source
 from pipeline.submission import check
 
 
@@ -15,7 +18,28 @@ def test_the_competitions_archive_has_42000_and_28000_rows_with_nothing_in_commo
     train, test = source.read_train(), source.read_test()
     assert (len(train), len(test)) == (42_000, 28_000)
     assert (len(np.unique(train.known_labels)), test.labels) == (10, None)
-    assert train.fingerprint().shared(test.fingerprint()) == 0
+    learnt, asked = train.fingerprint(), test.fingerprint()
+    assert (learnt.shared(asked), learnt.resembled(asked)) == (0, 0)
+
+
+def test_copies_of_the_test_images_are_known_again_but_for_coarse_ones(shared_data: Path) -> None:
+    test = CsvFile(shared_data / "digit-recognizer.zip").read(labels_required=False)
+    asked = test.fingerprint()
+    noise = np.random.default_rng(0).integers(-3, 4, test.pixels.shape)
+    noisy = (test.pixels + noise).clip(0, 255).astype(np.uint8)
+    for copies, known in ((noisy, 28_000), (in_jpeg(test.pixels, 90), 28_000), (in_jpeg(test.pixels, 75), 8_766)):
+        learnt = DigitTable(copies).fingerprint()
+        assert (learnt.shared(asked), learnt.resembled(asked)) == (0, pytest.approx(known, rel=0.02))
+
+
+def in_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+    """Return images as they come back from JPEG files."""
+    copies = np.empty_like(pixels)
+    for copy, image in zip(copies, pixels, strict=True):
+        file = BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=quality)
+        copy[:] = Image.open(file)
+    return copies
 
 
 def test_mnist_has_60000_and_10000_rows_and_holds_the_competitions_images(shared_data: Path) -> None:

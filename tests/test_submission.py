@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline import DigitTable, Run, Source, UserError
-from pipeline.submission import check, make, write
+from pipeline.submission import check, make, origin_of, write
 
 
 def test_a_submission_is_what_kaggle_takes(tmp_path: Path) -> None:
@@ -18,6 +18,7 @@ def test_a_submission_is_what_kaggle_takes(tmp_path: Path) -> None:
     ("text", "fault"),
     [
         ("", 'the header is "" and must be "ImageId,Label"'),
+        ("\ufeffImageId,Label\n1,1\n2,2\n3,3\n", "begins with a byte order mark"),
         ("id,label\n1,1\n2,2\n3,3\n", 'the header is "id,label"'),
         ("ImageId,Label\n1,1\n2,2\n", "2 rows where 3 are expected"),
         ("ImageId,Label\n1,1\n2,2\n3,3\n4,4\n", "4 rows where 3 are expected"),
@@ -25,6 +26,9 @@ def test_a_submission_is_what_kaggle_takes(tmp_path: Path) -> None:
         ("ImageId,Label\n1,1\n3,3\n2,2\n", 'row 2: ImageId is "3" and must be 2'),
         ("ImageId,Label\n1,1\n2,10\n3,3\n", 'row 2: Label "10" is not a digit'),
         ("ImageId,Label\n1,1\n2,2.0\n3,3\n", 'row 2: Label "2.0" is not a digit'),
+        ("ImageId,Label\n1,1\n2,NaN\n3,3\n", 'row 2: Label "NaN" is not a digit'),
+        ("ImageId,Label\n1,1\n2,\n3,3\n", 'row 2: Label "" is not a digit'),
+        ("ImageId,Label\n1,1\n1,1\n3,3\n", 'row 2: ImageId is "1" and must be 2'),
         ("ImageId,Label\n1,1\n2\n3,3\n", "row 2: 1 values where 2 are expected"),
         ("ImageId,Label\n1,1\n2,2,2\n3,3\n", "row 2: 3 values where 2 are expected"),
     ],
@@ -54,6 +58,35 @@ def test_a_run_that_saw_test_images_cannot_make_a_submission(
     assert not (tmp_path / "solution.csv").exists()
     make(run, competition, leaked, tmp_path / "solution.csv", allow_leak=True)
     check(tmp_path / "solution.csv", rows=503)
+
+
+def test_a_run_that_saw_retouched_test_images_cannot_either(
+    tmp_path: Path, run: Run, practice: Source, digits: DigitTable
+) -> None:
+    retouched = DigitTable(np.concatenate([digits.pixels[:2], np.minimum(digits.pixels[2:7], 252) + 3]))
+    competition = Source("competition", tmp_path, "", practice.read_train, lambda: retouched)
+    with pytest.raises(UserError, match=r"on 2 of the 7 .*, and on copies of 5 more that differ by a few grey levels"):
+        make(run, competition, retouched, tmp_path / "solution.csv")
+    make(run, competition, retouched, tmp_path / "solution.csv", allow_leak=True)
+    origin = origin_of(tmp_path / "solution.csv")
+    assert origin is not None
+    assert origin.leaked == 7
+
+
+def test_a_submission_keeps_where_it_comes_from(tmp_path: Path, run: Run, practice: Source) -> None:
+    path = tmp_path / "solution.csv"
+    make(run, practice, practice.read_test(), path)
+    origin = origin_of(path)
+    assert origin is not None
+    assert (origin.run, origin.recipe, origin.source, origin.leaked) == (str(run), "fast", "practice", 0)
+    assert (origin.validation_accuracy, origin.fingerprint) == (
+        run.card.scores["validation_accuracy"],
+        run.card.fingerprint,
+    )
+    write(path, [np.arange(10)])
+    assert origin_of(path) is None
+    (tmp_path / "solution.json").unlink()
+    assert origin_of(path) is None
 
 
 def test_a_run_that_saw_none_of_the_test_images_may(tmp_path: Path, run: Run, practice: Source) -> None:
