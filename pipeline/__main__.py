@@ -1,5 +1,6 @@
 """The command line, `python -m pipeline`: one short function a verb. What a verb needs is imported when it runs."""
 
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -291,6 +292,7 @@ def speak(quiet: bool) -> None:
 
 def main() -> None:
     """Run the command line; a UserError is one line on stderr and status 2."""
+    gc.set_threshold(50_000)  # imports make many objects and no garbage: looking for it is a quarter of the start
     try:
         app()
     except UserError as error:
