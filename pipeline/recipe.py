@@ -44,10 +44,10 @@ class Recipe(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     summary: str
-    minutes: Annotated[float, Field(gt=0)] | None = None
-    """That all its epochs took on 2 cores, as measured on MNIST; for the list of recipes."""
-    accuracy: Annotated[float, Field(gt=0, le=100)] | None = None
-    """In percent, of MNIST's test digits after these minutes; for the list of recipes."""
+    minutes: Annotated[float | None, Field(gt=0, exclude=True)] = None
+    """That all its epochs took on 2 cores, as measured on MNIST; for the list of recipes, and no part of a run's."""
+    accuracy: Annotated[float | None, Field(gt=0, le=100, exclude=True)] = None
+    """In percent, of MNIST's test digits after these minutes; as `minutes`."""
     seed: Annotated[int, Field(ge=0)] = 0
 
     # Network
@@ -184,7 +184,7 @@ class Recipe(BaseModel):
             raise UserError(f"{origins.get(key, path)}: {fault}") from None
 
     def save(self, path: Path) -> None:
-        """Write every setting as YAML; `load` of that file returns an equal recipe."""
+        """Write every setting as YAML, but not what was measured with them."""
         with written_whole(path) as temporary:
             temporary.write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
 

@@ -90,7 +90,7 @@ def train(
 def resumable(recipe: Recipe, name: str | None) -> Run:
     """Return the run to go on with; a UserError where it was begun with another recipe."""
     run = Run.open(name) if name else Run.unfinished(recipe.name)
-    if run.recipe != recipe:
+    if run.recipe.model_dump() != recipe.model_dump():
         raise UserError(
             f"{run}: began with other settings; resume it by `train {run.recipe_path} --run {run} --resume`"
         )
