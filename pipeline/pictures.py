@@ -1,6 +1,7 @@
 """Pictures as people have them, checked at the door: any raster file, PIL image or array, as one channel of grey."""
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ Grey = NDArray[np.float32]
 
 
 def opened(picture: Picture) -> Image.Image:
-    """Return a picture as a PIL image of at most 50 megapixels; of a file only the header has been read.
+    """Return a picture as a PIL image of at most 50 megapixels; of a file only the header has been decoded.
 
     Raises:
         UserError: there is no such file, it is no picture, over 20 MB or over the limit of pixels; an array has another
@@ -45,7 +46,7 @@ def opened(picture: Picture) -> Image.Image:
 
 
 def opened_file(path: Path) -> Image.Image:
-    """Return the picture in a file, its header read."""
+    """Return the picture in a file, its header decoded."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a picture in it")
     if not path.is_file():
@@ -58,7 +59,7 @@ def opened_file(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit of pixels is lower
-            return Image.open(path, formats=FORMATS)
+            return Image.open(BytesIO(path.read_bytes()), formats=FORMATS)  # no file stays open, whatever it holds
     except Image.DecompressionBombError:
         raise UserError(f"{path}: over the limit of {MAX_PIXELS:,} pixels; make it smaller") from None
     except PermissionError:
