@@ -60,7 +60,7 @@ def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
             with gr.Tab("Runs") as runs:
                 run = gr.Dropdown([first], value=first, label="The run that reads for you", elem_id="run")
                 table = gr.HTML(apply_default_css=False, elem_id="runs")
-                figures = gr.Gallery(show_label=False, columns=3, object_fit="contain", format="png", elem_id="figures")
+                figures = gr.Gallery(show_label=False, columns=2, object_fit="contain", format="png", elem_id="figures")
             with gr.Tab("Use it from code"):
                 gr.HTML(html_template=usage.TEMPLATE, python=usage.PYTHON, curl=usage.CURL, apply_default_css=False)
         sent = gr.Image(type="filepath", image_mode=None, visible=False)
