@@ -1,7 +1,6 @@
 """Figures that people look at: how a training went, how good a score is, what was read and what was misread.
 
-Each function clears the figure that it is given and fills it, for a file, a notebook or a page alike. Every colour is
-said here, so that a notebook's own style cannot turn the text as light as its ground.
+Each function clears the figure that it is given and fills it, for a file, a notebook or a page alike.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
@@ -22,20 +20,30 @@ from pipeline.checkpoint import Epoch
 from pipeline.files import written_whole
 from pipeline.ledger import Entry
 from pipeline.scoring import Score
+from pipeline.style import (
+    BLUE,
+    ERRORS,
+    GRID,
+    GROUND,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER_AND_INK,
+    SAND,
+    SMALL,
+    TEXT,
+    TITLE,
+    add_legend,
+    frame,
+    percent,
+    percent_tick,
+    prepare,
+)
 from pipeline.table import CLASSES, Labels, Pixels
 
 DOTS_PER_INCH = 150
 COLOURS = 64
 """In a file: enough for these figures, at a third of the bytes."""
-TITLE, TEXT, SMALL = 13.0, 11.0, 9.5
-"""Sizes of type, in points."""
-
-GROUND, INK, MUTED, GRID = "#fcfbf8", "#23272e", "#5f6670", "#e4e1da"
-# Told apart with every kind of colour blindness, and by their lightness where they are printed in grey.
-BLUE, ORANGE, SAND = "#1b5a92", "#d5601b", "#e3b54d"
-ERRORS = LinearSegmentedColormap.from_list("errors", [GROUND, "#f8cfa6", "#e88a4a", "#8f3507"]).with_extremes(bad=GRID)
-PAPER_AND_INK = LinearSegmentedColormap.from_list("paper and ink", ["#ffffff", INK])
-
 MOST_IMAGES = 40
 COLUMNS = 8
 MOST_NAMES = 8
@@ -302,46 +310,3 @@ def save(path: Path, draw: Callable[..., None], *arguments: object) -> None:
     image = Image.open(drawn).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     with written_whole(path) as temporary:
         image.save(temporary, "PNG", optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
-
-
-def prepare(figure: Figure, width: float, height: float, headline: str) -> None:
-    """Clear a figure for another of this family; width and height are inches."""
-    figure.clear()
-    figure.set_size_inches(width, height)
-    figure.set_facecolor(GROUND)
-    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
-    figure.suptitle(headline, x=0.14 / width, ha="left", color=INK, fontsize=TITLE)
-
-
-def frame(axes: Axes, title: str = "") -> None:
-    """Give axes a title at their left, a light grid, and lines only where values are read off."""
-    axes.set_title(title, loc="left", color=MUTED, fontsize=TEXT, pad=10)
-    axes.set_facecolor(GROUND)
-    axes.set_axisbelow(True)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["bottom", "left"]].set_color(MUTED)
-    axes.tick_params(which="both", color=MUTED, labelcolor=INK, labelsize=SMALL)
-
-
-def add_legend(figure: Figure, axes: Axes) -> None:
-    """Name at the right of the headline what these axes draw."""
-    figure.legend(
-        *axes.get_legend_handles_labels(),
-        loc="outside upper right",
-        ncols=3,
-        frameon=False,
-        labelcolor=INK,
-        fontsize=TEXT,
-    )
-
-
-def percent(share: float) -> str:
-    """Return a share in percent; only all is 100, and only nothing is 0, however it rounds."""
-    value = min(max(100 * share, 0.01), 99.9) if 0 < share < 1 else 100 * share
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else "100"
-
-
-def percent_tick(value: float, _: float) -> str:
-    """Return a share in percent, with as many decimals as it needs."""
-    return f"{100 * value:g}%"

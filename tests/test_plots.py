@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from pipeline import DigitTable, Epoch, Score, UserError, plots, score
+from pipeline import DigitTable, Epoch, Score, UserError, plots, score, style
 from pipeline.ledger import Entry
 
 pytestmark = pytest.mark.filterwarnings("error")  # a missing glyph or a layout that failed is only a warning
@@ -263,7 +263,7 @@ def test_colour_is_for_errors_and_right_answers_are_grey(few_errors: Score) -> N
     [(1, "100"), (0.99996, "99.9"), (0.5, "50.0"), (0.0999, "9.99"), (0.0004, "0.04"), (1e-6, "0.01"), (0, "0.00")],
 )
 def test_no_percentage_is_rounded_to_all_or_nothing(share: float, told: str) -> None:
-    assert plots.percent(share) == told
+    assert style.percent(share) == told
 
 
 def test_the_bars_of_a_digit_are_its_precision_recall_and_f1(few_errors: Score) -> None:
