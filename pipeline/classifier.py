@@ -120,7 +120,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise UserError(f"there are {len(classes)} classes where at most {CLASSES} can be told apart: take fewer")
         pixel_range = None if values.dtype == np.uint8 else (float(values.min()), float(values.max()))
         table = DigitTable(pixels_of(values, pixel_range), labels.astype(np.int64))
-        images = Images(classes, values.shape[1], pixel_range, table.fingerprint().digest)
+        images = Images(classes, values.shape[1], pixel_range, table.fingerprint.digest)
         parameters = {name: value for name, value in self.get_params().items() if name not in HERE_ONLY}
         begun = self.learnt_ if getattr(self, "goes_on_", False) else None
         with spoken(self.verbose):

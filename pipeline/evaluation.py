@@ -32,7 +32,7 @@ def evaluate(run: Run, table: DigitTable, on: str) -> Score:
     labels = table.known_labels
     probabilities = Predictor.load(run.folder).predict(table.pixels).probabilities
     result = score(probabilities.argmax(axis=1), labels, probabilities)
-    seen = run.fingerprint.shared(table.fingerprint()) if on != "validation" else 0
+    seen = run.fingerprint.shared(table.fingerprint) if on != "validation" else 0
     if seen:
         log.warning("%s was trained on %s of these images: the score flatters it.", run, f"{seen:,}")
     elif on in BY_NAME:
@@ -77,7 +77,7 @@ def validation_rows(run: Run, source: Source) -> DigitTable:
     if not card.validation_rows:
         raise UserError(f"{run}: no rows were set aside in its training; score it on others, by --on mnist or a CSV")
     table = source.read_train()
-    if table.fingerprint().digest != card.fingerprint:
+    if table.fingerprint.digest != card.fingerprint:
         raise UserError(
             f"{source.place}: holds other data than {run} was trained on ({card.source}); give their folder by --data"
         )

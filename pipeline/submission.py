@@ -68,7 +68,7 @@ def make(run: "Run", source: Source, test: DigitTable, path: Path, *, allow_leak
 
 def count_leaks(run: "Run", test: DigitTable, allowed: bool) -> int:
     """Return how many of the images to predict a run was trained on; a UserError where that is not allowed."""
-    learnt, asked = run.fingerprint, test.fingerprint()
+    learnt, asked = run.fingerprint, test.fingerprint
     same, alike = learnt.shared(asked), learnt.resembled(asked)
     if not allowed and same + alike:
         more = f", and on copies of {alike:,} more that differ by a few grey levels only" if alike else ""

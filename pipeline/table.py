@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -94,8 +95,9 @@ class DigitTable:
         chosen[order[places]] = True
         return self.select(np.flatnonzero(~chosen)), self.select(np.flatnonzero(chosen))
 
+    @cached_property
     def fingerprint(self) -> "Fingerprint":
-        """Return the fingerprint of the images; neither the labels nor the order of the rows change it."""
+        """The fingerprint of the images; neither the labels nor the order of the rows change it."""
         hashes = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in self.pixels)
         distinct, first = np.unique(np.frombuffer(hashes, dtype="<u8").astype(np.uint64), return_index=True)
         return Fingerprint(distinct, block_means(self.pixels[first]))

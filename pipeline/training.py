@@ -66,23 +66,24 @@ def train(
     if resume and run.card.finished:
         log.info("%s is complete: there is nothing left to resume.", run)
         return run
-    table = source.read_train()
-    digest = table.fingerprint().digest
+    table = seen = source.read_train()
     training, validation = table.split(recipe.validation_fraction, recipe.seed)
     if corrections:
-        table, training = (concatenate([rows, corrections]) for rows in (table, training))
+        seen, training = (concatenate([rows, corrections]) for rows in (table, training))
     trainer = Trainer(recipe, training, validation, run)
     if recipe.pretrained and not resume:
         load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
     if resume:
-        if (run.card.fingerprint, run.card.train_rows) != (digest, len(training)):
+        if run.fingerprint.digest != seen.fingerprint.digest:
             raise UserError(
                 f"{run}: began on other data ({run.card.source}); give it the same --source, --data and --with again"
             )
         trainer.restore()
     elif trainer.accelerator.is_main_process:
         trainer.save_progress()
-        run.begin(recipe, card_of(trainer, source.name, digest, len(corrections or ())), table.fingerprint())
+        run.begin(
+            recipe, card_of(trainer, source.name, table.fingerprint.digest, len(corrections or ())), seen.fingerprint
+        )
     trainer.fit(quiet=quiet)
     return run
 

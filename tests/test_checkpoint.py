@@ -25,7 +25,7 @@ def test_a_finished_run_holds_what_its_page_lists(run: Run) -> None:
 def test_the_card_tells_where_a_run_comes_from(run: Run, digits: DigitTable) -> None:
     card = run.card
     assert card.finished
-    assert (card.source, card.fingerprint) == ("practice", digits.fingerprint().digest)
+    assert (card.source, card.fingerprint) == ("practice", digits.fingerprint.digest)
     assert (card.train_rows, card.validation_rows) == (1167, 130)
     assert card.parameters == 70_586
     assert card.versions["torch"] == torch.__version__.split("+")[0]
@@ -40,7 +40,7 @@ def test_the_history_has_a_line_for_each_epoch_and_says_which_was_kept(run: Run)
 
 
 def test_the_fingerprint_holds_every_image_the_run_saw(run: Run, digits: DigitTable) -> None:
-    assert run.fingerprint.shared(digits.fingerprint()) == len(digits)
+    assert run.fingerprint.shared(digits.fingerprint) == len(digits)
 
 
 def test_a_nested_state_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -8,7 +8,19 @@ import pytest
 from conftest import Outcome
 from PIL import Image
 
-from pipeline import DigitTable, Predictor, Reading, Run, UserError, keep_correction, read_corrections
+from pipeline import (
+    DigitTable,
+    Predictor,
+    Reading,
+    Recipe,
+    Run,
+    Source,
+    UserError,
+    keep_correction,
+    read_corrections,
+    train,
+)
+from pipeline.training import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +87,7 @@ def test_a_training_takes_corrections_beside_its_source(
     assert "2 corrected digits, in kept" in outcome.out
     run = Run.open(tmp_path / "checkpoints" / "corrected")
     assert (run.card.train_rows, run.card.validation_rows, run.card.corrections) == (1169, 130, 2)
-    assert run.fingerprint.shared(read_corrections(tmp_path / "kept").fingerprint()) == 2
+    assert run.fingerprint.shared(read_corrections(tmp_path / "kept").fingerprint) == 2
     assert command("evaluate", "corrected").status == 0  # on the rows of the source that were set aside
 
 
@@ -103,3 +115,21 @@ def test_damaged_corrections_are_named_by_their_line(
     change(tmp_path)
     with pytest.raises(UserError, match=fault):
         read_corrections(tmp_path)
+
+
+def test_a_training_is_not_resumed_with_other_corrections(
+    practice: Source, digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe.load("fast", ["epochs=2", "minimum_updates=0"])
+    first, second = (DigitTable(255 - digits.pixels[:3] // part, digits.known_labels[:3]) for part in (1, 2))
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "calibrate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, practice, str(tmp_path / "run"), corrections=first, quiet=True)
+    with pytest.raises(UserError, match="--with again"):
+        train(recipe, practice, str(tmp_path / "run"), corrections=second, resume=True, quiet=True)
+    assert train(recipe, practice, str(tmp_path / "run"), corrections=first, resume=True, quiet=True).card.finished
+
+
+def interrupted(_: Trainer) -> float:
+    raise KeyboardInterrupt

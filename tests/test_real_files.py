@@ -18,17 +18,17 @@ def test_the_competitions_archive_has_42000_and_28000_rows_with_nothing_in_commo
     train, test = source.read_train(), source.read_test()
     assert (len(train), len(test)) == (42_000, 28_000)
     assert (len(np.unique(train.known_labels)), test.labels) == (10, None)
-    learnt, asked = train.fingerprint(), test.fingerprint()
+    learnt, asked = train.fingerprint, test.fingerprint
     assert (learnt.shared(asked), learnt.resembled(asked)) == (0, 0)
 
 
 def test_copies_of_the_test_images_are_known_again_but_for_coarse_ones(shared_data: Path) -> None:
     test = CsvFile(shared_data / "digit-recognizer.zip").read(labels_required=False)
-    asked = test.fingerprint()
+    asked = test.fingerprint
     noise = np.random.default_rng(0).integers(-3, 4, test.pixels.shape)
     noisy = (test.pixels + noise).clip(0, 255).astype(np.uint8)
     for copies, known in ((noisy, 28_000), (in_jpeg(test.pixels, 90), 28_000), (in_jpeg(test.pixels, 75), 8_766)):
-        learnt = DigitTable(copies).fingerprint()
+        learnt = DigitTable(copies).fingerprint
         assert (learnt.shared(asked), learnt.resembled(asked)) == (0, pytest.approx(known, rel=0.02))
 
 
@@ -47,8 +47,8 @@ def test_mnist_has_60000_and_10000_rows_and_holds_the_competitions_images(shared
     train, test = source.read_train(), source.read_test()
     assert (len(train), len(test)) == (60_000, 10_000)
     assert np.bincount(test.known_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    competition = CsvFile(shared_data / "digit-recognizer.zip").read(labels_required=False).fingerprint()
-    seen = [competition.shared(table.fingerprint()) for table in (train, test)]
+    competition = CsvFile(shared_data / "digit-recognizer.zip").read(labels_required=False).fingerprint
+    seen = [competition.shared(table.fingerprint) for table in (train, test)]
     assert sum(seen) == 28_000
 
 

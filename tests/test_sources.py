@@ -83,7 +83,7 @@ def test_a_path_names_a_folder_or_an_archive(tmp_path: Path, digits: DigitTable)
 def test_practice_is_1297_digits_to_learn_and_500_to_answer(practice: Source) -> None:
     train, test = practice.read_train(), practice.read_test()
     assert (len(train), len(test)) == (1297, 500)
-    assert train.fingerprint().shared(test.fingerprint()) == 0
+    assert train.fingerprint.shared(test.fingerprint) == 0
     share = np.bincount(test.known_labels) / np.bincount(np.concatenate([train.known_labels, test.known_labels]))
     assert share == pytest.approx(np.full(10, 500 / 1797), abs=0.01)
 

@@ -53,7 +53,7 @@ def test_a_split_gives_each_digit_its_share(digits: DigitTable) -> None:
 
 
 def test_a_split_depends_on_its_seed_alone(digits: DigitTable) -> None:
-    first, again, other = (digits.split(0.1, seed)[1].fingerprint().digest for seed in (5, 5, 6))
+    first, again, other = (digits.split(0.1, seed)[1].fingerprint.digest for seed in (5, 5, 6))
     assert first == again != other
 
 
@@ -66,33 +66,33 @@ def test_a_table_without_labels_or_rows_to_spare_cannot_be_split(digits: DigitTa
 
 def test_a_fingerprint_knows_neither_order_nor_labels(digits: DigitTable) -> None:
     reversed_rows = DigitTable(digits.pixels[::-1])
-    assert digits.fingerprint().digest == reversed_rows.fingerprint().digest
+    assert digits.fingerprint.digest == reversed_rows.fingerprint.digest
 
 
 def test_one_pixel_changes_a_fingerprint(digits: DigitTable) -> None:
     pixels = np.array(digits.pixels)
     pixels[7, 14, 14] ^= 1
-    assert DigitTable(pixels).fingerprint().digest != digits.fingerprint().digest
+    assert DigitTable(pixels).fingerprint.digest != digits.fingerprint.digest
 
 
 def test_fingerprints_count_the_images_that_two_tables_share(digits: DigitTable) -> None:
     rows = np.arange(len(digits))
     left, right = digits.select(rows[:300]), digits.select(rows[200:600])
-    assert left.fingerprint().shared(right.fingerprint()) == 100
-    assert left.fingerprint().shared(digits.select(rows[600:]).fingerprint()) == 0
+    assert left.fingerprint.shared(right.fingerprint) == 100
+    assert left.fingerprint.shared(digits.select(rows[600:]).fingerprint) == 0
 
 
 def test_a_copy_shifted_by_a_few_grey_levels_is_known_again(digits: DigitTable) -> None:
     noise = np.random.default_rng(0).integers(-3, 4, digits.pixels.shape)
-    shifted = DigitTable((digits.pixels + noise).clip(0, 255).astype(np.uint8)).fingerprint()
-    kept = digits.select(np.arange(1000)).fingerprint()
+    shifted = DigitTable((digits.pixels + noise).clip(0, 255).astype(np.uint8)).fingerprint
+    kept = digits.select(np.arange(1000)).fingerprint
     assert kept.shared(shifted) == 0
     assert kept.resembled(shifted) == 1000
-    assert kept.resembled(digits.fingerprint()) == 0
+    assert kept.resembled(digits.fingerprint) == 0
 
 
 def test_a_fingerprint_without_block_means_knows_exact_copies_only(digits: DigitTable) -> None:
-    kept = digits.fingerprint()
+    kept = digits.fingerprint
     old = Fingerprint(kept.hashes, np.empty((0, BLOCKS), np.uint8))
     assert (old.shared(kept), old.resembled(kept)) == (len(digits), 0)
-    assert old.resembled(DigitTable(digits.pixels // 2).fingerprint()) == 0
+    assert old.resembled(DigitTable(digits.pixels // 2).fingerprint) == 0

@@ -54,7 +54,7 @@ def test_a_byte_order_mark_quotes_and_windows_line_ends_do_no_harm(tmp_path: Pat
     quoted = ",".join(f'"{name}"' for name in header.split(","))
     (tmp_path / "train.csv").write_text("\r\n".join([quoted, *rows]) + "\r\n", encoding="utf-8-sig")
     table = CsvFile(tmp_path / "train.csv").read(labels_required=True)
-    assert table.fingerprint().digest == some.fingerprint().digest
+    assert table.fingerprint.digest == some.fingerprint.digest
 
 
 def test_a_long_csv_comes_in_chunks_in_order(tmp_path: Path) -> None:
