@@ -42,9 +42,7 @@ def data(source: Kind = "auto", data: Data = Path("data"), quiet: Quiet = False)
     speak(quiet)
     from pipeline.sources import find_source
 
-    found = find_source(source, data)
-    log.info("Data: %s", found)
-    log.info("%s rows to learn from, %s to predict", f"{len(found.read_train()):,}", f"{len(found.read_test()):,}")
+    tell(find_source(source, data))
 
 
 @app.command()
@@ -223,9 +221,7 @@ def kaggle_data(data: Data = Path("data"), quiet: Quiet = False) -> None:
     speak(quiet)
     from pipeline.sources import find_source
 
-    found = find_source("kaggle", data)
-    log.info("Data: %s", found)
-    log.info("%s rows to learn from, %s to predict", f"{len(found.read_train()):,}", f"{len(found.read_test()):,}")
+    tell(find_source("kaggle", data))
 
 
 @kaggle.command("submit")
@@ -273,6 +269,12 @@ def kaggle_leaderboard() -> None:
 
     for place, team in enumerate(leaderboard(), start=1):
         log.info("%3d  %.5f  %s", place, team.score, team.teamName)
+
+
+def tell(source: "Source") -> None:
+    """Say which data were found, and check and count every row."""
+    log.info("Data: %s", source)
+    log.info("%s rows to learn from, %s to predict", f"{len(source.read_train()):,}", f"{len(source.read_test()):,}")
 
 
 def report(run: "Run", source: "Source") -> None:
