@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import Recipe, find_source
+from pipeline import find_source
 from pipeline.files import written_whole
-from pipeline.recipe import names
+from pipeline.recipe import load_recipe
 from pipeline.scoring import interval_of
+from pipeline.settings import names
 
 HERE = Path(__file__).parent
 IMAGES = {
@@ -137,7 +138,7 @@ def main() -> None:
     quick = "--quick" in sys.argv[1:]
     source = find_source("auto", Path("data"))
     recipes = ["fast", "resnet18"] if quick else names()
-    trained = ["fast"] if quick else [name for name in names() if not Recipe.load(name).pretrained]
+    trained = ["fast"] if quick else [name for name in names() if not load_recipe(name).pretrained]
     report = f"""# Results
 
 Written by `make bench{" QUICK=1" * quick}` on {datetime.now(UTC):%F}: {os.cpu_count()} cores; digits: {source.name}.

@@ -85,7 +85,7 @@ class Answers:
 
         Returns text ("2025", or "" where there is none), parity ("odd" or "even"), confidence (that the whole number
         is right) and glyphs, each with box (left, top, right, bottom in pixels), digit, confidence, is_digit and ten
-        probabilities.
+        probabilities. By a run that tells odd from even, text and digits are null, and the probabilities two.
         """
         try:
             found = uploaded(picture)

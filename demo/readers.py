@@ -57,11 +57,13 @@ class Readers:
             # A person knows the file by its name; the folder is this machine's affair.
             raise UserError(str(error).replace(f"{picture.parent}/", "")) from None
 
-    def saliency(self, reading: Reading, run: str) -> NDArray[np.float32]:
-        """Return where a run looked, float32 (N, 28, 28), in the N glyphs of a reading."""
-        predictor = self.chosen(run)
+    def saliency(self, reading: Reading, run: str) -> NDArray[np.float32] | None:
+        """Return where a run looked, float32 (N, 28, 28), in a reading's N glyphs; None where it knew no digits."""
+        predictor, digits = self.chosen(run), reading.predictions.digits
+        if digits is None:
+            return None
         with self.turn:
-            return predictor.saliency(np.stack([glyph.frame for glyph in reading.glyphs]), reading.predictions.digits)
+            return predictor.saliency(np.stack([glyph.frame for glyph in reading.glyphs]), digits)
 
     def chosen(self, run: str) -> Predictor:
         """Return the predictor of a run that is to choose from, loaded when it is first asked for."""

@@ -24,6 +24,8 @@ def scores(card: Card) -> tuple[str, str]:
         accuracy, parity = (card.scores.get(f"{on}_{kind}") for kind in ("accuracy", "parity_accuracy"))
         if accuracy is not None:
             return f"{accuracy * 100:.2f} % of {words}", "" if parity is None else f"{parity * 100:.2f} %"
+        if parity is not None:
+            return "reads no digits", f"{parity * 100:.2f} % of {words}"
     return "not scored", ""
 
 

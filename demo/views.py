@@ -32,16 +32,20 @@ def problem(message: str) -> str:
 def number(reading: Reading) -> str:
     """Return the number read, large, with its parity and how sure it is.
 
-    A glyph that is hardly a digit is a question mark, and the number then has no parity to tell.
+    A glyph that is hardly a digit is a question mark, and the number then has no parity to tell. By a run that knows no
+    digits it is the parity that is large.
     """
     predictions = reading.predictions
-    read = "".join(
-        str(digit) if sure else "?" for digit, sure in zip(predictions.digits, predictions.is_digit, strict=True)
-    )
+    if reading.text is None:
+        read = str(reading.parity) if predictions.is_digit[-1] else "?"
+        known = "digits unknown"
+    else:
+        read = "".join(name if sure else "?" for name, sure in zip(reading.text, predictions.is_digit, strict=True))
+        known = str(reading.parity)
     if "?" in read:
         facts = '<span class="chip doubtful">not a digit?</span>'
     else:
-        facts = f'<span class="chip">{reading.parity}</span><span>{percent(reading.confidence or 0)} sure</span>'
+        facts = f'<span class="chip">{known}</span><span>{percent(reading.confidence or 0)} sure</span>'
     return (
         f'<div class="number"><p class="read" style="--digits: {len(read)}">{read}</p>'
         f'<p class="facts">{facts}</p></div>'
@@ -49,16 +53,16 @@ def number(reading: Reading) -> str:
 
 
 def cards(reading: Reading, saliency: NDArray[np.float32] | None = None) -> str:
-    """Return a card for each glyph: the frame that the network saw, its digit, and ten bars.
+    """Return a card for each glyph: the frame that the network saw, its digit or parity, and a bar for each class.
 
     Args:
         saliency: float32 (N, 28, 28), where the network looked, to be laid over the frames.
     """
     predictions = reading.predictions
     found = [
-        card(glyph.frame, digit, probabilities, sure, None if saliency is None else saliency[index])
-        for index, (glyph, digit, probabilities, sure) in enumerate(
-            zip(reading.glyphs, predictions.digits, predictions.probabilities, predictions.is_digit, strict=True)
+        card(glyph.frame, probabilities, sure, None if saliency is None else saliency[index])
+        for index, (glyph, probabilities, sure) in enumerate(
+            zip(reading.glyphs, predictions.probabilities, predictions.is_digit, strict=True)
         )
     ]
     return f'<ol class="cards">{"".join(found)}</ol>'
@@ -66,30 +70,36 @@ def cards(reading: Reading, saliency: NDArray[np.float32] | None = None) -> str:
 
 def card(
     frame: NDArray[np.uint8],
-    digit: int,
     probabilities: NDArray[np.float32],
     sure: bool,
     saliency: NDArray[np.float32] | None,
 ) -> str:
-    """Return one card; `frame` is uint8 (28, 28), `probabilities` float32 (10,), `saliency` float32 (28, 28)."""
+    """Return one card; `frame` is uint8 (28, 28), `probabilities` float32 (C,), `saliency` float32 (28, 28)."""
+    classes, likeliest = names(probabilities), probabilities.argmax()
     looked = ""
     if saliency is not None:
         looked = f'<img class="looked" src="{png(heat(saliency))}" alt="Where the network looked">'
     bars = "".join(
-        f'<li class="{"top" if each == digit else ""}" style="--p: {p:.3f}" title="{each}: {percent(p)}">{each}</li>'
-        for each, p in enumerate(probabilities)
+        f'<li class="{"top" if each == classes[likeliest] else ""}" style="--p: {p:.3f}" '
+        f'title="{each}: {percent(p)}">{each}</li>'
+        for each, p in zip(classes, probabilities, strict=True)
     )
     return (
         f'<li class="card {"" if sure else "doubtful"}">'
         f'<div class="frame"><img src="{png(frame)}" alt="What the network saw">{looked}</div>'
-        f'<p class="said"><b>{digit if sure else "?"}</b> '
-        f"<span>{percent(probabilities[digit]) if sure else 'not a digit?'}</span></p>"
-        f'<ol class="bars" aria-label="Probability of each digit">{bars}</ol></li>'
+        f'<p class="said"><b>{classes[likeliest] if sure else "?"}</b> '
+        f"<span>{percent(probabilities[likeliest]) if sure else 'not a digit?'}</span></p>"
+        f'<ol class="bars" style="--classes: {len(classes)}" aria-label="Probability of each">{bars}</ol></li>'
     )
 
 
+def names(probabilities: NDArray[np.float32]) -> list[str]:
+    """Return what the classes of probabilities, float32 (C,), are called: the digits, or their parity."""
+    return ["even", "odd"] if len(probabilities) == 2 else list(map(str, range(len(probabilities))))
+
+
 def boxed(path: Path, reading: Reading) -> str:
-    """Return a picture that was read, with a box and its digit around each glyph."""
+    """Return a picture that was read, with a box and its digit or parity around each glyph."""
     file = Image.open(path)
     side = max(file.size)
     file.draft("RGB", (SHOWN_SIDE, SHOWN_SIDE))  # a large JPEG is decoded at a half, a quarter or an eighth
@@ -104,14 +114,15 @@ def boxed(path: Path, reading: Reading) -> str:
         shown = image.convert("L" if image.mode.startswith(("I", "F")) else "RGB")
     boxes = []
     predictions = reading.predictions
-    for glyph, digit, sure in zip(reading.glyphs, predictions.digits, predictions.is_digit, strict=True):
+    said = list(reading.text or predictions.parity)
+    for glyph, name, sure in zip(reading.glyphs, said, predictions.is_digit, strict=True):
         left, top, right, bottom = glyph.box
         place = (
             f"left: {left / width:.2%}; top: {top / height:.2%}; "
             f"width: {(right - left) / width:.2%}; height: {(bottom - top) / height:.2%}"
         )
         boxes.append(
-            f'<span class="{"" if sure else "doubtful"}" style="{place}"><b>{digit if sure else "?"}</b></span>'
+            f'<span class="{"" if sure else "doubtful"}" style="{place}"><b>{name if sure else "?"}</b></span>'
         )
     return (
         f'<figure class="boxed"><div><img src="{jpeg(shown)}" alt="The picture that was read">{"".join(boxes)}</div>'
@@ -130,14 +141,14 @@ def as_json(reading: Reading) -> dict[str, Any]:
     glyphs = [
         {
             "box": list(map(int, glyph.box)),
-            "digit": int(digit),
+            "digit": digit,
             "confidence": float(confidence),
             "is_digit": bool(sure),
             "probabilities": probabilities.tolist(),
         }
         for glyph, digit, confidence, sure, probabilities in zip(
             reading.glyphs,
-            predictions.digits,
+            len(predictions) * [None] if predictions.digits is None else predictions.digits.tolist(),
             predictions.confidence,
             predictions.is_digit,
             predictions.probabilities,

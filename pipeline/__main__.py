@@ -12,7 +12,11 @@ from pipeline.credentials import PAGE
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.checkpoint import Run
+    from pipeline.fine_tuning import FineTuning
+    from pipeline.recipe import Recipe
     from pipeline.sources import Source
 
 log = logging.getLogger("pipeline")
@@ -28,7 +32,8 @@ kaggle = Typer(help="Get the competition's data, submit to it, and keep the ledg
 app.add_typer(kaggle, name="kaggle", no_args_is_help=True)
 
 Data = Annotated[Path, Option("--data", metavar="DIR", help="The folder for data.")]
-Kind = Annotated[str, Option("--source", help="auto, kaggle, mnist, practice, or the path of an archive or a folder.")]
+PLACES = "auto, kaggle, mnist, practice, or the path of an archive or a folder."
+Kind = Annotated[str, Option("--source", help=PLACES)]
 RunName = Annotated[str, Argument(metavar="RUN", help="The folder of a run, or its name in checkpoints/.")]
 On = Annotated[str, Option("--on", metavar="mnist|validation|CSV", help="The labelled digits to score on.")]
 LedgerFile = Annotated[Path, Option("--ledger", metavar="CSV", help="The ledger of all submissions.")]
@@ -49,7 +54,7 @@ def data(source: Kind = "auto", data: Data = Path("data"), quiet: Quiet = False)
 def train(
     recipe: Annotated[str, Argument(metavar="RECIPE", help="A recipe's name, or the path of a YAML file.")],
     data: Data = Path("data"),
-    source: Kind = "auto",
+    source: Annotated[str | None, Option(help=PLACES, show_default="what RECIPE says, or auto")] = None,
     run: Annotated[
         str | None, Option(metavar="RUN", help="The new run's name or folder.", show_default="dated")
     ] = None,
@@ -60,16 +65,19 @@ def train(
         Path | None,
         Option("--with", metavar="DIR", help="Train on the demo's corrections in DIR too."),
     ] = None,
+    limit: Annotated[
+        int | None, Option(metavar="N", min=10, help="Train on N of the rows, and validate on N/5 at most.")
+    ] = None,
     resume: Annotated[bool, Option("--resume", help="Go on with RUN, or with the newest that was stopped.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a recipe and keep the run in checkpoints/."""
     speak(quiet)
-    from pipeline.recipe import Recipe
+    from pipeline.recipe import load_recipe
     from pipeline.sources import find_source
 
-    settings = Recipe.load(recipe, set_ or [])
-    found = find_source(source, data)
+    settings = load_recipe(recipe, set_ or [])
+    found = find_source(source or settings.dataset, data)
     log.info("Data: %s", found)
     corrections = None
     if with_:
@@ -77,9 +85,8 @@ def train(
 
         corrections = read_corrections(with_)
         log.info("and %s corrected digits, in %s", f"{len(corrections):,}", with_)
-    from pipeline import training
-
-    trained = training.train(settings, found, run, corrections=corrections, resume=resume, quiet=quiet)
+    begin = trainer_of(settings)
+    trained = begin(settings, found, run, corrections=corrections, limit=limit, resume=resume, quiet=quiet)
     report(trained, found)
     log.info("Validation accuracy: %s", trained.card.validation_in_words)
 
@@ -138,7 +145,7 @@ def predict(
     require_writable(out)
     predictor = Predictor.load(run)
     chunks = ahead(CsvFile(file).chunks(labels_required=False))
-    rows = submission.write(out, ahead(predictor.predict(chunk.pixels).digits for chunk in chunks))
+    rows = submission.write(out, ahead(predictor.predict(chunk.pixels).known_digits for chunk in chunks))
     log.info("%s: %s rows", out, f"{rows:,}")
 
 
@@ -157,7 +164,8 @@ def read(
         if reading.confidence is None:
             log.info("%s: no digits", picture)
         else:
-            log.info("%s: %s, %s, %.1f %% sure", picture, reading.text, reading.parity, 100 * reading.confidence)
+            text = "digits unknown" if reading.text is None else reading.text
+            log.info("%s: %s, %s, %.1f %% sure", picture, text, reading.parity, 100 * reading.confidence)
 
 
 @app.command()
@@ -178,15 +186,17 @@ def submit(
 
     settings = Recipe.load(recipe)
     require_writable(out)
+    if run:
+        from pipeline.checkpoint import Run
+
+        trained = Run.open(run)
+        trained.require_digits()
     found = find_source(source, data)
     log.info("Data: %s", found)
     test = found.read_test()
     from pipeline import submission
-    from pipeline.checkpoint import Run
 
-    if run:
-        trained = Run.open(run)
-    else:
+    if not run:
         from pipeline import training
 
         trained = training.train(settings, found, quiet=quiet)
@@ -205,11 +215,12 @@ def submit(
 def recipes() -> None:
     """List the recipes, with the minutes that each takes on 2 cores and what it then reads of MNIST's test digits."""
     speak(quiet=False)
-    from pipeline.recipe import Recipe, names
+    from pipeline.recipe import load_recipe
+    from pipeline.settings import names
 
     log.info("%-18s %7s  %8s  what", "recipe", "minutes", "accuracy")
     for name in names():
-        recipe = Recipe.load(name)
+        recipe = load_recipe(name)
         minutes = "-" if recipe.minutes is None else f"{recipe.minutes:.1f}"
         accuracy = "-" if recipe.accuracy is None else f"{recipe.accuracy:.2f} %"
         log.info("%-18s %7s  %8s  %s", name, minutes, accuracy, recipe.summary)
@@ -277,11 +288,27 @@ def tell(source: "Source") -> None:
     log.info("%s rows to learn from, %s to predict", f"{len(source.read_train()):,}", f"{len(source.read_test()):,}")
 
 
-def report(run: "Run", source: "Source") -> None:
-    """Leave a report and figures in a run, on the rows that were set aside in its training, where there are any."""
-    if run.card.validation_rows:
-        from pipeline.evaluation import evaluate, validation_rows
+def trainer_of(recipe: "Recipe | FineTuning") -> "Callable[..., Run]":
+    """Return what trains a recipe: our own loop, or Transformers' Trainer."""
+    if recipe.trainer == "transformers":
+        from pipeline.huggingface import fine_tune
 
+        return fine_tune
+    from pipeline.training import train
+
+    return train
+
+
+def report(run: "Run", source: "Source") -> None:
+    """Leave a report and figures in a run, on the rows that were set aside in its training, where there are any.
+
+    A fine-tuning's is on the test part of the source, where the answers are known: as its ancestor's was.
+    """
+    from pipeline.evaluation import evaluate, validation_rows
+
+    if run.recipe.trainer == "transformers" and (test := source.read_test()).labels is not None:
+        log.info("\nOn the test part: %s", evaluate(run, test, source.name))
+    elif run.card.validation_rows:
         evaluate(run, validation_rows(run, source), "validation")
 
 

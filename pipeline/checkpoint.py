@@ -17,7 +17,8 @@ from torch import Tensor
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import write_whole, written_whole
-from pipeline.recipe import Recipe
+from pipeline.fine_tuning import FineTuning
+from pipeline.recipe import Recipe, load_recipe, no_digits
 from pipeline.scoring import accuracy_in_words
 from pipeline.table import BLOCKS, Fingerprint
 
@@ -27,14 +28,15 @@ CHECKPOINTS = Path("checkpoints")
 class Epoch(BaseModel):
     """One line of a run's history. A loss is the mean that training minimises, in nats; accuracies are fractions.
 
-    Those of validation are None where no rows were set aside.
+    Those of validation are None where no rows were set aside. A fine-tuning has a line for each evaluation: `epoch` is
+    how many have passed, 0.3 or 3, the accuracies are of parity, and that of training is None, for it is not counted.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    epoch: int
+    epoch: int | float
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     validation_loss: float | None
     validation_accuracy: float | None
     learning_rate: float
@@ -69,22 +71,26 @@ class Card(BaseModel):
     finished: bool = False
     scores: dict[str, float] = {}
     """"validation_loss" and "validation_accuracy" of the epoch that was kept, where rows were set aside; what an
-    evaluation adds are "mnist_accuracy", "mnist_parity_accuracy" and "validation_parity_accuracy", as fractions."""
+    evaluation adds are "mnist_accuracy", "mnist_parity_accuracy" and "validation_parity_accuracy", as fractions. A run
+    that tells odd from even has the accuracies of parity only."""
 
     @property
     def validation_in_words(self) -> str:
         """The validation accuracy with its interval, or that there is none yet."""
         if not self.validation_rows:
             return "unknown, for no rows were set aside"
-        if "validation_accuracy" not in self.scores:
-            return "unknown, for the run was stopped before its end"
-        return accuracy_in_words(round(self.scores["validation_accuracy"] * self.validation_rows), self.validation_rows)
+        for key, of in (("validation_accuracy", ""), ("validation_parity_accuracy", "odd or even: ")):
+            if key in self.scores:
+                right = round(self.scores[key] * self.validation_rows)
+                return of + accuracy_in_words(right, self.validation_rows)
+        return "unknown, for the run was stopped before its end"
 
 
 class Run:
     """A folder with `model.safetensors`, `recipe.yaml`, `history.csv`, `card.json` and `fingerprint.safetensors`.
 
-    While it is being trained, `progress.safetensors` holds what `--resume` goes on from.
+    While it is being trained, `progress.safetensors` holds what `--resume` goes on from. A fine-tuning has the folders
+    that its recipe names in place of both files of weights.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -94,7 +100,7 @@ class Run:
         return str(self.folder)
 
     @classmethod
-    def create(cls, name: str | None, recipe: Recipe) -> Self:
+    def create(cls, name: str | None, recipe: Recipe | FineTuning) -> Self:
         """Return the run that a new training will fill: `name` as in `open`, or one from the recipe and the time.
 
         Raises:
@@ -139,11 +145,12 @@ class Run:
             UserError: there is none.
         """
         for run in reversed(cls.every()):
-            if run.progress_path.exists() and run.recipe.name == recipe:
+            card = run.card
+            if not card.finished and card.recipe == recipe:
                 return run
         raise UserError(f"{CHECKPOINTS}: no unfinished run of {recipe} to resume; start one without --resume")
 
-    def begin(self, recipe: Recipe, card: Card, fingerprint: Fingerprint) -> None:
+    def begin(self, recipe: Recipe | FineTuning, card: Card, fingerprint: Fingerprint) -> None:
         """Write what is known before the first epoch; the recipe last, for it makes the folder a run."""
         write_whole(
             self.folder / "fingerprint.safetensors",
@@ -165,8 +172,15 @@ class Run:
         return self.folder / "progress.safetensors"
 
     @property
-    def recipe(self) -> Recipe:
-        return Recipe.load(self.recipe_path)
+    def recipe(self) -> Recipe | FineTuning:
+        return load_recipe(self.recipe_path)
+
+    def require_digits(self) -> Recipe:
+        """Return the recipe, or raise a UserError where the run tells odd from even and reads no digits."""
+        recipe = self.recipe
+        if isinstance(recipe, FineTuning):
+            raise UserError(no_digits(self))
+        return recipe
 
     @property
     def card(self) -> Card:

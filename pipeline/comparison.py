@@ -9,7 +9,7 @@ from statistics import median
 from pipeline.checkpoint import Run
 from pipeline.evaluation import labelled_rows
 from pipeline.predictor import Predictor
-from pipeline.scoring import Score, score
+from pipeline.scoring import Score
 from pipeline.table import DigitTable
 
 TIMED_ROWS = 5_000
@@ -27,18 +27,27 @@ class Compared:
 
 
 def table(compared: Sequence[Compared]) -> str:
-    """Return the comparison as text, a line for each run."""
+    """Return the comparison as text, a line for each run; "-" is what a run that tells odd from even cannot know."""
     width = max(len(each.run.folder.name) for each in compared)
-    lines = [f"{'run':{width}}  accuracy         95% interval   parity    loss    rows  parameters  minutes  images/s"]
+    lines = [
+        f"{'run':{width}}  accuracy         95% interval   parity         95% interval    loss    rows  parameters  "
+        "minutes  images/s"
+    ]
     for each in compared:
         score, card = each.score, each.run.card
-        low, high = score.interval
+        digits = [f"{score.accuracy:.2%}", between(score.interval), f"{score.loss:.4f}"]
+        accuracy, interval, loss = digits if score.of_digits else 3 * ["-"]
         lines.append(
-            f"{each.run.folder.name:{width}}  {score.accuracy:8.2%}  {f'{low:.2%} to {high:.2%}':>19}  "
-            f"{score.parity_accuracy:7.2%}  {score.loss:6.4f}  {score.rows:6,}  {card.parameters:10,}  "
-            f"{card.minutes:7.1f}  {each.images_per_second:8,.0f}"
+            f"{each.run.folder.name:{width}}  {accuracy:>8}  {interval:>19}  "
+            f"{score.parity_accuracy:7.2%}  {between(score.parity_interval):>19}  {loss:>6}  {score.rows:6,}  "
+            f"{card.parameters:10,}  {card.minutes:7.1f}  {each.images_per_second:8,.0f}"
         )
     return "\n".join(lines)
+
+
+def between(interval: tuple[float, float]) -> str:
+    """Return an interval in percent, in words."""
+    return f"{interval[0]:.2%} to {interval[1]:.2%}"
 
 
 def compare(names: Sequence[str | Path], on: str, data: Path) -> list[Compared]:
@@ -58,8 +67,7 @@ def compare(names: Sequence[str | Path], on: str, data: Path) -> list[Compared]:
 def compared(run: Run, table: DigitTable) -> Compared:
     """Return the score and the speed of one run."""
     predictor = Predictor.load(run.folder)
-    predictions = predictor.predict(table.pixels)
-    result = score(predictions.digits, table.known_labels, predictions.probabilities)
+    result = predictor.predict(table.pixels).score(table.known_labels)
     some = table.pixels[:TIMED_ROWS]
     seconds = []
     for _ in range(PASSES):

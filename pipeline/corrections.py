@@ -49,12 +49,13 @@ def keep_correction(folder: Path, picture: Picture, reading: Reading, number: st
     image = ImageOps.exif_transpose(eight_bit(opened(picture)))
     image.thumbnail((WORKING_SIDE, WORKING_SIDE))
     save(folder / f"{name}.png", image)
-    lines = []
+    predictions, lines = reading.predictions, []
+    read = predictions.parity if predictions.digits is None else predictions.digits
     for place, (glyph, label) in enumerate(zip(reading.glyphs, number, strict=True)):
         frame = f"{name}-{place + 1}.png"
         save(folder / frame, Image.fromarray(glyph.frame))
-        found, confidence = reading.predictions.digits[place], reading.predictions.confidence[place]
-        lines.append((f"{now:%Y-%m-%dT%H:%M:%SZ}", f"{name}.png", frame, label, found, f"{confidence:.4f}", run))
+        confidence = predictions.confidence[place]
+        lines.append((f"{now:%Y-%m-%dT%H:%M:%SZ}", f"{name}.png", frame, label, read[place], f"{confidence:.4f}", run))
     table = folder / TABLE
     require_writable(table)
     try:

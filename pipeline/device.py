@@ -5,6 +5,7 @@ import sys
 
 import torch
 
+from pipeline.fine_tuning import FineTuning
 from pipeline.recipe import Recipe
 
 
@@ -17,7 +18,7 @@ def pick() -> torch.device:
     return torch.device("cpu")
 
 
-def compute_dtype(recipe: Recipe, device: torch.device) -> torch.dtype:
+def compute_dtype(recipe: Recipe | FineTuning, device: torch.device) -> torch.dtype:
     """Return the dtype that convolutions compute in on `device`.
 
     With precision "auto" it is bfloat16 where the device multiplies in it (AVX-512 BF16 or AMX on a CPU, Ampere or

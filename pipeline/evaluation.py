@@ -8,7 +8,7 @@ from pipeline.checkpoint import Run
 from pipeline.errors import UserError
 from pipeline.files import written_whole
 from pipeline.predictor import Predictor
-from pipeline.scoring import Score, score
+from pipeline.scoring import Score
 from pipeline.sources import Source, find_source
 from pipeline.table import DigitTable
 from pipeline.table_files import CsvFile
@@ -29,15 +29,16 @@ def evaluate(run: Run, table: DigitTable, on: str) -> Score:
     Raises:
         UserError: the digits have no labels, or the run is damaged or cannot be written to.
     """
-    labels = table.known_labels
-    probabilities = Predictor.load(run.folder).predict(table.pixels).probabilities
-    result = score(probabilities.argmax(axis=1), labels, probabilities)
+    predictions = Predictor.load(run.folder).predict(table.pixels)
+    result = predictions.score(table.known_labels)
     seen = run.fingerprint.shared(table.fingerprint) if on != "validation" else 0
     if seen:
         log.warning("%s was trained on %s of these images: the score flatters it.", run, f"{seen:,}")
     elif on in BY_NAME:
         card = run.card
-        card.scores |= {f"{on}_accuracy": result.accuracy, f"{on}_parity_accuracy": result.parity_accuracy}
+        card.scores[f"{on}_parity_accuracy"] = result.parity_accuracy
+        if result.of_digits:
+            card.scores[f"{on}_accuracy"] = result.accuracy
         run.save_card(card)
     with written_whole(run.folder / "report.txt") as temporary:
         temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", encoding="utf-8")
@@ -45,8 +46,9 @@ def evaluate(run: Run, table: DigitTable, on: str) -> Score:
     plots.save(figures / "history.png", plots.training_history, run.history)
     plots.save(figures / "confusion.png", plots.confusion, result)
     plots.save(figures / "digits.png", plots.per_digit, result)
-    plots.save(figures / "samples.png", plots.samples, table.pixels, labels, probabilities)
-    plots.save(figures / "mistakes.png", plots.mistakes, table.pixels, labels, probabilities)
+    labels = table.known_labels if result.of_digits else table.known_labels % 2
+    plots.save(figures / "samples.png", plots.samples, table.pixels, labels, predictions.probabilities)
+    plots.save(figures / "mistakes.png", plots.mistakes, table.pixels, labels, predictions.probabilities)
     return result
 
 
@@ -81,4 +83,4 @@ def validation_rows(run: Run, source: Source) -> DigitTable:
         raise UserError(
             f"{source.place}: holds other data than {run} was trained on ({card.source}); give their folder by --data"
         )
-    return table.split(recipe.validation_fraction, recipe.seed)[1]
+    return table.split(recipe.validation_fraction, recipe.seed)[1].sample(card.validation_rows, recipe.seed)

@@ -23,16 +23,16 @@ class Journal:
 
     Args:
         folder: of the run; `training.log` is appended to, and the events go to `tensorboard/`.
-        epochs_before: of a training that is resumed; events of later ones count no more.
+        steps_before: epochs, or what else its events count, of a training that is resumed; later ones count no more.
     """
 
-    def __init__(self, folder: Path, epochs_before: int) -> None:
+    def __init__(self, folder: Path, steps_before: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         formatter = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
         formatter.converter = time.gmtime
         self.handler = logging.FileHandler(folder / "training.log", encoding="utf-8")
         self.handler.setFormatter(formatter)
-        self.events = SummaryWriter(str(folder / "tensorboard"), purge_step=epochs_before + 1)
+        self.events = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_before + 1)
         self.level = library.level
 
     def __enter__(self) -> Self:
@@ -48,8 +48,8 @@ class Journal:
         self.handler.close()
         self.events.close()
 
-    def add(self, epoch: Epoch) -> None:
-        """Write an epoch's figures as events."""
+    def add(self, epoch: Epoch, step: int | None = None) -> None:
+        """Write an epoch's figures as events, at the epoch or, where those are not whole, at the update `step`."""
         figures = {
             "loss/train": epoch.train_loss,
             "loss/validation": epoch.validation_loss,
@@ -59,17 +59,19 @@ class Journal:
         }
         for name, figure in figures.items():
             if figure is not None:
-                self.events.add_scalar(name, figure, epoch.epoch)
+                self.events.add_scalar(name, figure, epoch.epoch if step is None else step)
         self.events.flush()
 
 
 def line(epoch: Epoch, epochs: int) -> str:
     """Return an epoch as a line under `HEADER`."""
     loss = "-" if epoch.validation_loss is None else f"{epoch.validation_loss:.4f}"
-    accuracy = "-" if epoch.validation_accuracy is None else f"{epoch.validation_accuracy:.2%}"
+    training, validation = (
+        "-" if accuracy is None else f"{accuracy:.2%}" for accuracy in (epoch.train_accuracy, epoch.validation_accuracy)
+    )
     return (
-        f"{f'{epoch.epoch}/{epochs}':>5}  {epoch.train_loss:10.4f}  {epoch.train_accuracy:8.2%}  {loss:>15}  "
-        f"{accuracy:>8}  {epoch.learning_rate:13.1e}  {epoch.seconds:5.1f} s{'  saved' if epoch.saved else ''}"
+        f"{f'{round(epoch.epoch, 1):g}/{epochs}':>5}  {epoch.train_loss:10.4f}  {training:>8}  {loss:>15}  "
+        f"{validation:>8}  {epoch.learning_rate:13.1e}  {epoch.seconds:5.1f} s{'  saved' if epoch.saved else ''}"
     )
 
 

@@ -20,7 +20,8 @@ from pipeline.errors import UserError, did_you_mean
 from pipeline.files import write_whole
 from pipeline.models import build
 from pipeline.optimization import PER_UPDATE
-from pipeline.recipe import SCHEDULER_NEEDS, Recipe, first_fault
+from pipeline.recipe import SCHEDULER_NEEDS, Recipe
+from pipeline.settings import first_fault
 from pipeline.table import DigitTable, Labels
 from pipeline.table_files import is_zip, starts_with
 from pipeline.training import Trainer

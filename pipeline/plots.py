@@ -39,7 +39,7 @@ from pipeline.style import (
     percent_tick,
     prepare,
 )
-from pipeline.table import CLASSES, Labels, Pixels
+from pipeline.table import CLASSES, PARITIES, Labels, Pixels
 
 DOTS_PER_INCH = 150
 COLOURS = 64
@@ -55,7 +55,7 @@ FLOORS = (0.99, 0.98, 0.95, 0.9, 0.8, 0.5)
 def training_history(figure: Figure, history: Sequence[Epoch]) -> None:
     """Draw loss, accuracy and learning rate over one or more epochs, and which epoch's model was kept."""
     kept = next((epoch for epoch in reversed(history) if epoch.saved), None)
-    headline = f"Epoch {kept.epoch} of {history[-1].epoch} kept" if kept else "No epoch kept"
+    headline = f"Epoch {kept.epoch:.3g} of {history[-1].epoch:.3g} kept" if kept else "No epoch kept"
     if kept and kept.validation_accuracy is not None:
         headline += f", validation accuracy {kept.validation_accuracy:.2%}"
     prepare(figure, 11.5, 4.1, headline)
@@ -80,9 +80,13 @@ def training_history(figure: Figure, history: Sequence[Epoch]) -> None:
 
 
 def curves(
-    axes: Axes, title: str, history: Sequence[Epoch], training: Sequence[float], validation: Sequence[float | None] = ()
+    axes: Axes,
+    title: str,
+    history: Sequence[Epoch],
+    training: Sequence[float | None],
+    validation: Sequence[float | None] = (),
 ) -> None:
-    """Draw a panel of one value over the epochs, that of validation where it is known."""
+    """Draw a panel of one value over the epochs, where it is known."""
     frame(axes, title)
     axes.set_xlabel("epoch", color=INK, fontsize=TEXT)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
@@ -107,19 +111,20 @@ def curves(
 
 
 def confusion(figure: Figure, score: Score) -> None:
-    """Draw how often each digit was read as each, in rows and in percent of the digit's rows; colour is for errors."""
+    """Draw how often each class was read as each, in rows and in percent of the class's rows; colour is for errors."""
     prepare(figure, 12, 6.9, f"{score.rows - score.correct:,} of {score.rows:,} digits misread")
     counts, shares = figure.subplots(1, 2)
-    matrix(counts, "Rows", score.confusion, str)
-    matrix(shares, "Percent of each label's rows", score.confusion / np.maximum(score.support, 1)[:, None], percent)
+    of_labels = score.confusion / np.maximum(score.support, 1)[:, None]
+    matrix(counts, "Rows", score.classes, score.confusion, str)
+    matrix(shares, "Percent of each label's rows", score.classes, of_labels, percent)
 
 
-def matrix(axes: Axes, title: str, values: NDArray[Any], words: Callable[[Any], str]) -> None:
-    """Draw a panel of (10, 10) cells, each value but 0 by its `words`."""
+def matrix(axes: Axes, title: str, classes: Sequence[str], values: NDArray[Any], words: Callable[[Any], str]) -> None:
+    """Draw a panel of (C, C) cells, each value but 0 by its `words`."""
     frame(axes, title)
-    errors = np.ma.masked_array(values, mask=np.eye(CLASSES, dtype=bool))
+    errors = np.ma.masked_array(values, mask=np.eye(len(classes), dtype=bool))
     most = float(errors.max()) or 1.0
-    places = np.arange(CLASSES + 1) - 0.5
+    places = np.arange(len(classes) + 1) - 0.5
     axes.pcolormesh(places, places, errors, cmap=ERRORS, vmin=0, vmax=most, edgecolors=GRID, linewidth=0.8)
     for (label, digit), value in np.ndenumerate(values):
         if value:
@@ -127,8 +132,8 @@ def matrix(axes: Axes, title: str, values: NDArray[Any], words: Callable[[Any], 
             axes.text(digit, label, words(value), color=colour, fontsize=SMALL, ha="center", va="center")
     axes.set_aspect("equal")
     axes.invert_yaxis()
-    axes.set_xticks(range(CLASSES))
-    axes.set_yticks(range(CLASSES))
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), classes)
     axes.set_xlabel("predicted", color=INK, fontsize=TEXT)
     axes.set_ylabel("label", color=INK, fontsize=TEXT)
     axes.tick_params(length=0, labelsize=TEXT)
@@ -136,8 +141,9 @@ def matrix(axes: Axes, title: str, values: NDArray[Any], words: Callable[[Any], 
 
 
 def per_digit(figure: Figure, score: Score) -> None:
-    """Draw precision, recall and F1 of each digit that has rows, and how many it has."""
-    prepare(figure, 11.5, 4.6, "Precision, recall and F1 of each digit")
+    """Draw precision, recall and F1 of each class that has rows, and how many it has."""
+    kind = "digit" if score.of_digits else "parity"
+    prepare(figure, 11.5, 4.6, f"Precision, recall and F1 of each {kind}")
     axes = figure.subplots()
     present = np.flatnonzero(score.support)
     figures = {"precision": score.precision[present], "recall": score.recall[present], "F1": score.f1[present]}
@@ -158,17 +164,18 @@ def per_digit(figure: Figure, score: Score) -> None:
             hatch=hatch,
             label=name,
         )
-    axes.set_xlim(-0.6, CLASSES - 0.4)
+    axes.set_xlim(-0.6, len(score.classes) - 0.4)
     axes.set_ylim(floor, 1)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.grid(visible=False, axis="x")
-    axes.set_xticks(range(CLASSES))
+    axes.set_xticks(range(len(score.classes)), score.classes)
     axes.xaxis.remove_overlapping_locs = False
-    axes.set_xticks(range(CLASSES), [f"{rows:,}" if rows else "no rows" for rows in score.support], minor=True)
+    counts = [f"{rows:,}" if rows else "no rows" for rows in score.support]
+    axes.set_xticks(range(len(score.classes)), counts, minor=True)
     axes.tick_params(axis="x", length=0, labelsize=TITLE)
     axes.tick_params(axis="x", which="minor", length=0, labelsize=SMALL, labelcolor=MUTED, pad=22)
-    axes.set_xlabel("digit, and how many rows it has", color=INK, fontsize=TEXT)
+    axes.set_xlabel(f"{kind}, and how many rows it has", color=INK, fontsize=TEXT)
     add_legend(figure, axes)
 
 
@@ -177,8 +184,8 @@ def samples(figure: Figure, pixels: Pixels, labels: Labels, probabilities: NDArr
 
     Args:
         pixels: uint8 (N, 28, 28), 0 = paper, 255 = ink; one image or more.
-        labels: int64 (N,).
-        probabilities: float32 (N, 10).
+        labels: int64 (N,), of the same classes.
+        probabilities: float32 (N, C), of digits or of parity.
     """
     shown = min(len(pixels), MOST_IMAGES)
     right = int((probabilities[:shown].argmax(axis=1) == labels[:shown]).sum())
@@ -190,8 +197,8 @@ def mistakes(figure: Figure, pixels: Pixels, labels: Labels, probabilities: NDAr
 
     Args:
         pixels: uint8 (N, 28, 28), 0 = paper, 255 = ink.
-        labels: int64 (N,).
-        probabilities: float32 (N, 10).
+        labels: int64 (N,), of the same classes.
+        probabilities: float32 (N, C), of digits or of parity.
     """
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     surest = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:MOST_IMAGES]
@@ -217,14 +224,15 @@ def sheet(figure: Figure, headline: str, pixels: Pixels, labels: Labels, probabi
     for place, (image, label, answer) in enumerate(zip(pixels, labels, probabilities, strict=True)):
         row, left = divmod(place, COLUMNS)
         top, middle = 1.46 * row, left + 0.45
-        digit = answer.argmax()
-        right = digit == label
+        names = PARITIES if len(answer) == len(PARITIES) else range(CLASSES)
+        right = answer.argmax() == label
+        digit = names[answer.argmax()]
         axes.imshow(image, PAPER_AND_INK, vmin=0, vmax=255, extent=(left, left + 0.9, top + 0.9, top))
         colour, width = (MUTED, 0.8) if right else (ORANGE, 2.4)
         axes.add_patch(Rectangle((left, top), 0.9, 0.9, fill=False, edgecolor=colour, linewidth=width))
-        words = f"\N{CHECK MARK} {digit}" if right else f"\N{BALLOT X} {label} \N{RIGHTWARDS ARROW} {digit}"
+        words = f"\N{CHECK MARK} {digit}" if right else f"\N{BALLOT X} {names[label]} \N{RIGHTWARDS ARROW} {digit}"
         axes.text(middle, top + 1.05, words, color=BLUE if right else INK, fontsize=TEXT, ha="center", va="center")
-        sure = percent(answer[digit]) + "%"
+        sure = percent(answer.max()) + "%"
         axes.text(middle, top + 1.24, sure, color=MUTED, fontsize=SMALL, ha="center", va="center")
     axes.set_aspect("equal", anchor="NW")
     axes.set_xlim(-0.02, columns - 0.08)
@@ -232,22 +240,24 @@ def sheet(figure: Figure, headline: str, pixels: Pixels, labels: Labels, probabi
 
 
 def comparison(figure: Figure, scores: Mapping[str, Score]) -> None:
-    """Draw the accuracy of one or more runs, by name, with its 95 % interval, and their parity accuracy."""
+    """Draw the accuracy of one or more runs, by name, and that of their parity, each with its 95 % interval."""
     prepare(figure, 11.5, 1.5 + 0.45 * len(scores), "Accuracy with its 95% interval")
     axes = figure.subplots()
     frame(axes)
     for line, score in enumerate(scores.values()):
-        low, high = score.interval
-        axes.plot([low, high], [line, line], "|-", color=BLUE, linewidth=2, markersize=11, markeredgewidth=1.6)
-        words = f"{score.accuracy:.2%}, parity {score.parity_accuracy:.2%}"
+        intervals = [(score.parity_interval, ORANGE, line + 0.14)]
+        words = f"parity {score.parity_accuracy:.2%}"
+        if score.of_digits:
+            intervals.append((score.interval, BLUE, line - 0.14))
+            words = f"{score.accuracy:.2%}, {words}"
+        for interval, colour, height in intervals:
+            axes.plot(interval, [height, height], "|-", color=colour, linewidth=2, markersize=11, markeredgewidth=1.6)
         axes.text(1.02, line, words, transform=axes.get_yaxis_transform(), color=INK, fontsize=SMALL, va="center")
-    lines = range(len(scores))
-    accuracies = [score.accuracy for score in scores.values()]
+    lines = np.arange(len(scores))
+    accuracies = [score.accuracy if score.of_digits else np.nan for score in scores.values()]
     parities = [score.parity_accuracy for score in scores.values()]
-    axes.plot(accuracies, lines, "o", color=BLUE, markersize=8, label="accuracy")
-    axes.plot(
-        parities, lines, "D", color=ORANGE, markersize=9, markerfacecolor="none", markeredgewidth=1.8, label="parity"
-    )
+    axes.plot(accuracies, lines - 0.14, "o", color=BLUE, markersize=8, label="accuracy")
+    axes.plot(parities, lines + 0.14, "D", color=ORANGE, markersize=8, label="parity")
     axes.set_yticks(lines, list(scores))
     axes.set_ylim(len(scores) - 0.4, -0.6)
     axes.xaxis.set_major_formatter(percent_tick)

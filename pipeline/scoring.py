@@ -6,20 +6,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.table import CLASSES, Labels
+from pipeline.table import CLASSES, PARITIES, Labels
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """What N predictions were worth.
+    """What N predictions were worth: of digits, with C = 10 classes, or of parity, with the two classes of PARITIES.
 
     Attributes:
-        confusion: int64 (10, 10), counts; a row is a label, a column what was predicted.
+        confusion: int64 (C, C), counts; a row is a label, a column what was predicted.
         loss: mean negative log-likelihood of the labels, in nats; None where only the digits are known.
     """
 
     confusion: NDArray[np.int64]
     loss: float | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        """What each class is called: the digits, or "even" and "odd"."""
+        return list(PARITIES) if len(self.confusion) == len(PARITIES) else list(map(str, range(CLASSES)))
+
+    @property
+    def of_digits(self) -> bool:
+        """Whether digits were predicted, and not parity alone."""
+        return len(self.confusion) == CLASSES
 
     @property
     def rows(self) -> int:
@@ -31,7 +41,7 @@ class Score:
 
     @property
     def accuracy(self) -> float:
-        """The fraction of rows whose digit is right."""
+        """The fraction of rows whose digit, or parity where that is all, is right."""
         return self.correct / self.rows
 
     @property
@@ -42,28 +52,36 @@ class Score:
     @property
     def parity_accuracy(self) -> float:
         """The fraction of rows whose digit is odd where the label is odd and even where it is even."""
-        same = np.add.outer(np.arange(CLASSES), np.arange(CLASSES)) % 2 == 0
-        return int(self.confusion[same].sum()) / self.rows
+        return self.parity_correct / self.rows
+
+    @property
+    def parity_interval(self) -> tuple[float, float]:
+        """The 95 % interval of the parity accuracy, as `interval_of` gives it."""
+        return interval_of(self.parity_correct, self.rows)
+
+    @property
+    def parity_correct(self) -> int:
+        return int(self.confusion[::2, ::2].sum() + self.confusion[1::2, 1::2].sum())
 
     @property
     def support(self) -> NDArray[np.int64]:
-        """How many rows each digit has, int64 (10,)."""
+        """How many rows each class has, int64 (C,)."""
         support: NDArray[np.int64] = self.confusion.sum(axis=1)
         return support
 
     @property
     def precision(self) -> NDArray[np.float64]:
-        """Of the rows read as each digit, the fraction that are, float64 (10,); 0 where there are none."""
+        """Of the rows read as each class, the fraction that are, float64 (C,); 0 where there are none."""
         return fraction(self.confusion.diagonal(), self.confusion.sum(axis=0))
 
     @property
     def recall(self) -> NDArray[np.float64]:
-        """Of the rows of each digit, the fraction read as such, float64 (10,); 0 where there are none."""
+        """Of the rows of each class, the fraction read as such, float64 (C,); 0 where there are none."""
         return fraction(self.confusion.diagonal(), self.support)
 
     @property
     def f1(self) -> NDArray[np.float64]:
-        """The harmonic mean of precision and recall, float64 (10,)."""
+        """The harmonic mean of precision and recall, float64 (C,)."""
         return fraction(2 * self.confusion.diagonal(), self.confusion.sum(axis=0) + self.support)
 
     @property
@@ -71,8 +89,8 @@ class Score:
         """The pairs of digits that were taken for one another, the most often confused first."""
         pairs = [
             ConfusedPair(low, high, int(self.confusion[low, high]), int(self.confusion[high, low]))
-            for low in range(CLASSES)
-            for high in range(low + 1, CLASSES)
+            for low in range(len(self.confusion))
+            for high in range(low + 1, len(self.confusion))
         ]
         return sorted((pair for pair in pairs if pair.count), key=lambda pair: -pair.count)
 
@@ -80,29 +98,31 @@ class Score:
         return accuracy_in_words(self.correct, self.rows)
 
     def report(self) -> str:
-        """Return the figures as text: over all, for each digit, the pairs most confused, and the confusion matrix.
+        """Return the figures as text: over all, for each class, the digits most confused, and the confusion matrix.
 
-        Precision, recall and F1 over all are the means of the ten digits'.
+        Precision, recall and F1 over all are the means of the classes'.
         """
-        lines = [
-            f"accuracy    {self}",
-            f"error rate  {1 - self.accuracy:.2%}",
-            f"parity      {self.parity_accuracy:.2%}",
+        lines = [f"accuracy    {self}", f"error rate  {1 - self.accuracy:.2%}"]
+        if self.of_digits:
+            lines.append(f"parity      {self.parity_accuracy:.2%}")
+        lines += [
             f"precision   {self.precision.mean():.4f}",
             f"recall      {self.recall.mean():.4f}",
             f"F1          {self.f1.mean():.4f}",
         ]
         if self.loss is not None:
             lines.append(f"loss        {self.loss:.4f}")
-        lines += ["", "digit  precision  recall      F1  support"]
-        columns = zip(self.precision, self.recall, self.f1, self.support, strict=True)
-        for digit, (precision, recall, f1, support) in enumerate(columns):
-            lines.append(f"{digit:5}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}  {support:7,}")
-        lines += ["", "most confused"]
-        lines += [f"  {pair}" for pair in self.confused_pairs[:5]] or ["  none"]
+        lines += ["", f"{'digit' if self.of_digits else '':5}  precision  recall      F1  support"]
+        columns = zip(self.classes, self.precision, self.recall, self.f1, self.support, strict=True)
+        for name, precision, recall, f1, support in columns:
+            lines.append(f"{name:>5}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}  {support:7,}")
+        if self.of_digits:
+            lines += ["", "most confused"]
+            lines += [f"  {pair}" for pair in self.confused_pairs[:5]] or ["  none"]
         lines += ["", "confusion: a row is the label, a column what was predicted"]
-        lines.append("     " + "".join(f"{digit:6}" for digit in range(CLASSES)))
-        lines += [f"{digit:5}" + "".join(f"{count:6}" for count in self.confusion[digit]) for digit in range(CLASSES)]
+        lines.append("     " + "".join(f"{name:>6}" for name in self.classes))
+        rows = zip(self.classes, self.confusion, strict=True)
+        lines += [f"{name:>5}" + "".join(f"{count:6}" for count in counts) for name, counts in rows]
         return "\n".join(lines)
 
 
@@ -174,9 +194,11 @@ def score(digits: Labels, labels: Labels, probabilities: NDArray[np.float32] | N
     """Return the score of predicted digits, int64 (N,), against labels, int64 (N,).
 
     Args:
-        probabilities: float (N, 10), where the loss is wanted too; a probability counts as at least 1e-12.
+        probabilities: float (N, C), where the loss is wanted too; a probability counts as at least 1e-12. With C = 2
+            it is parity, digit % 2, that was predicted and that the labels are.
     """
-    confusion = np.bincount(labels * CLASSES + digits, minlength=CLASSES * CLASSES).reshape(CLASSES, CLASSES)
+    classes = CLASSES if probabilities is None else probabilities.shape[1]
+    confusion = np.bincount(labels * classes + digits, minlength=classes * classes).reshape(classes, classes)
     loss = None
     if probabilities is not None:
         of_labels = probabilities[np.arange(len(labels)), labels].astype(np.float64)

@@ -49,7 +49,7 @@ def make(run: "Run", source: Source, test: DigitTable, path: Path, *, allow_leak
     leaked = count_leaks(run, test, allow_leak) if source.name == "competition" else 0
     from pipeline.predictor import Predictor
 
-    digits = Predictor.load(run.folder).predict(test.pixels).digits
+    digits = Predictor.load(run.folder).predict(test.pixels).known_digits
     write(path, [digits])
     card = run.card
     origin = Origin(

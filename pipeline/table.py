@@ -14,6 +14,8 @@ from pipeline.errors import UserError
 SIDE = 28
 """Pixels along one side of an image."""
 CLASSES = 10
+PARITIES = ("even", "odd")
+"""What digit % 2 is called."""
 BLOCK = 4
 """Pixels along one side of the blocks whose mean values tell images apart that differ by more than a shift of value."""
 BLOCKS = (SIDE // BLOCK) ** 2
@@ -69,6 +71,10 @@ class DigitTable:
     def select(self, rows: NDArray[np.int64]) -> "DigitTable":
         """Return the table of these rows (int64 indices), in their order."""
         return DigitTable(self.pixels[rows], None if self.labels is None else self.labels[rows])
+
+    def sample(self, rows: int, seed: int) -> "DigitTable":
+        """Return a stratified sample of so many rows, as `split` draws it, or the whole table where it has no more."""
+        return self if rows >= len(self) else self.split(rows / len(self), seed)[1]
 
     def split(self, fraction: float, seed: int) -> tuple["DigitTable", "DigitTable"]:
         """Set `fraction` of the rows aside; return (the others, those set aside).

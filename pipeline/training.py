@@ -6,6 +6,7 @@ import platform
 import subprocess
 import time
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
@@ -24,6 +25,7 @@ from pipeline.convolution import quicken
 from pipeline.dataset import ink, normalise, ordered_loader, training_loader
 from pipeline.device import autocast, compute_dtype, keep_freed_memory, memory_format
 from pipeline.errors import UserError
+from pipeline.fine_tuning import FineTuning
 from pipeline.journal import HEADER, Journal, line
 from pipeline.models import build
 from pipeline.models.pretrained import load_pretrained
@@ -48,6 +50,7 @@ def train(
     name: str | None = None,
     *,
     corrections: DigitTable | None = None,
+    limit: int | None = None,
     resume: bool = False,
     quiet: bool = False,
 ) -> Run:
@@ -56,6 +59,7 @@ def train(
     Args:
         name: of the run, or its folder; None makes a name from the recipe and the time.
         corrections: labelled rows to train on beside those of the source; none of them is set aside.
+        limit: train on so many of the source's rows at most, and validate on a fifth of that at most.
         resume: go on with the run `name`, or with the newest unfinished run of the recipe.
         quiet: draw no progress bar.
 
@@ -66,29 +70,63 @@ def train(
     if resume and run.card.finished:
         log.info("%s is complete: there is nothing left to resume.", run)
         return run
-    table = seen = source.read_train()
-    training, validation = table.split(recipe.validation_fraction, recipe.seed)
-    if corrections:
-        seen, training = (concatenate([rows, corrections]) for rows in (table, training))
-    trainer = Trainer(recipe, training, validation, run)
+    rows = rows_of(recipe, source, corrections, limit)
+    trainer = Trainer(recipe, rows.training, rows.validation, run)
     if recipe.pretrained and not resume:
         load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
     if resume:
-        if run.fingerprint.digest != seen.fingerprint.digest:
-            raise UserError(
-                f"{run}: began on other data ({run.card.source}); give it the same --source, --data and --with again"
-            )
+        rows.require_those_of(run)
         trainer.restore()
     elif trainer.accelerator.is_main_process:
         trainer.save_progress()
-        run.begin(
-            recipe, card_of(trainer, source.name, table.fingerprint.digest, len(corrections or ())), seen.fingerprint
-        )
+        card = card_of(recipe, rows, source.name, trainer.model, trainer.device, trainer.dtype, "accelerate")
+        run.begin(recipe, card, rows.seen.fingerprint)
     trainer.fit(quiet=quiet)
     return run
 
 
-def resumable(recipe: Recipe, name: str | None) -> Run:
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a training.
+
+    Attributes:
+        training: to learn from, corrections among them.
+        validation: set aside, to measure on.
+        seen: all that are learnt from or measured on.
+        source: the digest of all that the source has.
+        corrections: how many are corrections.
+    """
+
+    training: DigitTable
+    validation: DigitTable
+    seen: DigitTable
+    source: str
+    corrections: int
+
+    def require_those_of(self, run: Run) -> None:
+        """Raise a UserError where a run to resume began on other rows."""
+        if run.fingerprint.digest != self.seen.fingerprint.digest:
+            raise UserError(
+                f"{run}: began on other data ({run.card.source}, {run.card.train_rows:,} rows to train on); "
+                "give it the same --source, --data, --limit and --with again"
+            )
+
+
+def rows_of(
+    recipe: Recipe | FineTuning, source: Source, corrections: DigitTable | None = None, limit: int | None = None
+) -> Rows:
+    """Return the rows that a training on a source has; `limit` and `corrections` as in `train`."""
+    table = seen = source.read_train()
+    training, validation = table.split(recipe.validation_fraction, recipe.seed)
+    if limit:
+        training, validation = training.sample(limit, recipe.seed), validation.sample(limit // 5, recipe.seed)
+        seen = concatenate([training, validation])
+    if corrections:
+        seen, training = (concatenate([rows, corrections]) for rows in (seen, training))
+    return Rows(training, validation, seen, table.fingerprint.digest, len(corrections or ()))
+
+
+def resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
     """Return the run to go on with; a UserError where it was begun with another recipe."""
     run = Run.open(name) if name else Run.unfinished(recipe.name)
     if run.recipe.model_dump() != recipe.model_dump():
@@ -338,21 +376,29 @@ class Trainer:
         return temperature(torch.cat(logits).numpy(), table.known_labels)
 
 
-def card_of(trainer: Trainer, source: str, digest: str, corrections: int) -> Card:
-    """Return the card of a run that begins, on a source of that fingerprint."""
+def card_of(
+    recipe: Recipe | FineTuning,
+    rows: Rows,
+    source: str,
+    model: nn.Module,
+    device: torch.device,
+    dtype: torch.dtype,
+    loop: str,
+) -> Card:
+    """Return the card of a run that begins, on a source of that name, by the loop of a package of that name."""
     return Card(
-        recipe=trainer.recipe.name,
+        recipe=recipe.name,
         source=source,
-        fingerprint=digest,
-        train_rows=trainer.rows[0],
-        corrections=corrections,
-        validation_rows=trainer.rows[1],
-        seed=trainer.recipe.seed,
-        parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
-        device=str(trainer.device),
-        precision=str(trainer.dtype).removeprefix("torch."),
+        fingerprint=rows.source,
+        train_rows=len(rows.training),
+        corrections=rows.corrections,
+        validation_rows=len(rows.validation),
+        seed=recipe.seed,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        device=str(device),
+        precision=str(dtype).removeprefix("torch."),
         versions={"python": platform.python_version()}
-        | {package: version(package) for package in ("torch", "accelerate", "numpy")},
+        | {package: version(package) for package in ("torch", loop, "numpy")},
         commit=current_commit(),
         started=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
     )

@@ -20,9 +20,13 @@ from kaggle_server import KEY, NAME, KaggleServer
 from pipeline import DigitTable, Recipe, Run, Source, find_source, train
 from pipeline.__main__ import main
 from pipeline.credentials import find_credentials
+from pipeline.recipe import load_recipe
+from pipeline.settings import names
 
 PROJECT = Path(__file__).parents[1]
 SHARED = PROJECT.parent / "shared" / "data"
+DIGIT_RECIPES = [name for name in names() if isinstance(load_recipe(name), Recipe)]
+"""Those of our own loop, which read digits."""
 
 
 @pytest.fixture(scope="session")

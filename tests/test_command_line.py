@@ -9,7 +9,7 @@ import pytest
 from conftest import PROJECT, Outcome, csv_text, peak_memory
 
 from pipeline import DigitTable, Predictor, Run, Source
-from pipeline.recipe import names
+from pipeline.settings import names
 
 
 def python(program: str) -> str:

@@ -9,7 +9,7 @@ from pipeline import Recipe, Source, UserError, train
 from pipeline import device as devices
 from pipeline.models import build
 from pipeline.models.pretrained import load_pretrained
-from pipeline.recipe import IMAGE_SIZES, names
+from pipeline.recipe import IMAGE_SIZES
 
 PARAMETERS = {
     "fast": 70_586,
@@ -23,7 +23,7 @@ PARAMETERS = {
 }
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_a_network_maps_images_to_ten_logits_with_the_parameters_it_says(name: str) -> None:
     recipe = Recipe.load(name)
     model = build(recipe).eval()

@@ -4,12 +4,13 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline import Recipe, UserError
-from pipeline.recipe import names
+from pipeline.recipe import load_recipe
+from pipeline.settings import names
 
 
 @pytest.mark.parametrize("name", names())
 def test_every_recipe_is_valid_and_is_named_as_its_file(name: str) -> None:
-    assert Recipe.load(name).name == name
+    assert load_recipe(name).name == name
 
 
 def test_every_recipe_of_the_field_is_there() -> None:
@@ -22,6 +23,7 @@ def test_every_recipe_of_the_field_is_there() -> None:
         "resnet50",
         "vgg16",
         "resnet18-imagenet",
+        "even-odd",
     }
 
 

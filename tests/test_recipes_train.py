@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import DIGIT_RECIPES
 
 from pipeline import DigitTable, Predictor, Recipe, Run, Source, train
-from pipeline.recipe import names
 from pipeline.table import concatenate
 from pipeline.training import Trainer
 
@@ -21,7 +21,7 @@ def source(practice: Source) -> Source:
     return Source("practice", practice.place, "", lambda: table.select(rows), practice.read_test)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", DIGIT_RECIPES)
 def test_every_recipe_trains_and_answers(name: str, source: Source, tmp_path: Path) -> None:
     settings = ["epochs=1", "minimum_updates=0", *SMALLEST.get(name, [])]
     recipe = Recipe.load(name, settings)
