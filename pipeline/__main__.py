@@ -212,6 +212,23 @@ def submit(
 
 
 @app.command()
+def export(
+    run: RunName,
+    to: Annotated[str, Option("--to", metavar="transformers|onnx|safetensors", help="For which programs.")],
+    out: Annotated[Path, Option(metavar="PATH", help="The folder to write, or for the last two the file.")],
+    quiet: Quiet = False,
+) -> None:
+    """Write a run for other programs: a folder that Transformers loads, or one file."""
+    speak(quiet)
+    from pipeline.checkpoint import Run
+    from pipeline.export import export
+
+    found = Run.open(run)
+    export(found, to, out)
+    log.info("%s: %s, for %s", out, found, to)
+
+
+@app.command()
 def recipes() -> None:
     """List the recipes, with the minutes that each takes on 2 cores and what it then reads of MNIST's test digits."""
     speak(quiet=False)

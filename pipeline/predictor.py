@@ -161,16 +161,7 @@ class Predictor:
         recipe = found.recipe
         if isinstance(recipe, FineTuning):
             return ParityPredictor(ParityNetwork.load(found.folder / recipe.save_dir))
-        model = build(recipe)
-        weights = found.load_model()
-        fault = misfit(model.state_dict(), weights)
-        if fault:
-            raise UserError(
-                f"{found.model_path}: not the weights of the {recipe.model} in {found.recipe_path} ({fault}); "
-                "copy the run again"
-            )
-        model.load_state_dict(weights)
-        return cls(model, recipe, found.card.temperature)
+        return cls(trained(found, recipe), recipe, found.card.temperature)
 
     def predict(self, pixels: Pixels) -> Predictions:
         """Return what each image holds, in order.
@@ -251,6 +242,20 @@ class ParityPredictor(Predictor):
     def saliency(self, pixels: Pixels, digits: Labels) -> NDArray[np.float32]:
         """Raise a UserError: there is no logit of a digit to explain."""
         raise UserError(no_digits("this run"))
+
+
+def trained(run: Run, recipe: Recipe) -> nn.Module:
+    """Return the network of a run with that recipe, with its weights; for errors see `Predictor.load`."""
+    model = build(recipe)
+    weights = run.load_model()
+    fault = misfit(model.state_dict(), weights)
+    if fault:
+        raise UserError(
+            f"{run.model_path}: not the weights of the {recipe.model} in {run.recipe_path} ({fault}); "
+            "copy the run again"
+        )
+    model.load_state_dict(weights)
+    return model
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

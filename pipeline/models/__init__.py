@@ -1,8 +1,15 @@
 """The networks: one architecture a file, each read like a diagram."""
 
+from collections.abc import Callable
+from typing import Any
+
 from torch import nn
 
 from pipeline.recipe import Recipe
+from pipeline.table import CLASSES
+
+AS_TORCH_DRAWS = {"branch-cnn", "light-cnn"}
+"""Networks whose ancestors left the weights as torch draws them."""
 
 
 def build(recipe: Recipe) -> nn.Module:
@@ -10,34 +17,40 @@ def build(recipe: Recipe) -> nn.Module:
 
     It maps normalised images, float (B, 1, S, S) where S is the recipe's image_size, to logits, float (B, 10).
     """
+    make, arguments = architecture(recipe)
+    model = make(CLASSES, **arguments)
+    return model if recipe.model in AS_TORCH_DRAWS else initialised(model)
+
+
+def architecture(recipe: Recipe) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
+    """Return what makes the recipe's network of a number of classes, and the other arguments that it takes."""
     size = recipe.image_size
-    match recipe.model:  # torchvision, behind three of them, takes a second to import
+    match recipe.model:  # torchvision, behind two of them, takes a second to import
         case "fast":
             from pipeline.models.fast import fast
 
-            model = initialised(fast())
+            return fast, {}
         case "resnet18":
             from pipeline.models.resnet import resnet18
 
-            model = initialised(resnet18())
+            return resnet18, {}
         case "resnet50":
             from pipeline.models.resnet import resnet50
 
-            model = initialised(resnet50())
+            return resnet50, {}
         case "vgg16":
             from pipeline.models.vgg16 import vgg16
 
-            model = initialised(vgg16(size, recipe.dropout))
-        # The ancestors of the last two left the weights as torch draws them.
+            return vgg16, {"image_size": size, "dropout": recipe.dropout}
         case "branch-cnn":
             from pipeline.models.branch_cnn import BranchCNN
 
-            model = BranchCNN(size, recipe.dropout)
+            return BranchCNN, {"image_size": size, "dropout": recipe.dropout}
         case "light-cnn":
             from pipeline.models.light_cnn import light_cnn
 
-            model = light_cnn(size, recipe.hidden_size, recipe.feature_dropout, recipe.dropout)
-    return model
+            dropouts = {"feature_dropout": recipe.feature_dropout, "dropout": recipe.dropout}
+            return light_cnn, {"image_size": size, "hidden_size": recipe.hidden_size, **dropouts}
 
 
 def initialised(model: nn.Module) -> nn.Module:

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from pipeline.table import CLASSES
-
 
 class BranchCNN(nn.Module):
     """28x28 -> two branches of 28x28 -> 14x14 -> 7x7, joined to 512 channels -> three linear layers.
@@ -12,11 +10,12 @@ class BranchCNN(nn.Module):
     25,927,246 parameters for 28x28, all but a third of a million of them in the linear layers.
 
     Args:
+        classes: to tell apart; ten in the count of parameters.
         image_size: at least 4.
         dropout: after each hidden linear layer.
     """
 
-    def __init__(self, image_size: int, dropout: float) -> None:
+    def __init__(self, classes: int, image_size: int, dropout: float) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(inplace=True))
         self.branches = nn.ModuleList([branch(), branch()])
@@ -24,7 +23,7 @@ class BranchCNN(nn.Module):
             nn.Flatten(),
             nn.Linear(512 * (image_size // 4) ** 2, 1000), nn.ReLU(inplace=True), nn.Dropout(dropout),
             nn.Linear(1000, 500), nn.ReLU(inplace=True), nn.Dropout(dropout),
-            nn.Linear(500, CLASSES),
+            nn.Linear(500, classes),
         )  # fmt: skip
 
     def forward(self, images: Tensor) -> Tensor:

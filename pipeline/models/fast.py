@@ -2,10 +2,8 @@
 
 from torch import nn
 
-from pipeline.table import CLASSES
 
-
-def fast() -> nn.Module:
+def fast(classes: int) -> nn.Module:
     """Return the network: 28x28 -> 12x12 -> 10x10 -> 5x5 -> 3x3 -> one value a channel; 70,586 parameters.
 
     The first layer strides, for a map of 24x24 and a pooling of it would cost more than all that follows. The second
@@ -25,7 +23,7 @@ def fast() -> nn.Module:
         # 64 x 3 x 3
         nn.MaxPool2d(3),
         nn.Flatten(),
-        nn.Linear(64, CLASSES),
+        nn.Linear(64, classes),
     )  # fmt: skip
 
 

@@ -2,13 +2,12 @@
 
 from torch import nn
 
-from pipeline.table import CLASSES
 
-
-def light_cnn(image_size: int, hidden_size: int, feature_dropout: float, dropout: float) -> nn.Module:
+def light_cnn(classes: int, image_size: int, hidden_size: int, feature_dropout: float, dropout: float) -> nn.Module:
     """Return the network: 28x28 -> 26x26 -> 24x24 -> 12x12 -> hidden units; 1,199,882 parameters for 28x28 and 128.
 
     Args:
+        classes: to tell apart; ten in the count of parameters.
         image_size: at least 6.
         hidden_size: units of the hidden linear layer, which hold nearly all of the parameters.
         feature_dropout: of the features that enter the linear layers.
@@ -24,5 +23,5 @@ def light_cnn(image_size: int, hidden_size: int, feature_dropout: float, dropout
         nn.Dropout(feature_dropout),
         nn.Flatten(),
         nn.Linear(64 * pooled * pooled, hidden_size), nn.ReLU(inplace=True), nn.Dropout(dropout),
-        nn.Linear(hidden_size, CLASSES),
+        nn.Linear(hidden_size, classes),
     )  # fmt: skip

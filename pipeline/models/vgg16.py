@@ -4,16 +4,15 @@ from collections import OrderedDict
 
 from torch import nn
 
-from pipeline.table import CLASSES
 
-
-def vgg16(image_size: int, dropout: float) -> nn.Module:
+def vgg16(classes: int, image_size: int, dropout: float) -> nn.Module:
     """Return the thirteen convolutions of VGG-16 and three linear layers: 15,243,978 parameters for 32x32 pixels.
 
     Five poolings leave one pixel of 32x32, so that the linear layers have 512 units instead of ImageNet's 4,096
     (Liu and Deng 2015, who fit the network to small images so).
 
     Args:
+        classes: to tell apart; ten in the count of parameters.
         image_size: at least 32.
         dropout: after each hidden linear layer.
     """
@@ -30,7 +29,7 @@ def vgg16(image_size: int, dropout: float) -> nn.Module:
         nn.Flatten(),
         nn.Linear(512 * (image_size // 32) ** 2, 512), nn.ReLU(inplace=True), nn.Dropout(dropout),
         nn.Linear(512, 512), nn.ReLU(inplace=True), nn.Dropout(dropout),
-        nn.Linear(512, CLASSES),
+        nn.Linear(512, classes),
     )  # fmt: skip
     return nn.Sequential(OrderedDict(features=features, classifier=classifier))  # torchvision's names
 
