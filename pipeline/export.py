@@ -181,7 +181,7 @@ class FromPixels(nn.Module):
         # Scaling is linear in each direction: a product with what it makes of the unit matrix.
         unit = torch.eye(SIDE).view(1, 1, SIDE, SIDE)
         scaled = interpolate(unit, [recipe.image_size, SIDE], mode="bilinear", antialias=True)[0, 0]
-        self.register_buffer("scaling", scaled if recipe.image_size != SIDE else None)
+        self.scaling = scaled if recipe.image_size != SIDE else None
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits, float32 (N, 10), of uint8 (N, 28, 28)."""

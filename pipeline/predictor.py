@@ -84,7 +84,7 @@ class Predictions:
     @property
     def parity(self) -> Sequence[str]:
         """What is likelier by `p_odd`, "odd" or "even", whichever digit is likeliest."""
-        return [PARITIES[p > 0.5] for p in self.p_odd]
+        return [PARITIES[int(p > 0.5)] for p in self.p_odd]
 
     def score(self, labels: Labels) -> Score:
         """Return what the predictions are worth against digits, int64 (N,): of parity where no more is known."""

@@ -109,6 +109,6 @@ def first_fault(error: ValidationError, known: Collection[str]) -> tuple[str, st
     key = str(fault["loc"][0])
     if fault["type"] == "extra_forbidden":
         return key, f'unknown key "{key}"{did_you_mean(key, known)} (known: {", ".join(known)})'
-    if fault["type"] == "missing":
+    if fault["type"] == "missing" and len(fault["loc"]) == 1:
         return key, f'key "{key}" is missing; add it'
     return key, f"{key}: {fault['input']!r} is not valid: {fault['msg'].removeprefix('Value error, ')}"

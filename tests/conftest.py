@@ -15,11 +15,13 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import torch
 from kaggle_server import KEY, NAME, KaggleServer
 
 from pipeline import DigitTable, Recipe, Run, Source, find_source, train
 from pipeline.__main__ import main
 from pipeline.credentials import find_credentials
+from pipeline.fine_tuning import FineTuning
 from pipeline.recipe import load_recipe
 from pipeline.settings import names
 
@@ -90,6 +92,32 @@ def run(tmp_path_factory: pytest.TempPathFactory, practice: Source) -> Run:
     """A finished run that has learnt the practice digits well enough to be worth asking."""
     brief = Recipe.load("fast", ["epochs=4", "minimum_updates=60"])
     return train(brief, practice, str(tmp_path_factory.mktemp("checkpoints") / "practice"), quiet=True)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the Hugging Face hub would give it: a very small ResNet of five classes, and its image processor."""
+    from transformers import ConvNextImageProcessor, ResNetConfig, ResNetForImageClassification
+
+    folder = tmp_path_factory.mktemp("hub") / "tiny"
+    torch.manual_seed(0)
+    shape = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
+    ResNetForImageClassification(ResNetConfig(num_labels=5, **shape)).save_pretrained(folder)
+    ConvNextImageProcessor(size={"shortest_edge": 224}, crop_pct=0.875).save_pretrained(folder)
+    return folder
+
+
+SMALL = ["image_size=32", "epochs=2", "eval_steps=20", "save_steps=20", "learning_rate=2e-2", "precision=float32"]
+"""Settings with which `even-odd` tunes a very small network in a second or two."""
+
+
+@pytest.fixture(scope="session")
+def parity_run(tmp_path_factory: pytest.TempPathFactory, practice: Source, tiny: Path) -> Run:
+    """A finished run that tells odd from even."""
+    from pipeline.huggingface import fine_tune
+
+    recipe = FineTuning.load("even-odd", [*SMALL, f"pretrained={tiny}"])
+    return fine_tune(recipe, practice, str(tmp_path_factory.mktemp("checkpoints") / "parity"), quiet=True)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """ResNets as Transformers writes them, and torchvision's weights under their names there."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "resnet18": {"layer_type": "basic", "depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512]},
     "resnet50": {"layer_type": "bottleneck", "depths": [3, 4, 6, 3], "hidden_sizes": [256, 512, 1024, 2048]},
 }
-NAMES = [
+NAMES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"^conv1\.", "resnet.embedder.embedder.convolution."),
     (r"^bn1\.", "resnet.embedder.embedder.normalization."),
     (r"^fc\.", "classifier.1."),
@@ -26,7 +27,8 @@ class ResNet(nn.Module):
 
     def __init__(self, classes: int, name: str) -> None:
         super().__init__()
-        self.classifier = ResNetForImageClassification(ResNetConfig(num_channels=1, num_labels=classes, **SHAPES[name]))
+        labels = {number: str(number) for number in range(classes)}
+        self.classifier = ResNetForImageClassification(ResNetConfig(num_channels=1, id2label=labels, **SHAPES[name]))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, float (B, classes), of float (B, 1, S, S)."""

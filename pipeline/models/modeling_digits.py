@@ -13,7 +13,7 @@ from transformers.modeling_outputs import ImageClassifierOutputWithNoAttention
 from .fast import fast as network
 
 
-class DigitConfig(PretrainedConfig):
+class DigitConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     """What the network is made with.
 
     Args:
@@ -29,7 +29,7 @@ class DigitConfig(PretrainedConfig):
         self.arguments = arguments or {}
 
 
-class DigitClassifier(PreTrainedModel):
+class DigitClassifier(PreTrainedModel):  # type: ignore[no-untyped-call]
     """Images of digits -> the logits of ten digits, calibrated: their softmax is how probable each is."""
 
     config_class = DigitConfig
@@ -38,7 +38,7 @@ class DigitClassifier(PreTrainedModel):
     def __init__(self, config: DigitConfig) -> None:
         super().__init__(config)
         self.network = network(**config.arguments)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(
         self, pixel_values: Tensor, labels: Tensor | None = None, **_: Any
