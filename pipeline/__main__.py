@@ -137,12 +137,14 @@ def predict(
     """Read every image of a CSV, of any length: rows are streamed and memory stays flat."""
     speak(quiet)
     from pipeline import submission
+    from pipeline.checkpoint import Run
     from pipeline.files import require_writable
     from pipeline.overlap import ahead
     from pipeline.predictor import Predictor
     from pipeline.table_files import CsvFile
 
     require_writable(out)
+    Run.open(run).require_digits()
     predictor = Predictor.load(run)
     chunks = ahead(CsvFile(file).chunks(labels_required=False))
     rows = submission.write(out, ahead(predictor.predict(chunk.pixels).known_digits for chunk in chunks))

@@ -53,7 +53,8 @@ def fine_tune(
         rows.require_those_of(run)
     with quieter():
         torch.manual_seed(recipe.seed)
-        network = ParityNetwork.begin(recipe)
+        checkpoint = last_checkpoint(run.folder / recipe.output_dir)
+        network = ParityNetwork.load(checkpoint) if checkpoint else ParityNetwork.begin(recipe)
         tuning = Tuning(recipe, network, rows.training, rows.validation, run, quiet=quiet)
         if not resume:
             card = card_of(recipe, rows, source.name, network.model, tuning.args.device, tuning.dtype, "transformers")

@@ -59,9 +59,10 @@ class Predictions:
     @property
     def known_digits(self) -> Labels:
         """The digits, or a UserError where only parity is known."""
-        if self.digits is None:
+        digits = self.digits
+        if digits is None:
             raise UserError(no_digits("this run"))
-        return self.digits
+        return digits
 
     @property
     def confidence(self) -> NDArray[np.float32]:
