@@ -349,7 +349,12 @@ def test_runs_are_compared_in_the_order_given_each_with_its_interval(few_errors:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["second", "first"]
     assert axes.yaxis_inverted()
     *intervals, accuracies, parities = axes.lines
-    assert [tuple(line.get_xdata()) for line in intervals] == [few_errors.interval, PERFECT.interval]
+    assert {tuple(line.get_xdata()) for line in intervals} == {
+        few_errors.interval,
+        few_errors.parity_interval,
+        PERFECT.interval,
+        PERFECT.parity_interval,
+    }
     assert list(accuracies.get_xdata()) == [0.988, 1]
     assert list(parities.get_xdata()) == [0.99, 1]
     assert [text.get_text() for text in axes.texts] == ["98.80%, parity 99.00%", "100.00%, parity 100.00%"]
