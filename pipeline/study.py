@@ -67,15 +67,15 @@ class Search:
     def open(self) -> Study:
         """Return the study that is named as the recipe, as it is or new.
 
-        Of the trials, those are pruned whose best validation loss is above the median of the others at that epoch; none
-        before five are complete, and none in its first epoch, for learning rates that rise say little in it.
+        A trial is pruned when its lowest validation loss is above the median of those that complete trials had at the
+        same place in their schedules, if there are five of these.
 
         Raises:
             UserError: there is no such database, it cannot be used, or its study has another subject.
         """
         study = optuna.create_study(
             storage=open_storage(self.url),
-            pruner=MedianPruner(n_startup_trials=5, n_warmup_steps=1),
+            pruner=MedianPruner(n_min_trials=5),
             study_name=self.recipe.name,
             direction="minimize",
             load_if_exists=True,

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
+from tqdm.contrib.logging import tqdm_logging_redirect
 
 from pipeline.errors import UserError
 from pipeline.files import require_writable
@@ -62,6 +61,7 @@ def sweep(
 
     The study is named as the recipe, and one that there is goes on. Beside the file are left `best/`, the run of the
     best trial where it was trained here, and figures of the search. An interrupt ends all workers and leaves as much.
+    Workers are processes that import the main module: a script calls this under `if __name__ == "__main__"`.
 
     Args:
         trials: how many to add to the study, 1 or more; what is pruned or fails is one of them.
@@ -89,6 +89,7 @@ def sweep(
             log.warning("Stopped. The same command goes on with the study.")
             raise
         finally:
+            keep_best_run(search, study)
             tell_results(search, study)
     if best(study) is None:
         raise UserError(f"{shown(url)}: no trial is complete yet, so there is no best; search on, or a narrower space")
@@ -98,8 +99,9 @@ def sweep(
 def do_trials(search: Search, study: "Study", trials: int, jobs: int, quiet: bool) -> None:
     """Let workers do so many trials, and tell each when it has ended."""
     with (
-        tqdm(total=trials, desc="search", unit="trial", disable=quiet or None) as bar,
-        logging_redirect_tqdm([library]),
+        tqdm_logging_redirect(
+            total=trials, desc="search", unit="trial", disable=quiet or None, loggers=[library]
+        ) as bar,
         started(search, min(jobs, trials)) as workers,
     ):
 

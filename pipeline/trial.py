@@ -11,7 +11,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import TPESampler
 from pydantic import ValidationError
 
-from pipeline.checkpoint import Epoch, Run
+from pipeline.checkpoint import Epoch
 from pipeline.errors import UserError
 from pipeline.recipe import Recipe, first_fault
 from pipeline.sources import Source
@@ -19,6 +19,8 @@ from pipeline.study import Search
 from pipeline.table import DigitTable
 from pipeline.training import DivergedError, train
 
+PLACES = 1000
+"""In a training's schedule, at which the losses of trials are compared."""
 FAULTS = (RuntimeError, ArithmeticError)
 """What torch raises where settings do not go together; other errors are ours, and end a worker."""
 
@@ -53,8 +55,9 @@ def validation_loss(search: Search, trial: Trial) -> float:
 
     def judge(epoch: Epoch) -> None:
         assert epoch.validation_loss is not None, "some rows are set aside"
-        trial.report(epoch.validation_loss, epoch.epoch - 1)
-        if epoch.epoch < recipe.epochs and trial.should_prune():
+        # A schedule's place, not its epoch: trials of other lengths are compared where that is the same.
+        trial.report(epoch.validation_loss, PLACES * epoch.epoch // recipe.epochs)
+        if 1 < epoch.epoch < recipe.epochs and trial.should_prune():
             raise TrialPruned
 
     folder = search.folder / f"trial-{trial.number}"
@@ -66,11 +69,13 @@ def validation_loss(search: Search, trial: Trial) -> float:
         prune(trial, "diverged")
     except torch.OutOfMemoryError:
         prune(trial, "out of memory")
-    except FAULTS as error:
-        trial.set_user_attr("reason", f"{type(error).__name__}: {error}".splitlines()[0])
+    except (*FAULTS, KeyboardInterrupt) as error:
+        trial.set_user_attr("reason", f"{type(error).__name__} {error}".splitlines()[0])
         raise
-    keep_scores(trial, run)
-    return run.card.scores["validation_loss"]
+    scores = run.card.scores
+    trial.set_user_attr("validation_accuracy", scores["validation_accuracy"])
+    trial.set_user_attr("validation_rows", run.card.validation_rows)
+    return scores["validation_loss"]
 
 
 def recipe_of(search: Search, trial: Trial) -> Recipe:
@@ -87,12 +92,6 @@ def prune(trial: Trial, reason: str) -> NoReturn:
     """End a trial, and keep why."""
     trial.set_user_attr("reason", reason)
     raise TrialPruned(reason) from None
-
-
-def keep_scores(trial: Trial, run: Run) -> None:
-    """Keep in the study what tells the trial's accuracy."""
-    trial.set_user_attr("validation_accuracy", run.card.scores["validation_accuracy"])
-    trial.set_user_attr("validation_rows", run.card.validation_rows)
 
 
 def no_test_rows() -> DigitTable:
