@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
-from tqdm.contrib.logging import tqdm_logging_redirect
+from tqdm import tqdm
 
 from pipeline.errors import UserError
 from pipeline.files import require_writable
@@ -99,14 +99,13 @@ def sweep(
 def do_trials(search: Search, study: "Study", trials: int, jobs: int, quiet: bool) -> None:
     """Let workers do so many trials, and tell each when it has ended."""
     with (
-        tqdm_logging_redirect(
-            total=trials, desc="search", unit="trial", disable=quiet or None, loggers=[library]
-        ) as bar,
+        tqdm(total=trials, desc="search", unit="trial", disable=quiet or None) as bar,
         started(search, min(jobs, trials)) as workers,
     ):
 
         def ended(number: int) -> None:
-            log.info("%s", line(study.get_trials(deepcopy=False)[number]))
+            with tqdm.external_write_mode():
+                log.info("%s", line(study.get_trials(deepcopy=False)[number]))
             keep_best_run(search, study)
             bar.update()
 
