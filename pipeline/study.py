@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -36,6 +37,9 @@ GRACE = 60
 """Seconds without one after which a trial counts as failed, for its worker is dead."""
 LOCKED = 60
 """Seconds that a worker waits for others to write to an SQLite file."""
+ATTEMPTS = 50
+MADE_BY_ANOTHER = ("already exists", "UNIQUE constraint failed")
+"""What PostgreSQL and SQLite say of a table or a row that is there."""
 SHOWN = 5
 """Trials in the table of the best."""
 ENOUGH = 10
@@ -114,14 +118,19 @@ def open_storage(url: str) -> RDBStorage:
     if sqlite:
         Path(address.database or "").parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # how trials end is told in the project's own words
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # of the heartbeat
-        return RDBStorage(
-            url,
-            engine_kwargs={"connect_args": {"timeout": LOCKED}} if sqlite else {"pool_pre_ping": True},
-            heartbeat_interval=HEARTBEAT,
-            grace_period=GRACE,
-        )
+    arguments = {"connect_args": {"timeout": LOCKED}} if sqlite else {"pool_pre_ping": True}
+    attempts = ATTEMPTS
+    while True:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)  # of the heartbeat
+                return RDBStorage(url, arguments, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+        except (SQLAlchemyError, StorageInternalError) as error:
+            # Searches that begin at once all find no tables, and all but one find each of them made by another.
+            attempts -= 1
+            if not attempts or not any(words in words_of(error) for words in MADE_BY_ANOTHER):
+                raise
+        time.sleep(0.2)
 
 
 def parsed(url: str) -> URL:
@@ -153,12 +162,16 @@ def faults_told(url: str) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
-        origin = error.__cause__ if isinstance(error, StorageInternalError) else error
-        words = str(getattr(origin, "orig", None) or origin or error).splitlines()[0]
         raise UserError(
-            f"{shown(url)}: {words}; see that the database is up and that you may write to it; "
-            "the same command then goes on"
+            f"{shown(url)}: {words_of(error).splitlines()[0]}; see that the database is up and that you may write to "
+            "it; the same command then goes on"
         ) from error
+
+
+def words_of(error: Exception) -> str:
+    """Return what the database itself said."""
+    origin = error.__cause__ if isinstance(error, StorageInternalError) else error
+    return str(getattr(origin, "orig", None) or origin or error)
 
 
 def difference(kept: dict[str, Any], subject: dict[str, Any]) -> str:
