@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
+from pipeline.files import require_writable
 from pipeline.recipe import Recipe
 from pipeline.scoring import accuracy_in_words
 from pipeline.space import SearchSpace
@@ -38,6 +39,7 @@ GRACE = 60
 LOCKED = 60
 """Seconds that a worker waits for others to write to an SQLite file."""
 ATTEMPTS = 50
+"""Times that a study's tables are looked for, a fifth of a second apart, while others make them."""
 MADE_BY_ANOTHER = ("already exists", "UNIQUE constraint failed")
 """What PostgreSQL and SQLite say of a table or a row that is there."""
 SHOWN = 5
@@ -116,7 +118,7 @@ def open_storage(url: str) -> RDBStorage:
     address = parsed(url)
     sqlite = address.get_backend_name() == "sqlite"
     if sqlite:
-        Path(address.database or "").parent.mkdir(parents=True, exist_ok=True)
+        require_writable(Path(address.database or ""))
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # how trials end is told in the project's own words
     arguments = {"connect_args": {"timeout": LOCKED}} if sqlite else {"pool_pre_ping": True}
     attempts = ATTEMPTS
@@ -194,8 +196,10 @@ def best(study: Study) -> FrozenTrial | None:
 
 
 def loss_of(trial: FrozenTrial) -> float:
-    """Return the lowest validation loss of a trial's epochs, in nats; infinity where it has come to none."""
-    return min([*trial.intermediate_values.values(), float("inf")]) if trial.value is None else trial.value
+    """Return a trial's validation loss in nats; of one that is not complete the lowest of its epochs, or infinity."""
+    if trial.state == TrialState.COMPLETE and trial.value is not None:
+        return trial.value
+    return min(trial.intermediate_values.values(), default=math.inf)
 
 
 def line(trial: FrozenTrial) -> str:

@@ -91,8 +91,11 @@ def sweep(
         finally:
             keep_best_run(search, study)
             tell_results(search, study)
-    if best(study) is None:
-        raise UserError(f"{shown(url)}: no trial is complete yet, so there is no best; search on, or a narrower space")
+        if not best(study):
+            raise UserError(
+                f"{shown(url)}: no trial is complete, so there is no best; the lines above say why: search on, or in a "
+                "narrower space"
+            )
     return folder / "best.yaml"
 
 
