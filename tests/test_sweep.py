@@ -9,7 +9,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from conftest import PROJECT, Outcome, free_port, until
@@ -19,11 +21,11 @@ from optuna.trial import TrialState
 from pipeline import Recipe, Run, Source
 from pipeline.space import SearchSpace
 from pipeline.study import Search
-from pipeline.sweep import sweep
+from pipeline.sweep import deal, sweep
 
 SPACE = "learning_rate: {low: 0.02, high: 0.2, log: true}\nmomentum: {low: 0.8, high: 0.95}\nepochs: [1, 2]\n"
 BRIEF = ["minimum_updates=0", "batch_size=64", "epochs=1"]
-LONG = ["minimum_updates=0", "batch_size=256", "epochs=25"]
+ENDLESS = ["minimum_updates=0", "batch_size=256", "epochs=100000"]
 
 
 def arguments(folder: Path, settings: list[str], *others: object) -> list[str]:
@@ -43,24 +45,24 @@ def searched(folder: Path, practice: Source, settings: list[str], url: str | Non
     )
 
 
-def states(search: Search) -> list[TrialState]:
-    return [trial.state for trial in search.open().trials]
-
-
 def begun(folder: Path, *others: object) -> subprocess.Popen[str]:
-    """Start a search whose trials take some seconds, as the leader of a group; wait until two are at work."""
+    """Start a search by two workers whose trials do not end, as the leader of a group; wait until both are at work."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *arguments(folder, LONG, "--jobs", 2, *others)],
+        [sys.executable, "-m", "pipeline", *arguments(folder, ENDLESS, "--jobs", 2, *others)],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    runs = folder / "sweeps" / "fast"
-    until(lambda: process.poll() is not None or len([*runs.glob("trial-*/history.csv")]) == 2, "no trial begins", 240)
+    until(lambda: process.poll() is not None or len(histories(folder)) == 2, "no trial begins", 300)
     return process
+
+
+def histories(folder: Path) -> list[Path]:
+    """Return what there is of the trials that are at work."""
+    return sorted((folder / "sweeps" / "fast").glob("trial-*/history.csv"))
 
 
 def workers(process: subprocess.Popen[str]) -> list[int]:
@@ -118,35 +120,58 @@ def test_a_search_looks_at_no_test_part_and_sets_rows_aside_itself_where_the_rec
     assert (card.train_rows, card.validation_rows, card.source) == (1167, 130, "practice")
 
 
-def test_ctrl_c_ends_every_worker_and_leaves_a_study_that_goes_on(tmp_path: Path, practice: Source) -> None:
+def test_a_worker_that_dies_costs_its_trial_and_ctrl_c_ends_the_others(
+    tmp_path: Path, practice: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     process = begun(tmp_path, "--trials", 5)
-    found = workers(process)
-    assert len(found) == 2
+    killed, left = workers(process)
+    os.kill(killed, signal.SIGKILL)
+    assert process.stdout
+    until(lambda: "A worker ended by signal 9; the others go on." in process.stdout.readline(), "nobody is told")
+    lengths = [path.stat().st_size for path in histories(tmp_path)]
+    until(lambda: lengths != [path.stat().st_size for path in histories(tmp_path)], "the other does not go on")
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "Stopped. The same command goes on with the study." in out
-    assert not any(Path(f"/proc/{worker}").exists() for worker in found)
-    assert states(searched(tmp_path, practice, LONG)) == [TrialState.FAIL] * 2
-    assert not [*(tmp_path / "sweeps" / "fast").glob("trial-*")]
+    assert not Path(f"/proc/{left}").exists()
 
-
-def test_a_worker_that_dies_costs_its_trial_and_no_other(
-    tmp_path: Path, practice: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    process = begun(tmp_path, "--trials", 2)
-    os.kill(workers(process)[0], signal.SIGKILL)
-    out, err = process.communicate(timeout=240)
-    assert (process.returncode, "Traceback" in err) == (0, False)
-    assert "A worker ended by signal 9; the others go on. Its trial will count as failed." in out
-    assert "2 trials: 1 complete, 1 running" in out
     monkeypatch.setattr("pipeline.study.GRACE", 1)
-    study = searched(tmp_path, practice, LONG).open()
+    study = searched(tmp_path, practice, ENDLESS).open()
+    assert sorted(trial.state.name for trial in study.trials) == ["FAIL", "RUNNING"]
+    assert len(histories(tmp_path)) == 1  # of the one that counts as running
     time.sleep(2.1)  # the database counts whole seconds
     with pytest.warns(match="experimental"):
         fail_stale_trials(study)  # as each worker does before it begins a trial
-    assert sorted(trial.state.name for trial in study.trials) == ["COMPLETE", "FAIL"]
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.FAIL]
+
+
+@pytest.mark.parametrize(("lives", "left"), [(True, 0), (False, 3)])
+def test_trials_are_dealt_to_whoever_lives(lives: bool, left: int) -> None:
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    dead = context.Process(target=os._exit, args=(3,))
+    dead.start()
+    theirs.close()
+    dealt = {ours: dead}
+    done: list[int] = []
+    if lives:
+        ours, worker = context.Pipe()
+        dealt[ours] = context.Process()
+
+        def work() -> None:
+            number = None
+            worker.send(number)
+            while worker.recv():
+                number = 0 if number is None else number + 1
+                worker.send(number)
+            dealt[ours].start()  # so that it has an end to be waited for
+            worker.close()
+
+        Thread(target=work).start()
+    assert deal(dealt, 3, done.append) == left
+    assert done == [0, 1, 2][: 3 - left]
 
 
 @pytest.fixture
