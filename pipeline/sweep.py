@@ -1,15 +1,17 @@
 """A search: many trainings of one recipe, each with other settings, for those with the lowest validation loss."""
 
 import logging
+import os
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -183,6 +185,7 @@ def work(connection: Connection, jobs: int) -> None:
     """Do trials for as long as there are some to be had: the life of a worker."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     library.addHandler(logging.NullHandler())
+    Thread(target=leave_with_parent, daemon=True).start()
     try:
         search: Search = connection.recv()
         try:
@@ -192,7 +195,15 @@ def work(connection: Connection, jobs: int) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except (EOFError, BrokenPipeError):
-        sys.exit(1)  # whom it worked for has died
+        sys.exit(1)  # its parent has died
+
+
+def leave_with_parent() -> None:
+    """Stop this worker when the process that it works for has died, however that was."""
+    parent = parent_process()
+    assert parent, "a worker is started by another process"
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def do_what_is_dealt(search: Search, connection: Connection, jobs: int) -> None:

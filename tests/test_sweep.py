@@ -18,7 +18,7 @@ from conftest import PROJECT, Outcome, free_port, until
 from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
 
-from pipeline import Recipe, Run, Source
+from pipeline import DigitTable, Recipe, Run, Source
 from pipeline.space import SearchSpace
 from pipeline.study import Search
 from pipeline.sweep import deal, sweep
@@ -65,6 +65,14 @@ def histories(folder: Path) -> list[Path]:
     return sorted((folder / "sweeps" / "fast").glob("trial-*/history.csv"))
 
 
+def runs(worker: int) -> bool:
+    """Tell whether a process has not ended; one that nobody has asked how it ended has no command."""
+    try:
+        return Path(f"/proc/{worker}/cmdline").read_bytes() != b""
+    except FileNotFoundError:
+        return False
+
+
 def workers(process: subprocess.Popen[str]) -> list[int]:
     """Return the processes that do a search's trials."""
     if sys.platform != "linux":
@@ -76,26 +84,33 @@ def workers(process: subprocess.Popen[str]) -> list[int]:
 def test_two_workers_share_a_study_and_a_later_search_goes_on_with_it(
     command: Callable[..., Outcome], practice: Source, tmp_path: Path
 ) -> None:
-    first = command(*arguments(tmp_path, BRIEF, "--trials", 3, "--jobs", 2))
+    whole = [*BRIEF, "validation_fraction=0"]  # of which a search sets a tenth aside all the same
+    first = command(*arguments(tmp_path, whole, "--trials", 3, "--jobs", 2))
     assert (first.status, first.err) == (0, "")
+    assert "fast sets no rows aside; its trials are compared on 10 % of them" in first.out
     assert "Study: sqlite:///sweeps/fast/study.db, 0 trials before" in first.out
     assert "3 trials: 3 complete" in first.out
-    second = command(*arguments(tmp_path, BRIEF, "--trials", 1, "--quiet"))
-    assert (second.status, second.out, second.err) == (0, "", "")
+
+    def read_test() -> DigitTable:
+        raise AssertionError("the test part was read")
+
     search = searched(tmp_path, practice, BRIEF)
+    found = sweep(Recipe.load("fast", whole), replace(practice, read_test=read_test), search.space, 1, quiet=True)
+    assert found == Path("sweeps/fast/best.yaml")
     trials = search.open().trials
     assert [trial.number for trial in trials] == [0, 1, 2, 3]
     assert len({tuple(trial.params.values()) for trial in trials}) == 4
     assert {tuple(trial.params) for trial in trials} == {("learning_rate", "momentum")}  # epochs are fixed
 
     best = min(trials, key=lambda trial: trial.value)
-    recipe = Recipe.load(tmp_path / "sweeps" / "fast" / "best.yaml")
+    recipe = Recipe.load(found)
     assert (recipe.name, recipe.learning_rate) == ("fast-best", best.params["learning_rate"])
-    header = (tmp_path / "sweeps" / "fast" / "best.yaml").read_text().partition("name:")[0]
+    header = found.read_text().partition("name:")[0]
     assert f"# Trial {best.number} of the study fast" in header
     assert f"validation loss {best.value:.4f}" in header
     kept = Run.open(tmp_path / "sweeps" / "fast" / "best")
-    assert kept.card.finished
+    assert (kept.card.finished, kept.card.source) == (True, "practice")
+    assert (kept.card.train_rows, kept.card.validation_rows) == (1167, 130)
     assert kept.card.scores["validation_loss"] == best.value
     assert {path.name for path in (tmp_path / "sweeps" / "fast").iterdir()} == {
         *("best", "best.yaml", "history.png", "study.db", ".lock")
@@ -103,21 +118,6 @@ def test_two_workers_share_a_study_and_a_later_search_goes_on_with_it(
     trained = command("train", "sweeps/fast/best.yaml", "--source", "practice", "--run", "again")
     assert trained.status == 0
     assert Run.open("again").card.scores["validation_loss"] == pytest.approx(best.value, rel=0.05)
-
-
-def test_a_search_looks_at_no_test_part_and_sets_rows_aside_itself_where_the_recipe_does_not(
-    practice: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def read_test() -> None:
-        raise AssertionError("the test part was read")
-
-    monkeypatch.chdir(tmp_path)
-    space = SearchSpace({"momentum": (0.8, 0.9)})
-    recipe = Recipe.load("fast", [*BRIEF, "validation_fraction=0"])
-    found = sweep(recipe, replace(practice, read_test=read_test), space, 1, quiet=True)
-    assert Recipe.load(found).validation_fraction == 0.1
-    card = Run.open("sweeps/fast/best").card
-    assert (card.train_rows, card.validation_rows, card.source) == (1167, 130, "practice")
 
 
 def test_a_worker_that_dies_costs_its_trial_and_ctrl_c_ends_the_others(
@@ -135,7 +135,7 @@ def test_a_worker_that_dies_costs_its_trial_and_ctrl_c_ends_the_others(
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "Stopped. The same command goes on with the study." in out
-    assert not Path(f"/proc/{left}").exists()
+    assert not runs(left)
 
     monkeypatch.setattr("pipeline.study.GRACE", 1)
     study = searched(tmp_path, practice, ENDLESS).open()
@@ -145,6 +145,16 @@ def test_a_worker_that_dies_costs_its_trial_and_ctrl_c_ends_the_others(
     with pytest.warns(match="experimental"):
         fail_stale_trials(study)  # as each worker does before it begins a trial
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.FAIL]
+
+
+def test_workers_do_not_outlive_whom_they_work_for(tmp_path: Path, practice: Source) -> None:
+    process = begun(tmp_path, "--trials", 2)
+    found = workers(process)
+    process.kill()
+    process.communicate()
+    until(lambda: not any(map(runs, found)), "they work on")
+    trials = searched(tmp_path, practice, ENDLESS).open().trials
+    assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.FAIL]
 
 
 @pytest.mark.parametrize(("lives", "left"), [(True, 0), (False, 3)])
@@ -195,7 +205,7 @@ def postgresql() -> Iterator[str]:
             [server / "postgres", "-D", f"{folder}/data", "-p", str(port), "-k", folder, *options], **quiet
         )
         asked = [server / "pg_isready", "--host=127.0.0.1", f"--port={port}"]
-        until(lambda: subprocess.run(asked, check=False, **quiet).returncode == 0, "PostgreSQL does not start")
+        until(lambda: subprocess.run(asked, check=False, **quiet).returncode == 0, "PostgreSQL does not start", 180)
         yield f"postgresql://tester:secret@127.0.0.1:{port}/postgres"
         process.send_signal(signal.SIGINT)
         process.wait(60)
