@@ -69,8 +69,11 @@ def validation_loss(search: Search, trial: Trial) -> float:
         prune(trial, "diverged")
     except torch.OutOfMemoryError:
         prune(trial, "out of memory")
-    except (*FAULTS, KeyboardInterrupt) as error:
+    except FAULTS as error:
         trial.set_user_attr("reason", f"{type(error).__name__} {error}".splitlines()[0])
+        raise
+    except KeyboardInterrupt:
+        trial.set_user_attr("reason", "stopped")
         raise
     scores = run.card.scores
     trial.set_user_attr("validation_accuracy", scores["validation_accuracy"])

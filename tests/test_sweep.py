@@ -45,10 +45,10 @@ def searched(folder: Path, practice: Source, settings: list[str], url: str | Non
     )
 
 
-def begun(folder: Path, *others: object) -> subprocess.Popen[str]:
-    """Start a search by two workers whose trials do not end, as the leader of a group; wait until both are at work."""
+def begun(folder: Path, jobs: int) -> subprocess.Popen[str]:
+    """Start a search by workers whose trials do not end, as the leader of a group; wait until all are at work."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *arguments(folder, ENDLESS, "--jobs", 2, *others)],
+        [sys.executable, "-m", "pipeline", *arguments(folder, ENDLESS, "--trials", 5, "--jobs", jobs)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"},
         text=True,
@@ -56,7 +56,7 @@ def begun(folder: Path, *others: object) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    until(lambda: process.poll() is not None or len(histories(folder)) == 2, "no trial begins", 300)
+    until(lambda: process.poll() is not None or len(histories(folder)) == jobs, "no trial begins", 300)
     return process
 
 
@@ -123,7 +123,7 @@ def test_two_workers_share_a_study_and_a_later_search_goes_on_with_it(
 def test_a_worker_that_dies_costs_its_trial_and_ctrl_c_ends_the_others(
     tmp_path: Path, practice: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process = begun(tmp_path, "--trials", 5)
+    process = begun(tmp_path, jobs=2)
     killed, left = workers(process)
     os.kill(killed, signal.SIGKILL)
     assert process.stdout
@@ -147,14 +147,14 @@ def test_a_worker_that_dies_costs_its_trial_and_ctrl_c_ends_the_others(
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.FAIL]
 
 
-def test_workers_do_not_outlive_whom_they_work_for(tmp_path: Path, practice: Source) -> None:
-    process = begun(tmp_path, "--trials", 2)
-    found = workers(process)
+def test_a_worker_does_not_outlive_whom_it_works_for(tmp_path: Path, practice: Source) -> None:
+    process = begun(tmp_path, jobs=1)
+    (worker,) = workers(process)
     process.kill()
     process.communicate()
-    until(lambda: not any(map(runs, found)), "they work on")
-    trials = searched(tmp_path, practice, ENDLESS).open().trials
-    assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.FAIL]
+    until(lambda: not runs(worker), "it works on")
+    (trial,) = searched(tmp_path, practice, ENDLESS).open().trials
+    assert (trial.state, trial.user_attrs["reason"]) == (TrialState.FAIL, "stopped")
 
 
 @pytest.mark.parametrize(("lives", "left"), [(True, 0), (False, 3)])
