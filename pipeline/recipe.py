@@ -208,7 +208,9 @@ def find(name: str | Path) -> Path:
     )
 
 
-def read_yaml(path: Path, kind: str = "recipe", remedy: str = "python -m pipeline recipes lists those at hand") -> Any:
+def read_yaml(
+    path: Path, kind: str = "recipe", remedy: str = "python -m pipeline recipes lists those at hand"
+) -> dict[str, Any]:
     """Return the keys and values in a YAML file; `kind` and `remedy` are for the line that says what is wrong."""
     try:
         text = path.read_text(encoding="utf-8")
