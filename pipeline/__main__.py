@@ -92,6 +92,44 @@ def train(
 
 
 @app.command()
+def sweep(
+    recipe: Annotated[str, Argument(metavar="RECIPE", help="A recipe's name, or the path of a YAML file.")],
+    trials: Annotated[int, Option(metavar="N", min=1, help="How many trainings to add to the study.")],
+    storage: Annotated[
+        str | None,
+        Option(
+            metavar="URL",
+            help="The study's database: sqlite:///FILE, or postgresql://USER@HOST/DATABASE for several machines.",
+            show_default="a file in sweeps/",
+        ),
+    ] = None,
+    jobs: Annotated[int, Option(metavar="K", min=1, help="Trainings beside one another.")] = 1,
+    space: Annotated[
+        Path | None, Option(metavar="YAML", help="What to vary, and how far.", show_default="the recipe's")
+    ] = None,
+    data: Data = Path("data"),
+    source: Kind = "auto",
+    set_: Annotated[
+        list[str] | None, Option("--set", metavar="KEY=VALUE", help="Fix a setting in all trials; repeatable.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Search a recipe's settings for the lowest validation loss; the best becomes a recipe in sweeps/."""
+    speak(quiet)
+    from pipeline.recipe import Recipe
+    from pipeline.sources import find_source
+    from pipeline.space import SearchSpace
+    from pipeline.sweep import sweep
+
+    fixed = set_ or []
+    settings = Recipe.load(recipe, fixed)
+    varied = SearchSpace.load(settings.name, space, [override.partition("=")[0].strip() for override in fixed])
+    found = find_source(source, data)
+    log.info("Data: %s", found)
+    sweep(settings, found, varied, trials, storage=storage, jobs=jobs, quiet=quiet)
+
+
+@app.command()
 def evaluate(
     run: RunName,
     on: On = "validation",

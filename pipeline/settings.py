@@ -51,10 +51,11 @@ class Settings(BaseModel):
             key, fault = first_fault(error, cls.model_fields)
             raise UserError(f"{origins.get(key, path)}: {fault}") from None
 
-    def save(self, path: Path) -> None:
-        """Write every setting as YAML, but not what was measured with them."""
+    def save(self, path: Path, header: str = "") -> None:
+        """Write every setting as YAML, but not what was measured with them; the header's lines above it, as remarks."""
+        remarks = "".join(f"# {line}\n" for line in header.splitlines())
         with written_whole(path) as temporary:
-            temporary.write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
+            temporary.write_text(remarks + yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
 
 
 def names() -> list[str]:
@@ -75,19 +76,19 @@ def find(name: str | Path) -> Path:
     )
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the keys and values in a YAML file."""
+def read_yaml(
+    path: Path, kind: str = "recipe", remedy: str = "python -m pipeline recipes lists those at hand"
+) -> dict[str, Any]:
+    """Return the keys and values in a YAML file; `kind` and `remedy` are for the line that says what is wrong."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(
-            f"{path}: there is no such recipe file; python -m pipeline recipes lists those at hand"
-        ) from None
+        raise UserError(f"{path}: there is no such {kind} file; {remedy}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a recipe: {error}") from error
+        raise UserError(f"{path}: cannot be read as a {kind}: {error}") from error
     values = parse(text, str(path))
     if not isinstance(values, dict):
-        raise UserError(f'{path}: a recipe is lines of "key: value", and this is not')
+        raise UserError(f'{path}: a {kind} is lines of "key: value", and this is not')
     return values
 
 

@@ -5,6 +5,7 @@ import math
 import platform
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,6 +45,10 @@ CALIBRATION_ROWS = 6000
 """On so many training rows the temperature is fitted, where none were set aside."""
 
 
+class DivergedError(UserError):
+    """A loss is infinite or not a number: these settings lead nowhere."""
+
+
 def train(
     recipe: Recipe,
     source: Source,
@@ -52,6 +57,7 @@ def train(
     corrections: DigitTable | None = None,
     limit: int | None = None,
     resume: bool = False,
+    on_epoch: Callable[[Epoch], None] | None = None,
     quiet: bool = False,
 ) -> Run:
     """Train a recipe on a source's labelled rows and return the finished run.
@@ -61,9 +67,11 @@ def train(
         corrections: labelled rows to train on beside those of the source; none of them is set aside.
         limit: train on so many of the source's rows at most, and validate on a fifth of that at most.
         resume: go on with the run `name`, or with the newest unfinished run of the recipe.
+        on_epoch: called after each epoch, when all of it is written down; what it raises ends the training.
         quiet: draw no progress bar.
 
     Raises:
+        DivergedError: a loss is no longer a number.
         UserError: the rows are unsound or too few, or the run to resume had another recipe or other data.
     """
     run = resumable(recipe, name) if resume else Run.create(name, recipe)
@@ -71,7 +79,7 @@ def train(
         log.info("%s is complete: there is nothing left to resume.", run)
         return run
     rows = rows_of(recipe, source, corrections, limit)
-    trainer = Trainer(recipe, rows.training, rows.validation, run)
+    trainer = Trainer(recipe, rows.training, rows.validation, run, on_epoch)
     if recipe.pretrained and not resume:
         load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
     if resume:
@@ -143,9 +151,17 @@ class Trainer:
     rate and the number of updates are the same for every N.
     """
 
-    def __init__(self, recipe: Recipe, training: DigitTable, validation: DigitTable, run: Run) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        training: DigitTable,
+        validation: DigitTable,
+        run: Run,
+        on_epoch: Callable[[Epoch], None] | None = None,
+    ) -> None:
         self.recipe = recipe
         self.run = run
+        self.on_epoch = on_epoch
         self.tables = training, validation
         self.rows = len(training), len(validation)
         self.accelerator = Accelerator(
@@ -203,6 +219,8 @@ class Trainer:
                     epoch = self.one_epoch(quiet)
                     if journal:
                         journal.add(epoch)
+                    if self.on_epoch:
+                        self.on_epoch(epoch)
                 if self.out_of_patience:
                     log.info("Stopped early: no improvement in %d epochs.", self.stale_epochs)
         finally:
@@ -230,7 +248,7 @@ class Trainer:
         validation_loss, validation_accuracy = self.evaluate()
         losses = [train_loss] if validation_loss is None else [train_loss, validation_loss]
         if not math.isfinite(sum(losses)):
-            raise UserError(
+            raise DivergedError(
                 f"{self.run}: the loss of epoch {number} is {' and '.join(map(str, losses))}: it has diverged; "
                 "lower learning_rate, for example by --set"
             )

@@ -38,7 +38,7 @@ def test_importing_the_library_loads_nothing_heavy() -> None:
 def test_help_names_every_verb(command: Callable[..., Outcome]) -> None:
     outcome = command("--help")
     assert outcome.status == 0
-    for verb in ("data", "train", "evaluate", "predict", "submit", "recipes"):
+    for verb in ("data", "train", "sweep", "evaluate", "predict", "submit", "recipes"):
         assert f" {verb} " in outcome.out
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from pipeline import DigitTable, Epoch, Score, UserError, plots, score, style
+from pipeline import DigitTable, Epoch, Score, UserError, plots, score, search_plots, style
 from pipeline.ledger import Entry
 
 # A missing glyph, a layout that failed, a division by zero are only warnings.
@@ -127,6 +127,10 @@ def every_figure(few_errors: Score, no_threes: Score, digits: DigitTable) -> lis
         (plots.progress, SUBMISSIONS[:1]),
         (plots.progress, SUBMISSIONS),
         (plots.comparison, {"fast": few_errors}),
+        (search_plots.history, {0: 0.5}, {}),
+        (search_plots.history, {number: 1 / (1 + number) for number in range(0, 999, 2)}, {1: 0.3, 3: 1e9}),
+        (search_plots.importances, {"learning_rate": 1.0}, 10),
+        (search_plots.importances, {f"setting_{number}": 1 / 15 for number in range(15)}, 10_000),
         (plots.comparison, {long: few_errors, **{f"run {number}": PERFECT for number in range(12)}}),
     ]
 
@@ -420,3 +424,21 @@ def test_drawing_needs_no_pyplot_and_changes_no_setting() -> None:
 def test_the_command_line_starts_without_matplotlib() -> None:
     program = "import sys, pipeline.__main__; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_search_shows_its_trials_the_lowest_so_far_and_how_many_lie_above() -> None:
+    figure = drawn(search_plots.history, {0: 0.9, 2: 0.6, 3: 0.7, 5: 0.5, 6: 9.0}, {1: 0.8, 4: 90.0})
+    (axes,) = figure.axes
+    lines = {line.get_label(): np.asarray(line.get_xydata()).tolist() for line in axes.lines}
+    assert lines["complete"] == [[0, 0.9], [2, 0.6], [3, 0.7], [5, 0.5]]
+    assert lines["pruned"] == [[1, 0.8]]
+    assert lines["lowest so far"] == [[0, 0.9], [2, 0.6], [3, 0.6], [5, 0.5], [6, 0.5], [6.5, 0.5]]
+    assert figure.get_suptitle() == "Best of 7 trials: trial 5, validation loss 0.5000"
+    assert "The losses of 2 lie above the axis" in words(axes)
+
+
+def test_importances_stand_in_their_order_the_most_on_top() -> None:
+    (axes,) = drawn(search_plots.importances, {"momentum": 0.25, "learning_rate": 0.75}, 12).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["momentum", "learning_rate"]
+    assert [bar.get_width() for bar in axes.patches] == [0.25, 0.75]
+    assert {"25%", "75%"} <= set(words(axes))
