@@ -2,8 +2,10 @@
 
 import logging
 import os
+import socket
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +22,7 @@ from pipeline.table import SIDE, Labels
 
 BLOCK_BYTES = 32 << 20
 """Of images that are handed from a processor that reads to one that predicts, at a time."""
+CONNECT_SECONDS = 10
 
 Row = dict[str, Any]
 """What travels: `file` int, its place among the files; `pixels` or then `digits`, uint8 as bytes; `fault` str."""
@@ -69,23 +72,33 @@ def answers(run: str | Path, files: Sequence[DigitFile]) -> Iterator[tuple[str, 
 @contextmanager
 def connected(ray: Any) -> Iterator[None]:
     """Join a cluster, or make this machine one, and leave it at the end. This package's code goes to its workers."""
+    require_answer(os.environ.get("RAY_ADDRESS", ""))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # what is predicted here is nobody's business
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # lost workers are told all the same
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    try:
-        ray.init(
-            runtime_env={"py_modules": [str(Path(__file__).parent)]},
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
-    except ConnectionError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"Ray: no cluster answers ({reason}); start one, or unset RAY_ADDRESS") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):  # Ray tells of lost workers there, and results stand alone on stdout
+        try:
+            ray.init(
+                runtime_env={"py_modules": [str(Path(__file__).parent)]},
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
+            yield
+        finally:
+            ray.shutdown()
+
+
+def require_answer(address: str) -> None:
+    """Raise at once what Ray would find out in minutes: that nobody listens at HOST:PORT; other addresses are Ray's."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host.rpartition("/")[2], int(port)), timeout=CONNECT_SECONDS).close()
+        except OSError as error:
+            raise UserError(
+                f"RAY_ADDRESS: no cluster answers at {address} ({error}); start one there, or unset it"
+            ) from None
 
 
 def absolute(file: DigitFile) -> DigitFile:

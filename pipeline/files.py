@@ -81,11 +81,13 @@ def require_empty(folder: Path) -> None:
         UserError: `folder` holds something already, or is a file, or its parent cannot be made or written to.
     """
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder}: holds files already: choose another folder, or empty it")
+        with tempfile.TemporaryFile(dir=folder.parent):
+            pass
     except OSError as error:
         raise cannot_write(folder, error) from error
-    require_writable(folder.parent / f"{folder.name}.part")
 
 
 def require_writable(path: Path) -> None:

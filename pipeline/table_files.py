@@ -71,7 +71,9 @@ class CsvFile:
                 stream.readline(LINE_LIMIT)
                 ends.append(stream.tell())
         bounds = sorted({0, *ends, size})
-        return [replace(self, start=start, end=end) for start, end in pairwise(bounds)] if ends else [self]
+        if len(bounds) <= 2:
+            return [self]
+        return [replace(self, start=start, end=end) for start, end in pairwise(bounds)]
 
     def chunks(self, *, labels_required: bool = False) -> Iterator[DigitTable]:
         """Yield the file's rows in order, CHUNK_ROWS at a time; each table has labels where the file has.
