@@ -72,6 +72,6 @@ $(VENV)/runs: requirements.txt
 	$(VENV)/bin/python -m pip install --requirement requirements.txt
 	@touch $@
 
-$(VENV)/tests: requirements-dev.txt $(VENV)/runs
+$(VENV)/tests: requirements-dev.txt requirements-cluster.txt $(VENV)/runs
 	$(VENV)/bin/python -m pip install --requirement requirements-dev.txt
 	@touch $@

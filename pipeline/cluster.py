@@ -49,18 +49,16 @@ def answers(run: str | Path, files: Sequence[DigitFile]) -> Iterator[tuple[str, 
         context.target_max_block_size = BLOCK_BYTES
         gpus = int(ray.cluster_resources().get("GPU", 0))
         kept = ray.put(contents(Run.open(run)))
-        workers = min(gpus or int(ray.cluster_resources()["CPU"]), len(parts))
+        actors = min(gpus or int(ray.cluster_resources()["CPU"]), len(parts))
         answered = (
             data.from_items([{"part": number} for number in range(len(parts))], override_num_blocks=len(parts))
             .flat_map(read, fn_args=(parts,), num_cpus=1)
             .map(
                 Actor,
                 fn_constructor_args=(kept,),
-                num_cpus=1,
-                num_gpus=1 if gpus else None,
-                compute=data.ActorPoolStrategy(
-                    min_size=1, initial_size=workers, max_size=workers, max_tasks_in_flight_per_actor=2
-                ),
+                num_cpus=0 if gpus else 1,
+                num_gpus=1 if gpus else 0,
+                compute=data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=2),
             )
         )
         for row in answered.iter_rows():
@@ -84,6 +82,9 @@ def connected(ray: Any) -> Iterator[None]:
                 log_to_driver=False,
                 logging_level="ERROR",
             )
+        except (ConnectionError, RuntimeError) as error:  # such as a cluster of another Python
+            raise UserError(f"Ray: the cluster cannot be joined: {' '.join(str(error).split())}") from None
+        try:
             yield
         finally:
             ray.shutdown()

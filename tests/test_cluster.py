@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from conftest import Outcome, csv_text, until
 
@@ -90,7 +89,7 @@ def test_a_worker_that_is_killed_at_work_costs_nothing_but_time(
                 os.kill(at_work[0], signal.SIGKILL)
                 killed.append(at_work[0])
             seen.update(found)
-            time.sleep(0.01)
+            time.sleep(0.05)
 
     ended = threading.Event()
     killer = threading.Thread(target=kill)
@@ -122,13 +121,19 @@ def test_where_there_are_gpus_processors_read_for_them(
 
 
 def test_a_fault_in_one_part_is_the_plain_engines_line_and_leaves_nothing(
-    nodes: Any, command: Callable[..., Outcome], run: Run, some: DigitTable, tmp_path: Path
+    nodes: Any,
+    command: Callable[..., Outcome],
+    run: Run,
+    some: DigitTable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("pipeline.table_files.PART_BYTES", 3_000_000)
     lines = (tmp_path / "in" / "a.csv").read_text().splitlines()
     lines[1900] = lines[1900].replace("0", "256", 1)
     (tmp_path / "in" / "a.csv").write_text("\n".join(lines))
-    plain = command("predict", run.folder, "in", "--out", "answers")
-    by_ray = command("predict", run.folder, "in", "--out", "answers", "--engine", "ray")
+    plain = command("predict", run.folder, "in/a.csv", "--out", "answers")
+    by_ray = command("predict", run.folder, "in/a.csv", "--out", "answers", "--engine", "ray")
     assert "in/a.csv, row 1900 (line 1901): column pixel0: 256 is outside 0 to 255" in plain.err
     assert by_ray.status == 2
     assert by_ray.err.splitlines()[-1] == plain.err.strip().replace("in/a.csv", f"{tmp_path}/in/a.csv")
