@@ -29,11 +29,11 @@ def find_files(inputs: Iterable[str]) -> list[DigitFile]:
 
 def matches(pattern: str) -> list[Path]:
     """Return the paths that a pattern matches, in order; a path that exists means itself, whatever is in its name."""
-    if Path(pattern).exists() or not glob.has_magic(pattern):
+    if Path(pattern).exists():
         return [Path(pattern)]
     found = sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207, as a pattern may be absolute
     if not found:
-        raise UserError(f"{pattern}: nothing has such a name")
+        raise UserError(f"{pattern}: there is no such file or folder")
     return found
 
 

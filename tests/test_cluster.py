@@ -30,6 +30,7 @@ def nodes() -> Iterator[Any]:
 
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        environment.setenv("RAY_worker_niceness", "0")  # else whatever runs beside the tests goes first
         started = Cluster(initialize_head=True, head_node_args=NODE)
         try:
             started.add_node(**NODE)

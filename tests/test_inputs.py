@@ -40,7 +40,9 @@ def test_a_file_is_itself_whatever_its_name(folder: Path) -> None:
 
 def test_what_means_no_file_is_refused(folder: Path) -> None:
     (folder / "empty").mkdir()
-    with pytest.raises(UserError, match=r"^in/\*\.json: nothing has such a name"):
+    with pytest.raises(UserError, match=r"^in/\*\.json: there is no such file or folder$"):
         find_files(["in/*.json"])
+    with pytest.raises(UserError, match=r"^elsewhere\.csv: there is no such file or folder$"):
+        find_files(["in", "elsewhere.csv"])
     with pytest.raises(UserError, match=r"^empty: there is no file in it that ends in \.csv, \.csv\.gz, \.parquet$"):
         find_files(["in", "empty"])
