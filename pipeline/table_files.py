@@ -23,7 +23,7 @@ CHUNK_ROWS = 4096
 """Rows read at a time: 26 MB of int64, whatever the length of the file."""
 
 PART_BYTES = 64 << 20
-"""About how much of a CSV is one part, for one worker: some 35,000 rows, two seconds of a core."""
+"""About how much of a CSV is one part, for one worker: some 35,000 rows."""
 
 LINE_LIMIT = 1 << 20
 """Bytes in which a line must end; a web page or a picture may have no line end at all."""
@@ -172,8 +172,7 @@ class CsvFile:
         """Find the first fault below the first `sound_rows` rows that are meant, slowly and exactly, and raise it."""
         with self.opened() as stream:
             place, lines, rows_before = len(stream.readline()), 1, 0
-            while place < self.start:
-                line = stream.readline()
+            while place < self.start and (line := stream.readline()):
                 place, lines, rows_before = place + len(line), lines + 1, rows_before + bool(line.strip())
             sound_rows += rows_before
             reader = csv.reader(io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline=""))
