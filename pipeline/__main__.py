@@ -4,7 +4,7 @@ import gc
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Argument, Option, Typer
 
@@ -38,6 +38,8 @@ RunName = Annotated[str, Argument(metavar="RUN", help="The folder of a run, or i
 On = Annotated[str, Option("--on", metavar="mnist|validation|CSV", help="The labelled digits to score on.")]
 LedgerFile = Annotated[Path, Option("--ledger", metavar="CSV", help="The ledger of all submissions.")]
 LEDGER = Path("submissions/ledger.csv")
+Engine = Literal["plain", "ray"]
+Format = Literal["csv", "parquet"]
 Quiet = Annotated[bool, Option("--quiet", help="Print neither progress nor results.")]
 
 
@@ -168,24 +170,27 @@ def compare(
 @app.command()
 def predict(
     run: RunName,
-    file: Annotated[Path, Argument(metavar="INPUT", help="A CSV of images in Kaggle's format: plain, .gz or zip.")],
-    out: Annotated[Path, Option(metavar="OUT", help="The CSV to write: ImageId,Label.")],
+    inputs: Annotated[
+        list[str],
+        Argument(
+            metavar="INPUT...",
+            help="Images in CSV, as Kaggle's (plain, .gz or zip), or Parquet: files, folders, patterns.",
+        ),
+    ],
+    out: Annotated[
+        Path, Option(metavar="OUT", help="NAME.csv for the answers to one file, ImageId,Label; else a new folder.")
+    ],
+    engine: Annotated[Engine, Option(help="This machine alone, or a Ray cluster; the answers are the same.")] = "plain",
+    form: Annotated[Format, Option("--format", help="Of the answers in a folder: File,ImageId,Label.")] = "csv",
     quiet: Quiet = False,
 ) -> None:
-    """Read every image of a CSV, of any length: rows are streamed and memory stays flat."""
+    """Read every image of files of any length: rows are streamed and memory stays flat."""
     speak(quiet)
-    from pipeline import submission
+    from pipeline import prediction
     from pipeline.checkpoint import Run
-    from pipeline.files import require_writable
-    from pipeline.overlap import ahead
-    from pipeline.predictor import Predictor
-    from pipeline.table_files import CsvFile
 
-    require_writable(out)
     Run.open(run).require_digits()
-    predictor = Predictor.load(run)
-    chunks = ahead(CsvFile(file).chunks(labels_required=False))
-    rows = submission.write(out, ahead(predictor.predict(chunk.pixels).known_digits for chunk in chunks))
+    rows = prediction.predict(run, inputs, out, engine=engine, form=form, quiet=quiet)
     log.info("%s: %s rows", out, f"{rows:,}")
 
 

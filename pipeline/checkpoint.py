@@ -168,6 +168,10 @@ class Run:
         return self.folder / "model.safetensors"
 
     @property
+    def card_path(self) -> Path:
+        return self.folder / "card.json"
+
+    @property
     def progress_path(self) -> Path:
         return self.folder / "progress.safetensors"
 
@@ -184,14 +188,14 @@ class Run:
 
     @property
     def card(self) -> Card:
-        path = self.folder / "card.json"
+        path = self.card_path
         try:
             return Card.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
             raise UserError(f"{path}: missing or damaged: {str(error).splitlines()[0]}; train the run again") from None
 
     def save_card(self, card: Card) -> None:
-        with written_whole(self.folder / "card.json") as temporary:
+        with written_whole(self.card_path) as temporary:
             temporary.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @property

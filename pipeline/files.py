@@ -73,6 +73,44 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+@contextmanager
+def folder_written_whole(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside `folder` to fill; when the block ends without an error, move it into place.
+
+    Raises:
+        UserError: `folder` holds something already, its parent cannot be made or written to, or the disk is full.
+    """
+    require_empty(folder)
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for path in temporary.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        temporary.replace(folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_empty(folder: Path) -> None:
+    """Raise now, before the work is done, what `folder_written_whole` would raise after it.
+
+    Raises:
+        UserError: `folder` holds something already, or is a file, or its parent cannot be made or written to.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists() and any(folder.iterdir()):
+            raise UserError(f"{folder}: holds files already: choose another folder, or empty it")
+        with tempfile.TemporaryFile(dir=folder.parent):
+            pass
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
 def require_writable(path: Path) -> None:
     """Raise now, before the work is done, what writing `path` would raise after it.
 

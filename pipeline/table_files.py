@@ -8,10 +8,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import zip_longest
+from dataclasses import dataclass, replace
+from itertools import pairwise, zip_longest
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, NoReturn, Self
 
 import numpy as np
 
@@ -22,8 +22,11 @@ PIXEL_COLUMNS = [f"pixel{index}" for index in range(SIDE * SIDE)]
 CHUNK_ROWS = 4096
 """Rows read at a time: 26 MB of int64, whatever the length of the file."""
 
-HEADER_LIMIT = 1 << 20
-"""Bytes in which a header must end; a web page or a picture may have no line end at all."""
+PART_BYTES = 64 << 20
+"""About how much of a CSV is one part, for one worker: some 35,000 rows."""
+
+LINE_LIMIT = 1 << 20
+"""Bytes in which a line must end; a web page or a picture may have no line end at all."""
 
 DOWNLOAD_AGAIN = "download it again from https://www.kaggle.com/competitions/digit-recognizer/data"
 WHOLE_NUMBER = re.compile(r"\s*[+-]?\d+\s*")
@@ -36,10 +39,14 @@ class CsvFile:
     Attributes:
         path: the file: plain, gzipped, or a zip that holds it (told by its first bytes, not by its name).
         member: the name to look for where `path` is a zip.
+        start: the byte at which the rows that are meant begin, at the start of a line; 0 is below the header.
+        end: the byte at which they end, at the end of a line; None is the end of the file.
     """
 
     path: Path
     member: str = "test.csv"
+    start: int = 0
+    end: int | None = None
 
     def __str__(self) -> str:
         return f"{self.path}/{self.member}" if is_zip(self.path) else str(self.path)
@@ -48,7 +55,27 @@ class CsvFile:
         """Return the whole file as one table; errors as for `chunks`."""
         return concatenate(list(self.chunks(labels_required=labels_required)))
 
-    def chunks(self, *, labels_required: bool) -> Iterator[DigitTable]:
+    def parts(self) -> list[Self]:
+        """Return the file in parts of about PART_BYTES, cut at line ends, in order; an archive is one part.
+
+        Raises:
+            UserError: the file is missing or cannot be read.
+        """
+        with self.opened() as stream:
+            if is_zip(self.path) or is_gzip(self.path):
+                return [self]
+            size = stream.seek(0, io.SEEK_END)
+            ends = []
+            for place in range(PART_BYTES, size, PART_BYTES):
+                stream.seek(place)
+                stream.readline(LINE_LIMIT)
+                ends.append(stream.tell())
+        bounds = sorted({0, *ends, size})
+        if len(bounds) <= 2:
+            return [self]
+        return [replace(self, start=start, end=end) for start, end in pairwise(bounds)]
+
+    def chunks(self, *, labels_required: bool = False) -> Iterator[DigitTable]:
         """Yield the file's rows in order, CHUNK_ROWS at a time; each table has labels where the file has.
 
         Raises:
@@ -64,7 +91,7 @@ class CsvFile:
             try:
                 # int64 and not uint8, which would wrap 300 to 44 in silence.
                 frames = pandas.read_csv(
-                    stream,
+                    self.rows_of(stream),
                     header=None,
                     dtype=np.int64,
                     na_filter=False,
@@ -85,7 +112,7 @@ class CsvFile:
                 pass
             except (ValueError, OverflowError):  # a ParserError is a ValueError
                 self.refuse(columns, rows)
-            if rows == 0:
+            if rows == 0 and self.end is None:
                 raise UserError(f"{self}: there is a header but no row below it; {DOWNLOAD_AGAIN}")
 
     @contextmanager
@@ -95,7 +122,7 @@ class CsvFile:
             if is_zip(self.path):
                 with zipfile.ZipFile(self.path) as archive, archive.open(self.find_member(archive)) as stream:
                     yield stream
-            elif starts_with(self.path, b"\x1f\x8b"):
+            elif is_gzip(self.path):
                 with gzip.open(self.path) as stream:
                     yield io.BufferedReader(stream)
             else:
@@ -118,7 +145,7 @@ class CsvFile:
 
     def header(self, stream: IO[bytes], labels_required: bool) -> list[str]:
         """Read the first line and return the column names, checked."""
-        line = stream.readline(HEADER_LIMIT)
+        line = stream.readline(LINE_LIMIT)
         if not line.strip():
             raise UserError(f"{self}: the file is empty; {DOWNLOAD_AGAIN}")
         if line.lstrip(b"\xef\xbb\xbf \t").startswith(b"<"):
@@ -133,16 +160,27 @@ class CsvFile:
             raise UserError(f"{self}: {column_fault(columns, expected)}")
         return columns
 
+    def rows_of(self, stream: IO[bytes]) -> IO[bytes]:
+        """Return the bytes of the rows that are meant, of a file that was read to the end of its header."""
+        if self.end is None:
+            return stream
+        start = max(self.start, stream.tell())
+        stream.seek(start)
+        return io.BytesIO(stream.read(self.end - start))
+
     def refuse(self, columns: list[str], sound_rows: int) -> NoReturn:
-        """Find the first fault below the first `sound_rows` rows, slowly and exactly, and raise it."""
+        """Find the first fault below the first `sound_rows` rows that are meant, slowly and exactly, and raise it."""
         with self.opened() as stream:
+            place, lines, rows_before = len(stream.readline()), 1, 0
+            while place < self.start and (line := stream.readline()):
+                place, lines, rows_before = place + len(line), lines + 1, rows_before + bool(line.strip())
+            sound_rows += rows_before
             reader = csv.reader(io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline=""))
-            next(reader)
-            for row, cells in enumerate(filter(None, reader), start=1):
+            for row, cells in enumerate(filter(None, reader), start=rows_before + 1):
                 fault = row_fault(columns, cells) if row > sound_rows else None
                 if fault:
                     raise UserError(
-                        f"{self}, row {row} (line {reader.line_num}): {fault}; correct it, or {DOWNLOAD_AGAIN}"
+                        f"{self}, row {row} (line {lines + reader.line_num}): {fault}; correct it, or {DOWNLOAD_AGAIN}"
                     )
         raise UserError(f"{self}: the rows from {sound_rows + 1} on cannot be read as numbers; {DOWNLOAD_AGAIN}")
 
@@ -191,6 +229,11 @@ def row_fault(columns: list[str], cells: list[str]) -> str | None:
 def is_zip(path: Path) -> bool:
     """Tell whether a file begins as a zip archive does."""
     return starts_with(path, b"PK\x03\x04")
+
+
+def is_gzip(path: Path) -> bool:
+    """Tell whether a file begins as gzip does."""
+    return starts_with(path, b"\x1f\x8b")
 
 
 def starts_with(path: Path, magic: bytes) -> bool:

@@ -76,6 +76,45 @@ def test_a_fault_beyond_the_first_chunk_is_named_by_its_row_in_the_file(tmp_path
         CsvFile(tmp_path / "test.csv").read(labels_required=False)
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_the_parts_of_a_csv_are_together_the_whole(
+    ends: str, some: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = csv_text(some).splitlines()
+    (tmp_path / "train.csv").write_bytes(ends.join([*lines[:20], "", *lines[20:]]).encode())
+    length = (tmp_path / "train.csv").stat().st_size
+    for size in (1, 2000, len(lines[0] + ends), length // 2, length - 1, length, 2 * length):
+        monkeypatch.setattr("pipeline.table_files.PART_BYTES", size)
+        parts = CsvFile(tmp_path / "train.csv").parts()
+        assert len(parts) >= 2 or size > length // 2
+        tables = [chunk for part in parts for chunk in part.chunks()]
+        assert np.array_equal(np.concatenate([table.pixels for table in tables]), some.pixels)
+        assert np.array_equal(np.concatenate([table.known_labels for table in tables]), some.known_labels)
+
+
+def test_an_archive_is_one_part(some: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.table_files.PART_BYTES", 1000)
+    gzipped(tmp_path / "train.csv.gz", csv_text(some))
+    assert CsvFile(tmp_path / "train.csv.gz").parts() == [CsvFile(tmp_path / "train.csv.gz")]
+
+
+def test_a_fault_in_a_part_is_named_by_its_row_in_the_file(
+    some: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.table_files.PART_BYTES", 20_000)
+    lines = csv_text(DigitTable(some.pixels)).splitlines()
+    lines[30] = lines[30].replace("0", "256", 1)
+    plain(tmp_path / "test.csv", "\n".join([*lines[:10], "", *lines[10:]]))
+    faults = []
+    for part in CsvFile(tmp_path / "test.csv").parts():
+        try:
+            list(part.chunks())
+        except UserError as error:
+            faults.append(str(error))
+    assert len(faults) == 1
+    assert "test.csv, row 30 (line 32): column pixel0: 256 is outside 0 to 255" in faults[0]
+
+
 def idx(array: np.ndarray) -> bytes:
     return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 

@@ -1,0 +1,18 @@
+"""Packages that only some commands need."""
+
+from importlib import import_module
+from typing import Any
+
+from pipeline.errors import UserError
+
+
+def optional(name: str) -> Any:
+    """Return a module of requirements-cluster.txt, imported now that it is needed.
+
+    Raises:
+        UserError: it, or what it needs, is not installed.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is not installed: pip install --requirement requirements-cluster.txt") from None

@@ -1,0 +1,132 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import DigitTable, UserError
+from pipeline.parquet import ParquetFile
+from pipeline.table_files import PIXEL_COLUMNS
+
+arrow = pytest.importorskip("pyarrow", reason="requirements-cluster.txt is not installed")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def column(pixels: np.ndarray, kind: Any) -> Any:
+    """Return images as an Arrow array of bytes or lists."""
+    flat = pixels.reshape(len(pixels), -1)
+    is_list = arrow.types.is_list(kind) or arrow.types.is_large_list(kind) or arrow.types.is_fixed_size_list(kind)
+    return arrow.array(flat.tolist() if is_list else [row.tobytes() for row in flat], kind)
+
+
+KINDS = {
+    "bytes": arrow.binary(),
+    "bytes of fixed size": arrow.binary(784),
+    "large bytes": arrow.large_binary(),
+    "list": arrow.list_(arrow.int64()),
+    "large list": arrow.large_list(arrow.int16()),
+    "list of fixed size": arrow.list_(arrow.uint8(), 784),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+def test_pixels_are_read_from_a_column_of_bytes_or_lists(kind: Any, digits: DigitTable, tmp_path: Path) -> None:
+    pixels = digits.pixels[:50]
+    table = arrow.table({"id": list(range(50)), "pixels": column(pixels, kind)})
+    parquet.write_table(table, tmp_path / "digits.parquet", row_group_size=20)
+    chunks = list(ParquetFile(tmp_path / "digits.parquet").chunks())
+    assert np.array_equal(np.concatenate([chunk.pixels for chunk in chunks]), pixels)
+
+
+def wide(pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Return images as the columns pixel0 to pixel783."""
+    return dict(zip(PIXEL_COLUMNS, pixels.reshape(len(pixels), -1).T, strict=True))
+
+
+def test_pixels_are_read_from_784_columns_in_any_order(digits: DigitTable, tmp_path: Path) -> None:
+    columns = wide(digits.pixels[:50])
+    table = arrow.table({name: columns[name] for name in sorted(columns)} | {"label": digits.known_labels[:50]})
+    parquet.write_table(table, tmp_path / "digits.parquet")
+    (chunk,) = ParquetFile(tmp_path / "digits.parquet").chunks()
+    assert np.array_equal(chunk.pixels, digits.pixels[:50])
+
+
+def test_parts_are_whole_row_groups_and_together_the_file(
+    digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.parquet.PART_ROWS", 50)
+    table = arrow.table({"pixels": column(digits.pixels[:110], arrow.binary(784))})
+    parquet.write_table(table, tmp_path / "digits.parquet", row_group_size=20)
+    parts = ParquetFile(tmp_path / "digits.parquet").parts()
+    assert [part.groups for part in parts] == [range(3), range(3, 6)]
+    pixels = [chunk.pixels for part in parts for chunk in part.chunks()]
+    assert np.array_equal(np.concatenate(pixels), digits.pixels[:110])
+
+
+def put(row: int, place: int, value: Any) -> Callable[[list[list[Any]]], None]:
+    def change(rows: list[list[Any]]) -> None:
+        rows[row - 1][place] = value
+
+    return change
+
+
+FAULTS: dict[str, tuple[Callable[[list[Any]], Any], str]] = {
+    "no image": (lambda rows: rows.__setitem__(46, None), "row 47: column pixels: no value"),
+    "no pixel": (put(47, 3, None), "row 47: column pixels: no value 4"),
+    "783 pixels": (lambda rows: rows[46].pop(), "row 47: column pixels: 783 values where 784 are expected"),
+    "256": (put(47, 3, 256), "row 47: pixel 3: 256 is outside 0 to 255"),
+    "-1": (put(47, 783, -1), "row 47: pixel 783: -1 is outside 0 to 255"),
+}
+
+
+@pytest.mark.parametrize(("change", "fault"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_faulty_value_names_the_file_and_the_row_in_it(
+    change: Callable[[list[Any]], Any], fault: str, digits: DigitTable, tmp_path: Path
+) -> None:
+    rows = digits.pixels[:60].reshape(60, -1).tolist()
+    change(rows)
+    path = tmp_path / "digits.parquet"
+    parquet.write_table(arrow.table({"pixels": arrow.array(rows)}), path, row_group_size=20)
+    for file in (ParquetFile(path), ParquetFile(path, range(2, 3))):
+        with pytest.raises(UserError, match=rf"digits\.parquet, {fault}; correct it"):
+            list(file.chunks())
+
+
+def test_a_faulty_value_in_784_columns_names_its_row_and_column(digits: DigitTable, tmp_path: Path) -> None:
+    columns: dict[str, Any] = wide(digits.pixels[:9])
+    path = tmp_path / "digits.parquet"
+    parquet.write_table(arrow.table(columns | {"pixel7": [0, 300, *[0] * 7]}), path)
+    with pytest.raises(UserError, match="row 2: pixel 7: 300 is outside 0 to 255"):
+        list(ParquetFile(path).chunks())
+    parquet.write_table(arrow.table(columns | {"pixel7": [0, None, *[0] * 7]}), path)
+    with pytest.raises(UserError, match="row 2: column pixel7: no value"):
+        list(ParquetFile(path).chunks())
+
+
+@pytest.mark.parametrize(
+    ("columns", "fault"),
+    [
+        ({"image": [1]}, r'neither a column "pixels" nor pixel0 to pixel783 is there \(it has image\)'),
+        ({"pixels": [0.5]}, 'column "pixels" is double; make it 784 bytes'),
+        ({"pixels": [["0"] * 784]}, 'column "pixels" is list<.*string>; make it 784 bytes'),
+        ({name: [0] for name in PIXEL_COLUMNS[:-1]}, 'column "pixel783" is missing'),
+        ({name: [0.0] for name in PIXEL_COLUMNS}, 'column "pixel0" is double; make it uint8'),
+        ({"pixels": arrow.array([], arrow.binary(784))}, "there is no row in it"),
+    ],
+)
+def test_columns_that_are_no_images_are_refused(columns: dict[str, Any], fault: str, tmp_path: Path) -> None:
+    path = tmp_path / "digits.parquet"
+    parquet.write_table(arrow.table(columns), path)
+    with pytest.raises(UserError, match=rf"digits\.parquet: {fault}"):
+        list(ParquetFile(path).chunks())
+
+
+def test_a_damaged_or_missing_file_is_refused(digits: DigitTable, tmp_path: Path) -> None:
+    path = tmp_path / "digits.parquet"
+    with pytest.raises(UserError, match=r"digits\.parquet: there is no such file"):
+        ParquetFile(path).parts()
+    parquet.write_table(arrow.table({"pixels": column(digits.pixels, arrow.binary(784))}), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"digits\.parquet: cannot be read as Parquet \("):
+        list(ParquetFile(path).chunks())

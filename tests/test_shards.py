@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import UserError, shards
+from pipeline.shards import Answers
+
+ANSWERS: Answers = [
+    ("a.csv", np.array([7, 1])),
+    ("a.csv", np.array([2])),
+    ("b, with a comma.csv", np.array([9, 9, 4])),
+]
+
+
+@pytest.fixture(autouse=True)
+def short_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.shards.SHARD_ROWS", 4)
+
+
+def test_each_row_says_which_image_of_which_file_it_answers(tmp_path: Path) -> None:
+    assert shards.write(tmp_path / "out", ANSWERS, "csv") == 6
+    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {
+        "part-00000.csv": 'File,ImageId,Label\na.csv,1,7\na.csv,2,1\na.csv,3,2\n"b, with a comma.csv",1,9\n',
+        "part-00001.csv": 'File,ImageId,Label\n"b, with a comma.csv",2,9\n"b, with a comma.csv",3,4\n',
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_parquet_holds_the_same_rows(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="requirements-cluster.txt is not installed")
+    assert shards.write(tmp_path / "out", ANSWERS, "parquet") == 6
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["part-00000.parquet", "part-00001.parquet"]
+    rows = [tuple(row.values()) for row in parquet.read_table(tmp_path / "out").to_pylist()]
+    b = "b, with a comma.csv"
+    assert rows == [("a.csv", 1, 7), ("a.csv", 2, 1), ("a.csv", 3, 2), (b, 1, 9), (b, 2, 9), (b, 3, 4)]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_equal_answers_give_equal_bytes_however_they_were_cut(form: shards.Format, tmp_path: Path) -> None:
+    if form == "parquet":
+        pytest.importorskip("pyarrow", reason="requirements-cluster.txt is not installed")
+    one_by_one = [(file, digits[place : place + 1]) for file, digits in ANSWERS for place in range(len(digits))]
+    shards.write(tmp_path / "a", ANSWERS, form)
+    shards.write(tmp_path / "b", one_by_one, form)
+    names = [path.name for path in (tmp_path / "a").iterdir()]
+    assert len(names) == 2
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+
+
+def test_a_folder_that_holds_something_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    assert shards.write(tmp_path / "out", ANSWERS, "csv") == 6  # an empty one is filled
+    (tmp_path / "out" / "part-00000.csv").write_text("yesterday's")
+    with pytest.raises(UserError, match="out: holds files already: choose another folder, or empty it"):
+        shards.write(tmp_path / "out", ANSWERS, "csv")
+    assert (tmp_path / "out" / "part-00000.csv").read_text() == "yesterday's"
+
+
+def test_answers_that_fail_half_way_leave_nothing(tmp_path: Path) -> None:
+    def failing() -> Answers:
+        yield from ANSWERS
+        raise UserError("a pixel is 256")
+
+    with pytest.raises(UserError, match="a pixel is 256"):
+        shards.write(tmp_path / "out", failing(), "csv")
+    assert list(tmp_path.iterdir()) == []
