@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from pipeline import plots
+from pipeline import plots, trust
 from pipeline.checkpoint import Run
 from pipeline.errors import UserError
 from pipeline.files import written_whole
@@ -45,6 +45,7 @@ def evaluate(run: Run, table: DigitTable, on: str) -> Score:
     plots.save(figures / "history.png", plots.training_history, run.history)
     plots.save(figures / "confusion.png", plots.confusion, result)
     plots.save(figures / "digits.png", plots.per_digit, result)
+    plots.save(figures / "reliability.png", trust.reliability, labels, probabilities)
     plots.save(figures / "samples.png", plots.samples, table.pixels, labels, probabilities)
     plots.save(figures / "mistakes.png", plots.mistakes, table.pixels, labels, probabilities)
     return result
