@@ -91,14 +91,17 @@ def evaluate(
     data: Data = Path("data"),
     quiet: Quiet = False,
 ) -> None:
-    """Score a run; its report goes to RUN/report.txt, with figures beside it."""
+    """Score a run; its report goes to RUN/report.txt, with figures and a page of its mistakes beside it."""
     speak(quiet)
     from pipeline.checkpoint import Run
     from pipeline.evaluation import evaluate, labelled_rows
+    from pipeline.mistakes import write_page
 
     found = Run.open(run)
-    score = evaluate(found, labelled_rows(found, on, data), on)
+    rows = labelled_rows(found, on, data)
+    score = evaluate(found, rows, on)
     log.info("%s on %s\n%s\n\n%s/report.txt, %s/figures", found, on, score.report(), found, found)
+    log.info("Every mistake, and what it bears: %s", write_page(found, rows, on))
 
 
 @app.command()

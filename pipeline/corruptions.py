@@ -1,7 +1,7 @@
 """Digits made worse on purpose, by known amounts, to see what a network bears.
 
-Each function takes images, uint8 (N, 28, 28), and a severity, and returns as many; severity 0 changes nothing, and the same
-call gives the same images. Ranges are near those of MNIST-C (Mu and Gilmer 2019, arXiv:1906.02337), which has severities
+Each function takes images, uint8 (N, 28, 28), and a severity, and returns as many; severity 0 changes nothing, and the
+same call gives the same images. Ranges are near those of MNIST-C (Mu and Gilmer 2019, arXiv:1906.02337), which counts
 from 1 to 5 where these have units.
 """
 

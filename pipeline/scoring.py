@@ -208,11 +208,11 @@ def reliability(probabilities: NDArray[np.float32], labels: Labels) -> list[Reli
 def calibration_error(probabilities: NDArray[np.float32], labels: Labels) -> float:
     """Return the expected calibration error, in 0..1: how far confidence is from accuracy (Guo et al. 2017).
 
-    Answers are ordered by their confidence and cut into 15 bins of as many each; the differences between mean confidence
-    and accuracy of the bins are averaged. Bins of equal width (Naeini et al. 2015) are the older custom: near 100 %
-    accuracy the last of them holds nearly every answer and hides what is in it, and the others hold so few that chance
-    alone makes an error; bins of equal mass are the less biased (Nixon et al. 2019, arXiv:1904.01685; Roelofs et al.
-    2022, arXiv:2012.08668).
+    Answers are ordered by their confidence and cut into 15 bins of as many each; the differences between mean
+    confidence and accuracy of the bins are averaged. Bins of equal width (Naeini et al. 2015) are the older custom:
+    near 100 % accuracy the last of them holds nearly every answer and hides what is in it, and the others hold so few
+    that chance alone makes an error. Bins of equal mass are the less biased (Nixon et al. 2019, arXiv:1904.01685;
+    Roelofs et al. 2022, arXiv:2012.08668).
 
     Args:
         probabilities: float (N, C), one row or more.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline import scoring
 from pipeline.scoring import Score
-from pipeline.style import BLUE, INK, MUTED, ORANGE, SMALL, TEXT, add_legend, frame, percent_tick, prepare
+from pipeline.style import BLUE, INK, MUTED, ORANGE, TEXT, add_legend, frame, percent_tick, prepare
 from pipeline.table import Labels
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from sklearn.model_selection import cross_val_predict
 
 from pipeline import label_errors
 
-
 IMAGES, RIGHT = load_digits(return_X_y=True)
 RIGHT = RIGHT.astype(np.int64)
 FLIPPED = np.random.default_rng(0).choice(len(RIGHT), 60, replace=False)
