@@ -100,8 +100,8 @@ def evaluate(
     found = Run.open(run)
     rows = labelled_rows(found, on, data)
     score = evaluate(found, rows, on)
-    log.info("%s on %s\n%s\n\n%s/report.txt, %s/figures", found, on, score.report(), found, found)
-    log.info("Every mistake, and what it bears: %s", write_page(found, rows, on))
+    log.info("%s on %s\n%s", found, on, score.report())
+    log.info("\n%s/report.txt, %s/figures, %s", found, found, write_page(found, rows, on))
 
 
 @app.command()
