@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.checkpoint import Card, Epoch, Run
     from pipeline.classifier import MNISTClassifier
+    from pipeline.confident_learning import LabelError, label_errors
     from pipeline.corrections import keep_correction, read_corrections
     from pipeline.errors import UserError
     from pipeline.evaluation import evaluate
@@ -28,6 +29,7 @@ ROOMS = {
     "Epoch": "checkpoint",
     "Fingerprint": "table",
     "Glyph": "framing",
+    "LabelError": "confident_learning",
     "MNISTClassifier": "classifier",
     "Predictions": "predictor",
     "Predictor": "predictor",
@@ -41,6 +43,7 @@ ROOMS = {
     "find_source": "sources",
     "glyphs": "framing",
     "keep_correction": "corrections",
+    "label_errors": "confident_learning",
     "read_corrections": "corrections",
     "score": "scoring",
     "train": "training",
@@ -53,6 +56,7 @@ __all__ = [
     "Epoch",
     "Fingerprint",
     "Glyph",
+    "LabelError",
     "MNISTClassifier",
     "Predictions",
     "Predictor",
@@ -66,6 +70,7 @@ __all__ = [
     "find_source",
     "glyphs",
     "keep_correction",
+    "label_errors",
     "read_corrections",
     "score",
     "train",

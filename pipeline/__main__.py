@@ -138,14 +138,20 @@ def evaluate(
     data: Data = Path("data"),
     quiet: Quiet = False,
 ) -> None:
-    """Score a run; its report goes to RUN/report.txt, with figures beside it."""
+    """Score a run; its report goes to RUN/report.txt, with figures and a page of its mistakes beside it."""
     speak(quiet)
     from pipeline.checkpoint import Run
     from pipeline.evaluation import evaluate, labelled_rows
+    from pipeline.mistakes import write_page
 
     found = Run.open(run)
-    score = evaluate(found, labelled_rows(found, on, data), on)
-    log.info("%s on %s\n%s\n\n%s/report.txt, %s/figures", found, on, score.report(), found, found)
+    rows = labelled_rows(found, on, data)
+    score = evaluate(found, rows, on)
+    log.info("%s on %s\n%s", found, on, score.report())
+    written = [f"{found}/report.txt", f"{found}/figures"]
+    if score.of_digits:
+        written.append(str(write_page(found, rows, on)))
+    log.info("\n%s", ", ".join(written))
 
 
 @app.command()

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from pipeline import plots
+from pipeline import plots, trust
 from pipeline.checkpoint import Run
 from pipeline.errors import UserError
 from pipeline.files import written_whole
@@ -47,6 +47,7 @@ def evaluate(run: Run, table: DigitTable, on: str) -> Score:
     plots.save(figures / "confusion.png", plots.confusion, result)
     plots.save(figures / "digits.png", plots.per_digit, result)
     labels = table.known_labels if result.of_digits else table.known_labels % 2
+    plots.save(figures / "reliability.png", trust.reliability, labels, predictions.probabilities)
     plots.save(figures / "samples.png", plots.samples, table.pixels, labels, predictions.probabilities)
     plots.save(figures / "mistakes.png", plots.mistakes, table.pixels, labels, predictions.probabilities)
     return result

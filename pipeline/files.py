@@ -46,27 +46,6 @@ def written_whole(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-@contextmanager
-def folder_written_whole(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path` to fill; when the block ends without an error, move it into the place of `path`.
-
-    For errors see `written_whole`.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    old = temporary.with_suffix(".old")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    finally:
-        for folder in (temporary, old):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; for errors see `written_whole`."""
     with written_whole(path) as temporary:
@@ -75,24 +54,26 @@ def write_whole(path: Path, content: bytes) -> None:
 
 @contextmanager
 def folder_written_whole(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder` to fill; when the block ends without an error, move it into place.
+    """Yield a new folder beside `folder` to fill; when the block ends without an error, move it into its place.
 
-    Raises:
-        UserError: `folder` holds something already, its parent cannot be made or written to, or the disk is full.
+    For errors see `written_whole`.
     """
-    require_empty(folder)
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    old = temporary.with_suffix(".old")
     try:
         temporary.mkdir(parents=True)
         yield temporary
         for path in temporary.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-        temporary.replace(folder)
+        if folder.exists():
+            folder.rename(old)
+        temporary.rename(folder)
     except OSError as error:
         raise cannot_write(folder, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for left in (temporary, old):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def require_empty(folder: Path) -> None:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.checkpoint import Epoch
-from pipeline.files import written_whole
+from pipeline.files import write_whole
 from pipeline.ledger import Entry
-from pipeline.scoring import Score
+from pipeline.scoring import Score, surest_mistakes
 from pipeline.style import (
     BLUE,
     ERRORS,
@@ -200,8 +200,8 @@ def mistakes(figure: Figure, pixels: Pixels, labels: Labels, probabilities: NDAr
         labels: int64 (N,), of the same classes.
         probabilities: float32 (N, C), of digits or of parity.
     """
-    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
-    surest = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:MOST_IMAGES]
+    wrong = surest_mistakes(probabilities, labels)
+    surest = wrong[:MOST_IMAGES]
     headline = f"{len(wrong):,} of {len(labels):,} digits misread"
     if len(wrong) > MOST_IMAGES:
         headline += f", the {MOST_IMAGES} surest mistakes"
@@ -313,10 +313,16 @@ def save(path: Path, draw: Callable[..., None], *arguments: object) -> None:
     Raises:
         UserError: the folder cannot be made or written to, or the disk is full.
     """
+    write_whole(path, png(draw, *arguments))
+
+
+def png(draw: Callable[..., None], *arguments: object) -> bytes:
+    """Let `draw` fill a figure from `arguments`, and return it as the bytes of a PNG."""
     figure = Figure()
     draw(figure, *arguments)
     drawn = BytesIO()
     figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": 1})
     image = Image.open(drawn).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    with written_whole(path) as temporary:
-        image.save(temporary, "PNG", optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
+    file = BytesIO()
+    image.save(file, "PNG", optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
+    return file.getvalue()

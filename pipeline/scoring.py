@@ -2,11 +2,16 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.table import CLASSES, PARITIES, Labels
+
+CALIBRATION_BINS = 15
+CONFIDENCES = (0, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.997, 0.999, 1)
+"""Between which answers are put together to see what their confidence is worth; most are near 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,10 +21,12 @@ class Score:
     Attributes:
         confusion: int64 (C, C), counts; a row is a label, a column what was predicted.
         loss: mean negative log-likelihood of the labels, in nats; None where only the digits are known.
+        calibration_error: the expected one, in 0..1, as `calibration_error` gives it; None likewise.
     """
 
     confusion: NDArray[np.int64]
     loss: float | None = None
+    calibration_error: float | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -104,7 +111,7 @@ class Score:
         """
         lines = [f"accuracy    {self}", f"error rate  {1 - self.accuracy:.2%}"]
         if self.of_digits:
-            lines.append(f"parity      {self.parity_accuracy:.2%}")
+            lines.append(f"parity      {accuracy_in_words(self.parity_correct, self.rows)}")
         lines += [
             f"precision   {self.precision.mean():.4f}",
             f"recall      {self.recall.mean():.4f}",
@@ -112,6 +119,8 @@ class Score:
         ]
         if self.loss is not None:
             lines.append(f"loss        {self.loss:.4f}")
+        if self.calibration_error is not None:
+            lines.append(f"calibration {self.calibration_error:.2%} expected calibration error")
         lines += ["", f"{'digit' if self.of_digits else '':5}  precision  recall      F1  support"]
         columns = zip(self.classes, self.precision, self.recall, self.f1, self.support, strict=True)
         for name, precision, recall, f1, support in columns:
@@ -165,6 +174,80 @@ def accuracy_in_words(correct: int, rows: int) -> str:
     return f"{correct / rows:.2%} (95% interval {low:.2%} to {high:.2%}; {correct:,} of {rows:,} right)"
 
 
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """The answers whose confidence is from `low` up to `high`, and how many of them are right.
+
+    Attributes:
+        confidence: their mean confidence: the fraction that should be right.
+    """
+
+    low: float
+    high: float
+    rows: int
+    correct: int
+    confidence: float
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.rows
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the accuracy, as `interval_of` gives it."""
+        return interval_of(self.correct, self.rows)
+
+
+def reliability(probabilities: NDArray[np.float32], labels: Labels) -> list[ReliabilityBin]:
+    """Return what the confidence of answers is worth, from the least to the most sure; leave out where there are none.
+
+    Args:
+        probabilities: float (N, C).
+        labels: int64 (N,).
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    places = np.digitize(confidence, CONFIDENCES[1:-1])
+    found = []
+    for place, (low, high) in enumerate(pairwise(CONFIDENCES)):
+        within = places == place
+        if within.any():
+            rows, correct = int(within.sum()), int(right[within].sum())
+            found.append(ReliabilityBin(low, high, rows, correct, float(confidence[within].mean())))
+    return found
+
+
+def calibration_error(probabilities: NDArray[np.float32], labels: Labels) -> float:
+    """Return the expected calibration error, in 0..1: how far confidence is from accuracy (Guo et al. 2017).
+
+    Answers are ordered by their confidence and cut into 15 bins of as many each; the differences between mean
+    confidence and accuracy of the bins are averaged. Bins of equal width (Naeini et al. 2015) are the older custom:
+    near 100 % accuracy the last of them holds nearly every answer and hides what is in it, and the others hold so few
+    that chance alone makes an error. Bins of equal mass are the less biased (Nixon et al. 2019, arXiv:1904.01685;
+    Roelofs et al. 2022, arXiv:2012.08668).
+
+    Args:
+        probabilities: float (N, C), one row or more.
+        labels: int64 (N,).
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    excess = confidence - (probabilities.argmax(axis=1) == labels)
+    bins = np.array_split(excess[np.argsort(confidence, kind="stable")], CALIBRATION_BINS)
+    return float(sum(abs(each.sum()) for each in bins)) / len(labels)
+
+
+def surest_mistakes(probabilities: NDArray[np.float32], labels: Labels) -> NDArray[np.int64]:
+    """Return the rows that were misread, int64 (M,), the surest mistake first.
+
+    Args:
+        probabilities: float (N, C).
+        labels: int64 (N,).
+    """
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    surest: NDArray[np.int64] = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
+    return surest
+
+
 def temperature(logits: NDArray[np.float32], labels: Labels) -> float:
     """Return the T at which softmax(logits / T) is calibrated: the likeliest one (Guo et al. 2017, arXiv:1706.04599).
 
@@ -194,13 +277,14 @@ def score(digits: Labels, labels: Labels, probabilities: NDArray[np.float32] | N
     """Return the score of predicted digits, int64 (N,), against labels, int64 (N,).
 
     Args:
-        probabilities: float (N, C), where the loss is wanted too; a probability counts as at least 1e-12. With C = 2
-            it is parity, digit % 2, that was predicted and that the labels are.
+        probabilities: float (N, C), where the loss and the calibration error are wanted too; in the loss a probability
+            counts as at least 1e-12. With C = 2 it is parity, digit % 2, that was predicted and that the labels are.
     """
     classes = CLASSES if probabilities is None else probabilities.shape[1]
     confusion = np.bincount(labels * classes + digits, minlength=classes * classes).reshape(classes, classes)
-    loss = None
+    loss = error = None
     if probabilities is not None:
+        error = calibration_error(probabilities, labels)
         of_labels = probabilities[np.arange(len(labels)), labels].astype(np.float64)
         loss = float(-np.log(np.maximum(of_labels, 1e-12)).mean())
-    return Score(confusion.astype(np.int64), loss)
+    return Score(confusion.astype(np.int64), loss, error)

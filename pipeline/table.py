@@ -34,10 +34,13 @@ class DigitTable:
     Attributes:
         pixels: uint8 (N, 28, 28); 0 is paper, 255 is ink.
         labels: int64 (N,) in 0..9, or None.
+        numbers: int64 (N,), the row of each image, from 1, in the table that it was selected from; None in a table
+            that is whole.
     """
 
     pixels: Pixels
     labels: Labels | None = None
+    numbers: Labels | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[1:] != (SIDE, SIDE):
@@ -68,9 +71,16 @@ class DigitTable:
             raise UserError("these digits have no labels: give a table with a label column")
         return self.labels
 
+    @property
+    def row_numbers(self) -> Labels:
+        """The row of each image, from 1, in the table as it was read, int64 (N,)."""
+        return np.arange(1, len(self) + 1) if self.numbers is None else self.numbers
+
     def select(self, rows: NDArray[np.int64]) -> "DigitTable":
         """Return the table of these rows (int64 indices), in their order."""
-        return DigitTable(self.pixels[rows], None if self.labels is None else self.labels[rows])
+        return DigitTable(
+            self.pixels[rows], None if self.labels is None else self.labels[rows], read_only(self.row_numbers[rows])
+        )
 
     def sample(self, rows: int, seed: int) -> "DigitTable":
         """Return a stratified sample of so many rows, as `split` draws it, or the whole table where it has no more."""

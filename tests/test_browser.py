@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Page, until
 from playwright.sync_api import Browser, BrowserContext, Locator, expect, sync_playwright
@@ -13,6 +14,8 @@ from playwright.sync_api import Page as Tab
 from test_demo import number
 
 from demo.strokes import drawn
+from pipeline import DigitTable, Run, Source
+from pipeline.mistakes import write_page
 
 CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None:
@@ -232,3 +235,22 @@ def test_in_the_dark_the_ink_is_light_and_is_read_alike(browser: Browser, page: 
         assert tab.evaluate(f"{pixels}.reduce((one, other) => Math.max(one, other))") > 200
         assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 18, 20)"
     dark.close()
+
+
+def test_a_page_of_mistakes_fits_any_window_and_shows_every_picture(
+    browser: Browser, run: Run, practice: Source
+) -> None:
+    rows = practice.read_test().select(np.arange(30))
+    address = write_page(run, DigitTable(rows.pixels, (rows.known_labels + 1) % 10), "mine.csv").as_uri()
+    for width, scheme, ground in ((1280, "light", "rgb(246, 244, 239)"), (390, "dark", "rgb(18, 18, 20)")):
+        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        tab = context.new_page()
+        faults: list[str] = []
+        tab.on("console", lambda message, faults=faults: faults.append(message.text))
+        tab.goto(address)
+        assert tab.evaluate("document.documentElement.scrollWidth") == width
+        assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == ground
+        assert tab.locator("#mistakes .card").count() == 30
+        assert tab.evaluate("[...document.images].filter(image => !image.naturalWidth).length") == 0
+        assert faults == []
+        context.close()

@@ -10,7 +10,7 @@ from pipeline import DigitTable, Predictor, Run, Source, UserError, evaluate, sc
 from pipeline.comparison import compare, table
 from pipeline.evaluation import labelled_rows, validation_rows
 
-FIGURES = {"history.png", "confusion.png", "digits.png", "samples.png", "mistakes.png"}
+FIGURES = {"history.png", "confusion.png", "digits.png", "reliability.png", "samples.png", "mistakes.png"}
 
 
 @pytest.fixture(scope="module")

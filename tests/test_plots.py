@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from pipeline import DigitTable, Epoch, Score, UserError, plots, score, search_plots, style
+from pipeline import DigitTable, Epoch, Score, UserError, plots, score, search_plots, style, trust
+from pipeline.corruptions import CORRUPTIONS, Corruption
 from pipeline.ledger import Entry
 
 # A missing glyph, a layout that failed, a division by zero are only warnings.
@@ -105,6 +106,14 @@ def no_threes(few_errors: Score) -> Score:
     return Score(confusion)
 
 
+def curves_of(untouched: Score, worse: Score) -> dict[Corruption, list[Score]]:
+    """Return scores at each severity of each corruption."""
+    return {
+        corruption: [worse if severity else untouched for severity in corruption.severities]
+        for corruption in CORRUPTIONS
+    }
+
+
 PERFECT = Score(np.diag(np.full(10, 50)))
 
 
@@ -126,6 +135,10 @@ def every_figure(few_errors: Score, no_threes: Score, digits: DigitTable) -> lis
         (plots.mistakes, *(part[:5] for part in (*images, probabilities))),
         (plots.progress, SUBMISSIONS[:1]),
         (plots.progress, SUBMISSIONS),
+        (trust.reliability, images[1][:1], probabilities[:1]),
+        (trust.reliability, images[1], np.random.default_rng(0).dirichlet(np.full(10, 0.05), len(images[1]))),
+        (trust.corruptions, curves_of(few_errors, PERFECT)),
+        (trust.corruptions, dict(list(curves_of(few_errors, guesses).items())[:1])),
         (plots.comparison, {"fast": few_errors}),
         (search_plots.history, {0: 0.5}, {}),
         (search_plots.history, {number: 1 / (1 + number) for number in range(0, 999, 2)}, {1: 0.3, 3: 1e9}),
@@ -346,6 +359,37 @@ def test_of_many_mistakes_the_40_surest_are_drawn(digits: DigitTable) -> None:
 def test_where_there_is_no_mistake_the_figure_says_so(digits: DigitTable) -> None:
     figure = drawn(plots.mistakes, digits.pixels, digits.known_labels, answers(digits.known_labels, {}))
     assert words(figure) == ["No mistakes: 1,297 of 1,297 digits read rightly"]
+
+
+def test_a_reliability_shows_each_bin_with_its_interval_and_how_many_answers_it_has() -> None:
+    labels = np.zeros(100, dtype=np.int64)
+    probabilities = np.array([[0.8, 0.2]] * 60 + [[0.4, 0.6]] * 40)
+    (axes,) = drawn(trust.reliability, labels, probabilities).axes
+    _, unsure, none_right, sure, all_right = axes.lines
+    assert (list(sure.get_xdata()), list(unsure.get_xdata())) == (pytest.approx([0.8, 0.8]), pytest.approx([0.6, 0.6]))
+    low, high = sure.get_ydata()
+    assert (low, high) == (pytest.approx(0.93983, abs=1e-4), trust.MOST), "the interval of 60 of 60, to the edge"
+    assert (list(all_right.get_ydata()), list(none_right.get_ydata())) == ([trust.MOST], [trust.LEAST])
+    assert {"60", "40"} <= set(words(axes))
+
+
+def test_corruptions_show_accuracy_and_parity_over_their_severities(few_errors: Score) -> None:
+    figure = drawn(trust.corruptions, curves_of(PERFECT, few_errors))
+    assert len(figure.axes) == len(CORRUPTIONS)
+    assert figure.get_suptitle() == "Accuracy under corruptions, of 500 rows"
+    for axes, corruption in zip(figure.axes, CORRUPTIONS, strict=True):
+        digit, parity = axes.lines
+        assert tuple(digit.get_xdata()) == corruption.severities
+        assert [y for x, y in digit.get_xydata() if x] == [few_errors.accuracy] * 6
+        assert [y for x, y in parity.get_xydata() if x] == [few_errors.parity_accuracy] * 6
+        assert [y for x, y in digit.get_xydata() if not x] == [1]
+        assert axes.get_xlabel() == corruption.unit
+        assert axes.get_ylim()[0] == 0
+
+
+def test_one_corruption_is_a_figure_of_its_own(few_errors: Score) -> None:
+    figure = drawn(trust.corruptions, dict(list(curves_of(PERFECT, few_errors).items())[1:2]))
+    assert (figure.get_suptitle(), len(figure.axes)) == ("Rotation", 1)
 
 
 def test_runs_are_compared_in_the_order_given_each_with_its_interval(few_errors: Score) -> None:

@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
 from pipeline import score
-from pipeline.scoring import temperature
+from pipeline.scoring import calibration_error, interval_of, reliability, surest_mistakes, temperature
 
 
 @pytest.fixture
@@ -23,6 +23,17 @@ def test_a_score_agrees_with_scikit_learn(answers: tuple[np.ndarray, np.ndarray,
     assert ours.accuracy == accuracy_score(labels, digits)
     assert ours.loss == pytest.approx(log_loss(labels, probabilities))
     assert ours.parity_accuracy == accuracy_score(labels % 2, digits % 2)
+
+
+def test_the_report_has_the_parity_with_its_interval_and_the_calibration_error() -> None:
+    labels = np.array([0, 1, 2, 3])
+    probabilities = np.full((4, 10), 0.02)
+    probabilities[np.arange(4), [0, 1, 4, 4]] = 0.82
+    ours = score(probabilities.argmax(axis=1), labels, probabilities)
+    assert (ours.parity_correct, ours.parity_interval) == (3, interval_of(3, 4))
+    assert "parity      75.00% (95% interval 30.06% to 95.44%; 3 of 4 right)\n" in ours.report()
+    assert f"calibration {ours.calibration_error:.2%} expected calibration error\n" in ours.report()
+    assert "calibration" not in score(labels, labels).report(), "where only the digits are known"
 
 
 def test_the_report_has_each_digits_figures(answers: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
@@ -85,3 +96,60 @@ def test_the_temperature_of_rows_that_are_all_right_leaves_room_for_one_that_is_
     logits = np.eye(10, dtype=np.float32)[labels] * 5
     sure = np.exp(5 / temperature(logits, labels))
     assert sure / (sure + 9) == pytest.approx(201 / 202)
+
+
+def sure(confidence: list[float], right: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return probabilities of two classes that are so sure of class 0, and labels by which so many are right."""
+    probabilities = np.stack([np.array(confidence), 1 - np.array(confidence)], axis=1)
+    return probabilities, 1 - np.array(right)
+
+
+def test_answers_that_are_as_often_right_as_they_are_sure_have_no_calibration_error() -> None:
+    assert calibration_error(*sure([0.8] * 150, [1, 1, 1, 1, 0] * 30)) == pytest.approx(0)
+    assert calibration_error(*sure([1.0] * 20, [1] * 20)) == 0
+
+
+def test_the_calibration_error_is_the_mean_gap_of_bins_of_as_many_answers_each() -> None:
+    # 15 bins of two: in one of them confidence is 0.6 and nothing is right, in the others it is 0.9 and all is.
+    confidence, right = [0.6, 0.6] + [0.9] * 28, [0, 0] + [1] * 28
+    expected = (0.6 + 14 * 0.1) / 15
+    assert calibration_error(*sure(confidence, right)) == pytest.approx(expected)
+    shuffled = np.random.default_rng(0).permutation(30)
+    assert calibration_error(*sure(np.array(confidence)[shuffled], np.array(right)[shuffled])) == pytest.approx(
+        expected
+    )
+
+
+def test_too_much_in_one_bin_is_not_made_good_by_too_little_in_another() -> None:
+    confidence = [0.7] * 15 + [0.9] * 15
+    right = [1] * 15 + [1, 0] * 7 + [0]
+    assert calibration_error(*sure(confidence, right)) > 0.3
+
+
+def test_fewer_answers_than_bins_have_a_calibration_error_too() -> None:
+    assert calibration_error(*sure([0.6, 0.9], [1, 1])) == pytest.approx((0.4 + 0.1) / 2)
+
+
+def test_probabilities_that_labels_were_drawn_with_are_calibrated() -> None:
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet(np.full(10, 0.1), 20_000)
+    labels = (probabilities.cumsum(axis=1) > generator.random((20_000, 1))).argmax(axis=1)
+    assert calibration_error(probabilities, labels) < 0.015
+    sharper = probabilities**3 / (probabilities**3).sum(axis=1, keepdims=True)
+    assert calibration_error(sharper, labels) > 0.05
+
+
+def test_a_reliability_counts_every_answer_once_by_its_confidence() -> None:
+    bins = reliability(*sure([0.6, 0.7, 0.75, 0.9, 0.9995, 1.0], [1, 0, 1, 0, 1, 1]))
+    assert [(each.low, each.high, each.rows, each.correct) for each in bins] == [
+        (0.5, 0.75, 2, 1),
+        (0.75, 0.9, 1, 1),
+        (0.9, 0.97, 1, 0),
+        (0.999, 1, 2, 2),
+    ]
+    assert [each.confidence for each in bins] == pytest.approx([0.65, 0.75, 0.9, 0.99975])
+    assert (bins[0].accuracy, bins[0].interval) == (0.5, interval_of(1, 2))
+
+
+def test_the_surest_mistake_is_first() -> None:
+    assert surest_mistakes(*sure([0.6, 0.9, 0.8, 0.99, 0.7], [0, 0, 1, 0, 0])).tolist() == [3, 1, 4, 0]

@@ -45,6 +45,24 @@ def test_a_split_keeps_every_row_once() -> None:
     assert {row.tobytes() for row in together} == {image.tobytes() for image in table.pixels}
 
 
+def test_rows_keep_their_numbers_through_every_selection(digits: DigitTable) -> None:
+    assert digits.row_numbers.tolist() == list(range(1, len(digits) + 1))
+    for part in (
+        *digits.split(0.1, seed=0),
+        digits.sample(100, seed=1),
+        digits.split(0.5, seed=0)[1].sample(50, seed=2),
+    ):
+        assert np.array_equal(digits.pixels[part.row_numbers - 1], part.pixels)
+    with pytest.raises(ValueError, match="read-only"):
+        part.row_numbers[0] = 1
+
+
+def test_a_sample_has_so_many_rows_or_all_that_there_are(digits: DigitTable) -> None:
+    assert len(digits.sample(333, seed=0)) == 333
+    assert digits.sample(len(digits), seed=0) is digits
+    assert digits.sample(len(digits) + 1, seed=0) is digits
+
+
 def test_a_split_gives_each_digit_its_share(digits: DigitTable) -> None:
     _, aside = digits.split(0.1, seed=0)
     share = np.bincount(aside.known_labels, minlength=10) - 0.1 * np.bincount(digits.known_labels, minlength=10)
