@@ -155,7 +155,7 @@ def ways(
         (pair.low, pair.high, pair.low_as_high),
         (pair.high, pair.low, pair.high_as_low),
     ):
-        rows = wrong[(table.known_labels[wrong] == label) & (predictions.digits[wrong] == read)]
+        rows = wrong[(table.known_labels[wrong] == label) & (predictions.known_digits[wrong] == read)]
         if count:
             found.append((label, read, count, [card(table, predictions, row) for row in rows[:EXAMPLES]]))
     return found

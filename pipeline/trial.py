@@ -57,7 +57,7 @@ def validation_loss(search: Search, trial: Trial) -> float:
     def judge(epoch: Epoch) -> None:
         assert epoch.validation_loss is not None, "some rows are set aside"
         # A schedule's place, not its epoch: trials of other lengths are compared where that is the same.
-        trial.report(epoch.validation_loss, PLACES * epoch.epoch // recipe.epochs)
+        trial.report(epoch.validation_loss, int(PLACES * epoch.epoch // recipe.epochs))
         if 1 < epoch.epoch < recipe.epochs and trial.should_prune():
             raise TrialPruned
 
