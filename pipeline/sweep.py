@@ -129,7 +129,7 @@ def started(search: Search, jobs: int) -> Iterator[Workers]:
     try:
         for _ in range(jobs):
             ours, theirs = context.Pipe()
-            process = context.Process(target=work, args=(theirs, jobs), daemon=True)
+            process = context.Process(target=work, args=(theirs, jobs))  # no daemon, which could not load in processes
             process.start()
             theirs.close()
             workers[ours] = process

@@ -84,7 +84,8 @@ def workers(process: subprocess.Popen[str]) -> list[int]:
 def test_two_workers_share_a_study_and_a_later_search_goes_on_with_it(
     command: Callable[..., Outcome], practice: Source, tmp_path: Path
 ) -> None:
-    whole = [*BRIEF, "validation_fraction=0"]  # of which a search sets a tenth aside all the same
+    # A search sets a tenth aside all the same, and its workers may have workers of their own.
+    whole = [*BRIEF, "validation_fraction=0", "workers=1"]
     first = command(*arguments(tmp_path, whole, "--trials", 3, "--jobs", 2))
     assert (first.status, first.err) == (0, "")
     assert "fast sets no rows aside; its trials are compared on 10 % of them" in first.out
@@ -94,7 +95,7 @@ def test_two_workers_share_a_study_and_a_later_search_goes_on_with_it(
     def read_test() -> DigitTable:
         raise AssertionError("the test part was read")
 
-    search = searched(tmp_path, practice, BRIEF)
+    search = searched(tmp_path, practice, [*BRIEF, "workers=1"])
     found = sweep(Recipe.load("fast", whole), replace(practice, read_test=read_test), search.space, 1, quiet=True)
     assert found == Path("sweeps/fast/best.yaml")
     trials = search.open().trials
