@@ -51,8 +51,10 @@ def export(run: Run, kind: str, out: Path) -> None:
 
 def require_replaceable(folder: Path) -> None:
     """Raise a UserError where a path holds what no export has written."""
-    require_writable(folder / "config.json") if folder.is_dir() else require_writable(folder)
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if folder.is_file():
+        raise UserError(f"{folder}: is a file where a folder is to be written; choose another --out")
+    require_writable(folder / "config.json" if folder.exists() else folder)
+    if not folder.exists() or not any(folder.iterdir()):
         return
     try:
         known = MARK in json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -19,6 +19,7 @@ from pipeline import Card, DigitTable, Predictor, Recipe, Run, UserError
 from pipeline.dataset import ink, normalise
 from pipeline.export import export
 from pipeline.models import build
+from pipeline.scoring import accuracy_in_words
 
 TEMPERATURE = 0.7
 NETWORKS = {
@@ -178,7 +179,7 @@ def test_the_model_card_says_what_it_is_and_what_trusting_its_code_means(runs: d
         export(runs[name], "transformers", tmp_path / name)
         card = (tmp_path / name / "README.md").read_text()
         assert card.startswith("---\nlibrary_name: transformers\npipeline_tag: image-classification\n")
-        assert "Validation accuracy: 90.00% (95% interval 83.65% to 94.06%; 117 of 130 right)" in card
+        assert f"- Validation accuracy: {accuracy_in_words(117, 130)}\n" in card
         assert ("trust_remote_code=True" in card) is trusted
     code = (tmp_path / "fast" / "fast.py").read_text() + (tmp_path / "fast" / "modeling_digits.py").read_text()
     imported = {line.split()[1].split(".")[0] for line in code.splitlines() if line.startswith(("import ", "from "))}
@@ -203,7 +204,7 @@ def test_an_export_replaces_an_earlier_one_and_nothing_else(runs: dict[str, Run]
         export(runs["fast"], "transformers", tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["config.json"]
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(UserError, match="file"):
+    with pytest.raises(UserError, match="file: is a file where a folder is to be written; choose another --out"):
         export(runs["fast"], "transformers", tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
     assert {path.name for path in tmp_path.iterdir()} == {"out", "mine", "file"}
