@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import Recipe, UserError
-from pipeline.recipe import names
+from pipeline.recipe import is_fine_tuning
+from pipeline.settings import names
 from pipeline.space import SPACES, Range, SearchSpace
 
 
@@ -12,7 +13,7 @@ def loaded(folder: Path, text: str) -> SearchSpace:
     return SearchSpace.load("fast", folder / "space.yaml")
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", [name for name in names() if not is_fine_tuning(name)])
 def test_every_recipe_has_a_space_whose_ends_it_takes(name: str) -> None:
     recipe = Recipe.load(name)
     for key, values in SearchSpace.load(name).settings.items():
