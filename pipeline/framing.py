@@ -8,12 +8,16 @@ from PIL import Image
 from scipy import ndimage
 
 from pipeline.errors import UserError
-from pipeline.ink import Box, Mask, ink_of, parts_of, resized, size_of
+from pipeline.ink import Box, Mask, connected, ink_of, parts_of, resized, size_of
 from pipeline.pictures import Grey, Picture, grey_of
 from pipeline.table import SIDE
 
 SHORTEST = 5
 """Pixels of the working copy along the longer side of the smallest digit."""
+HAIR = 3.0
+"""Pixels up to which a line may break where it is antialiased."""
+FAINT = 0.2
+"""Ink of a drawing that is as faint as this still belongs to the darker ink beside it."""
 SMALLEST = 40
 """A digit in a photo is higher than its longer side divided by this: what is lower is grain, or a piece of a line."""
 MOST = 200
@@ -24,6 +28,8 @@ MIDDLE = SIDE / 2 + 0.5
 """Where MNIST puts the centre of mass: at the middle of pixel 14, counted from 0."""
 STROKE = 2.9
 """Median thickness of MNIST's strokes in pixels: four times the mean distance of ink to paper."""
+THIN = 3.0
+"""Pixels of the fine copy below which a stroke might break as it is made smaller."""
 FINE = 80
 """Pixels along the longer side of a digit where its outline is moved."""
 
@@ -53,8 +59,9 @@ def glyphs(picture: Picture) -> list[Glyph]:
     grey, (across, down) = grey_of(picture)
     ink, even = ink_of(grey)
     found = []
-    for mask, (rows, columns) in digits_of(ink > 0.5, even=even):
+    for mask, (rows, columns) in digits_of(written(ink, even=even), even=even):
         soft = np.where(ndimage.binary_dilation(mask), ink[rows, columns], 0)
+        soft[mask] = soft[mask].clip(0.51)  # more than half, what of a hair line is fainter, too
         box = (
             round(columns.start * across),
             round(rows.start * down),
@@ -63,6 +70,19 @@ def glyphs(picture: Picture) -> list[Glyph]:
         )
         found.append(Glyph(box, frame_of(soft)))
     return found
+
+
+def written(ink: Grey, *, even: bool) -> Mask:
+    """Return where there is more than half ink; of hair lines on even paper also where there is less between.
+
+    A line of one pixel, antialiased, is fainter than half wherever it passes between two.
+    """
+    mask: Mask = ink > 0.5
+    if not even or thickness_of(mask) > HAIR:
+        return mask
+    labels, _ = connected(ink > FAINT)
+    marks: Mask = np.isin(labels, np.unique(labels[mask]))
+    return marks & (labels > 0)
 
 
 def digits_of(mask: Mask, *, even: bool) -> list[tuple[Mask, Box]]:
@@ -88,6 +108,12 @@ def digits_of(mask: Mask, *, even: bool) -> list[tuple[Mask, Box]]:
     tallest = max((size_of(box)[0] for box, _ in digits), default=0)
     lowest = max(0.4 * tallest, 0 if even else max(mask.shape) / SMALLEST)
     return [(np.isin(labels[box], parts), box) for box, parts in digits if upright(box, lowest)]
+
+
+def thickness_of(mask: Mask) -> float:
+    """Return about how thick the strokes of a mask are, in pixels: twice their area by the length of their outline."""
+    outline = mask & ~ndimage.binary_erosion(mask)
+    return float(2 * mask.sum() / max(1, outline.sum()))
 
 
 def upright(box: Box, lowest: float) -> bool:
@@ -130,6 +156,9 @@ def frame_of(ink: Grey) -> NDArray[np.uint8]:
     """
     height, width = ink.shape
     scale = FINE / max(height, width)
+    if scale < 1 and thickness_of(ink > 0.5) * scale < THIN:
+        # A pixel of the smaller copy is ink where it covers any: in the mean of what it covers a hair line would break.
+        ink = ndimage.grey_dilation((ink > 0.5).astype(np.float32), size=round(1 / scale) + 1)
     fine = resized(np.pad(ink, 1), [max(1, round((side + 2) * scale)) for side in (height, width)])
     mask = np.pad(fine > 0.5, FINE // 4)
     if not mask.any():

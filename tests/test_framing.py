@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from drawing import Box, Drawing
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from pipeline import Glyph, UserError, glyphs
 
@@ -70,6 +71,15 @@ def test_place_size_and_thickness_leave_a_frame_as_it_was() -> None:
     assert difference(plain, glyphs(Drawing("2", height=60, brush=7).canvas())) < 0.15
     for brush in (9, 20):
         assert difference(plain, glyphs(Drawing("2", brush=brush).canvas())) < 0.35
+
+
+@pytest.mark.parametrize("brush", [1, 2, 3])
+@pytest.mark.parametrize("number", ["2", "3", "5", "6", "8"])
+def test_a_hair_line_is_one_digit_without_gaps(number: str, brush: int) -> None:
+    [fine] = glyphs(Drawing(number, height=240, brush=brush).canvas())
+    _, parts = ndimage.label(fine.frame > 100, np.ones((3, 3)))
+    assert parts == 1
+    assert difference([fine], glyphs(Drawing(number, height=240, brush=20).canvas())) < 0.5
 
 
 COLOURS = [("black", "white"), ("white", "black"), ("yellow", "white"), ("red", "#0000c0"), ("#909090", "#b0b0b0")]
