@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.files import folder_written_whole
+from pipeline.files import folder_written_whole, require_empty
 from pipeline.optional import optional
 from pipeline.table import Labels
 
@@ -31,6 +31,7 @@ def write(folder: Path, answers: Answers, form: Format) -> int:
     Raises:
         UserError: the folder holds something already or cannot be written to, or the disk is full.
     """
+    require_empty(folder)
     rows = 0
     save = save_csv if form == "csv" else save_parquet
     with folder_written_whole(folder) as temporary:

@@ -238,10 +238,11 @@ def test_in_the_dark_the_ink_is_light_and_is_read_alike(browser: Browser, page: 
 
 
 def test_a_page_of_mistakes_fits_any_window_and_shows_every_picture(
-    browser: Browser, run: Run, practice: Source
+    browser: Browser, run: Run, practice: Source, tmp_path: Path
 ) -> None:
+    copy = Run(Path(shutil.copytree(run.folder, tmp_path / "copy")))
     rows = practice.read_test().select(np.arange(30))
-    address = write_page(run, DigitTable(rows.pixels, (rows.known_labels + 1) % 10), "mine.csv").as_uri()
+    address = write_page(copy, DigitTable(rows.pixels, (rows.known_labels + 1) % 10), "mine.csv").as_uri()
     for width, scheme, ground in ((1280, "light", "rgb(246, 244, 239)"), (390, "dark", "rgb(18, 18, 20)")):
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
         tab = context.new_page()

@@ -198,7 +198,7 @@ def test_an_evaluation_leaves_a_report_of_two_classes_and_every_figure(
     assert "of 500 right" in report
     assert copy.card.scores["mnist_parity_accuracy"] == result.accuracy
     assert "mnist_accuracy" not in copy.card.scores
-    assert len(list((copy.folder / "figures").glob("*.png"))) == 5
+    assert len(list((copy.folder / "figures").glob("*.png"))) == 6
 
 
 def test_parity_stands_side_by_side_with_a_digit_runs(
