@@ -35,13 +35,8 @@ def number(reading: Reading) -> str:
     A glyph that is hardly a digit is a question mark, and the number then has no parity to tell. By a run that knows no
     digits it is the parity that is large.
     """
-    predictions = reading.predictions
-    if reading.text is None:
-        read = str(reading.parity) if predictions.is_digit[-1] else "?"
-        known = "digits unknown"
-    else:
-        read = "".join(name if sure else "?" for name, sure in zip(reading.text, predictions.is_digit, strict=True))
-        known = str(reading.parity)
+    read = reading.marked
+    known = "digits unknown" if reading.text is None else str(reading.parity)
     if "?" in read:
         facts = '<span class="chip doubtful">not a digit?</span>'
     else:

@@ -32,7 +32,7 @@ kaggle = Typer(help="Get the competition's data, submit to it, and keep the ledg
 app.add_typer(kaggle, name="kaggle", no_args_is_help=True)
 
 Data = Annotated[Path, Option("--data", metavar="DIR", help="The folder for data.")]
-PLACES = "auto, kaggle, mnist, practice, or the path of an archive or a folder."
+PLACES = "auto, kaggle, mnist, pendigits, practice, or the path of an archive or a folder."
 Kind = Annotated[str, Option("--source", help=PLACES)]
 RunName = Annotated[str, Argument(metavar="RUN", help="The folder of a run, or its name in checkpoints/.")]
 On = Annotated[str, Option("--on", metavar="mnist|validation|CSV", help="The labelled digits to score on.")]
@@ -215,8 +215,9 @@ def read(
         if reading.confidence is None:
             log.info("%s: no digits", picture)
         else:
-            text = "digits unknown" if reading.text is None else reading.text
-            log.info("%s: %s, %s, %.1f %% sure", picture, text, reading.parity, 100 * reading.confidence)
+            text = "digits unknown" if reading.text is None else reading.marked
+            remark = "; ? is likely no digit" if "?" in reading.marked else ""
+            log.info("%s: %s, %s, %.1f %% sure%s", picture, text, reading.parity, 100 * reading.confidence, remark)
 
 
 @app.command()
@@ -248,9 +249,7 @@ def submit(
     from pipeline import submission
 
     if not run:
-        from pipeline import training
-
-        trained = training.train(settings, found, quiet=quiet)
+        trained = trainer_of(settings)(settings, found, quiet=quiet)
         report(trained, found)
     card = trained.card
     score = submission.make(trained, found, test, out, allow_leak=allow_leak)
@@ -357,11 +356,17 @@ def tell(source: "Source") -> None:
 
 
 def trainer_of(recipe: "Recipe | FineTuning") -> "Callable[..., Run]":
-    """Return what trains a recipe: our own loop, or Transformers' Trainer."""
-    if recipe.trainer == "transformers":
+    """Return what trains a recipe: our own loop, Transformers' Trainer, or our own for each member."""
+    from pipeline.recipe import Recipe
+
+    if not isinstance(recipe, Recipe):
         from pipeline.huggingface import fine_tune
 
         return fine_tune
+    if recipe.members > 1:
+        from pipeline.ensemble import train as train_members
+
+        return train_members
     from pipeline.training import train
 
     return train

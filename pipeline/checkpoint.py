@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 import safetensors.numpy
 import safetensors.torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -67,6 +69,8 @@ class Card(BaseModel):
     started: str
     temperature: float = 1.0
     """By which the logits are divided, so that the probabilities are calibrated."""
+    digit_threshold: float = 0.7
+    """The least `digit_score` of what counts as a digit."""
     minutes: float = 0.0
     finished: bool = False
     scores: dict[str, float] = {}
@@ -86,11 +90,25 @@ class Card(BaseModel):
         return "unknown, for the run was stopped before its end"
 
 
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """What the members of an ensemble say of training rows that they never saw.
+
+    Attributes:
+        rows: int64 (M,), places in the table that the ensemble was trained on, in order.
+        logits: float32 (M, classes), calibrated: the mean over the members that left the row out.
+    """
+
+    rows: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+
 class Run:
     """A folder with `model.safetensors`, `recipe.yaml`, `history.csv`, `card.json` and `fingerprint.safetensors`.
 
     While it is being trained, `progress.safetensors` holds what `--resume` goes on from. A fine-tuning has the folders
-    that its recipe names in place of both files of weights.
+    that its recipe names in place of both files of weights. An ensemble has `out_of_fold.safetensors` too, and until
+    it is complete a folder `members` with the run of each.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -231,6 +249,21 @@ class Run:
             UserError: the file is missing or damaged.
         """
         return read_tensors(self.model_path)[0]
+
+    @property
+    def out_of_fold(self) -> OutOfFold | None:
+        """What was kept of the rows that members left out; None in a run of a single network."""
+        path = self.folder / "out_of_fold.safetensors"
+        if not path.exists():
+            return None
+        kept = read_tensors(path)[0]
+        return OutOfFold(kept["rows"].numpy(), kept["logits"].numpy())
+
+    def save_out_of_fold(self, kept: OutOfFold) -> None:
+        write_whole(
+            self.folder / "out_of_fold.safetensors",
+            safetensors.numpy.save({"rows": kept.rows, "logits": kept.logits}),
+        )
 
     def save_progress(self, state: dict[str, Any]) -> None:
         """Keep a nested state of dicts, lists, tensors, numbers, strings, booleans and None; tuples return as lists."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from pipeline.checkpoint import Run
-from pipeline.evaluation import labelled_rows
+from pipeline.evaluation import labelled_rows, predictions_on
 from pipeline.predictor import Predictor
 from pipeline.scoring import Score
 from pipeline.table import DigitTable
@@ -61,13 +61,13 @@ def compare(names: Sequence[str | Path], on: str, data: Path) -> list[Compared]:
         UserError: a run or its digits are not there.
     """
     runs = [Run.open(name) for name in names]
-    return [compared(run, labelled_rows(run, on, data)) for run in runs]
+    return [compared(run, labelled_rows(run, on, data), on) for run in runs]
 
 
-def compared(run: Run, table: DigitTable) -> Compared:
+def compared(run: Run, table: DigitTable, on: str) -> Compared:
     """Return the score and the speed of one run."""
     predictor = Predictor.load(run.folder)
-    result = predictor.predict(table.pixels).score(table.known_labels)
+    result = predictions_on(run, table, on).score(table.known_labels)
     some = table.pixels[:TIMED_ROWS]
     seconds = []
     for _ in range(PASSES):

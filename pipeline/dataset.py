@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from pipeline.recipe import Recipe
-from pipeline.table import DigitTable
+from pipeline.table import CLASSES, DigitTable, Pixels
 
 CPU = torch.device("cpu")
 
@@ -24,10 +24,14 @@ class DigitDataset(Dataset[Batch]):
     Args:
         table: its pixels and labels are copied.
         device: where they are kept, and where batches are made.
+        outliers: images that are no digits, uint8 (M, 28, 28), which follow the table's rows with label 10.
     """
 
-    def __init__(self, table: DigitTable, device: torch.device = CPU) -> None:
+    def __init__(self, table: DigitTable, device: torch.device = CPU, outliers: Pixels | None = None) -> None:
         arrays = [table.pixels] if table.labels is None else [table.pixels, table.labels]
+        if outliers is not None:
+            labels = np.full(len(outliers), CLASSES, dtype=np.int64)
+            arrays = [np.concatenate([table.pixels, outliers]), np.concatenate([table.known_labels, labels])]
         self.tensors = [torch.from_numpy(np.array(array)).to(device) for array in arrays]
 
     def __len__(self) -> int:
@@ -43,7 +47,9 @@ class DigitDataset(Dataset[Batch]):
         return tuple(tensor[places] for tensor in self.tensors)
 
 
-def training_loader(table: DigitTable, recipe: Recipe, device: torch.device = CPU) -> DataLoader[Batch]:
+def training_loader(
+    table: DigitTable, recipe: Recipe, device: torch.device = CPU, outliers: Pixels | None = None
+) -> DataLoader[Batch]:
     """Return the batches of one epoch, shuffled anew for each, all of them full.
 
     A GPU holds the whole table, at 784 bytes an image, unless the recipe asks for workers or pinned memory, which feed
@@ -51,7 +57,7 @@ def training_loader(table: DigitTable, recipe: Recipe, device: torch.device = CP
     an epoch holds several passes.
     """
     held = device.type == "cuda" and not recipe.workers and not recipe.pin_memory
-    dataset = DigitDataset(table, device if held else CPU)
+    dataset = DigitDataset(table, device if held else CPU, outliers)
     batch_size = min(recipe.batch_size, len(dataset))
     images_needed = recipe.minimum_updates * recipe.gradient_accumulation * batch_size
     passes = max(1, -(-images_needed // (recipe.epochs * len(dataset))))

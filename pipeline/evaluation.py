@@ -7,7 +7,7 @@ from pipeline import plots, trust
 from pipeline.checkpoint import Run
 from pipeline.errors import UserError
 from pipeline.files import written_whole
-from pipeline.predictor import Predictor
+from pipeline.predictor import Predictions, Predictor, predictions_of
 from pipeline.scoring import Score
 from pipeline.sources import Source, find_source
 from pipeline.table import DigitTable
@@ -29,7 +29,7 @@ def evaluate(run: Run, table: DigitTable, on: str) -> Score:
     Raises:
         UserError: the digits have no labels, or the run is damaged or cannot be written to.
     """
-    predictions = Predictor.load(run.folder).predict(table.pixels)
+    predictions = predictions_on(run, table, on)
     result = predictions.score(table.known_labels)
     seen = run.fingerprint.shared(table.fingerprint) if on != "validation" else 0
     if seen:
@@ -51,6 +51,18 @@ def evaluate(run: Run, table: DigitTable, on: str) -> Score:
     plots.save(figures / "samples.png", plots.samples, table.pixels, labels, predictions.probabilities)
     plots.save(figures / "mistakes.png", plots.mistakes, table.pixels, labels, predictions.probabilities)
     return result
+
+
+def predictions_on(run: Run, table: DigitTable, on: str) -> Predictions:
+    """Return what a run says of digits; of an ensemble's validation rows what was said by members that never saw them.
+
+    Args:
+        on: what the digits are, as `labelled_rows` takes it.
+    """
+    kept = run.out_of_fold if on == "validation" else None
+    if kept is None:
+        return Predictor.load(run.folder).predict(table.pixels)
+    return predictions_of(kept.logits, run.card.digit_threshold)
 
 
 def labelled_rows(run: Run, on: str, data: Path) -> DigitTable:
@@ -84,4 +96,7 @@ def validation_rows(run: Run, source: Source) -> DigitTable:
         raise UserError(
             f"{source.place}: holds other data than {run} was trained on ({card.source}); give their folder by --data"
         )
+    kept = run.out_of_fold
+    if kept:
+        return table.sample(card.train_rows - card.corrections, recipe.seed).select(kept.rows)
     return table.split(recipe.validation_fraction, recipe.seed)[1].sample(card.validation_rows, recipe.seed)

@@ -17,6 +17,7 @@ from pipeline.files import folder_written_whole, require_writable, write_whole, 
 from pipeline.fine_tuning import FineTuning
 from pipeline.model_card import model_card
 from pipeline.models import architecture
+from pipeline.models.ensemble import Ensemble
 from pipeline.models.parity import ParityNetwork, quieter
 from pipeline.predictor import trained
 from pipeline.recipe import Recipe
@@ -24,7 +25,11 @@ from pipeline.table import CLASSES, SIDE
 
 MARK = "digit_recognizer"
 """The key of config.json by which an export is known, and may be replaced."""
-DIGITS = [str(digit) for digit in range(CLASSES)]
+
+
+def class_names(recipe: Recipe) -> list[str]:
+    """Return what the classes are called: the digits, and "not a digit" where a recipe learns that."""
+    return [*map(str, range(CLASSES)), "not a digit"][: recipe.classes]
 
 
 def export(run: Run, kind: str, out: Path) -> None:
@@ -32,8 +37,8 @@ def export(run: Run, kind: str, out: Path) -> None:
 
     Args:
         kind: "transformers", a folder for `from_pretrained`; "onnx", a file that maps "pixels", uint8 (N, 28, 28), to
-            "logits", float32 (N, 10); "safetensors", the weights as they were trained, with the recipe, the temperature
-            that divides their logits and the names of the classes as metadata.
+            "logits", float32 (N, classes); "safetensors", the weights as they were trained, with the recipe, the
+            temperature that divides their logits and the names of the classes as metadata.
         out: the folder or the file. A folder that holds something else than an export is not replaced.
 
     Raises:
@@ -90,7 +95,7 @@ def write_digits(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str,
         do_convert_rgb=True,  # image-classification pipelines make every picture so
     )
     processor.save_pretrained(folder)
-    if recipe.model in ("resnet18", "resnet50") and recipe.image_size == SIDE:
+    if recipe.model in ("resnet18", "resnet50") and recipe.image_size == SIDE and recipe.members == 1:
         write_resnet(recipe, model, folder, mark)
         return False
     write_custom(recipe, model, folder, mark)
@@ -103,7 +108,7 @@ def write_resnet(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str,
 
     from pipeline.models.huggingface_resnet import SHAPES, renamed
 
-    exported = ResNetForImageClassification(ResNetConfig(**SHAPES[recipe.model], **class_names(), **mark))
+    exported = ResNetForImageClassification(ResNetConfig(**SHAPES[recipe.model], **labels(recipe), **mark))
     weights = renamed(model.state_dict())
     first = "resnet.embedder.embedder.convolution.weight"
     weights[first] = weights[first].expand(-1, 3, -1, -1) / 3
@@ -119,21 +124,23 @@ def write_custom(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str,
     weights = model.state_dict()
     if recipe.model in huggingface_resnet.SHAPES:
         make, arguments = huggingface_resnet.ResNet, {"name": recipe.model}
-        weights = {f"classifier.{name}": tensor for name, tensor in huggingface_resnet.renamed(weights).items()}
+        weights = {name: tensor for part in parts(recipe) for name, tensor in as_resnet(weights, part).items()}
     source = Path(inspect.getfile(make))
     code = Path(inspect.getfile(modeling_digits)).read_text(encoding="utf-8")
     code = code.replace("from .fast import fast as network", f"from .{source.stem} import {make.__name__} as network")
     (folder / "modeling_digits.py").write_text(code, encoding="utf-8")
-    shutil.copy(source, folder)
+    for file in {source, Path(inspect.getfile(Ensemble))}:
+        shutil.copy(file, folder)
     config = modeling_digits.DigitConfig(
         image_size=recipe.image_size,
-        arguments={"classes": CLASSES, **arguments},
+        arguments={"classes": recipe.classes, **arguments},
+        members=recipe.members,
         architectures=["DigitClassifier"],
         auto_map={
             "AutoConfig": "modeling_digits.DigitConfig",
             "AutoModelForImageClassification": "modeling_digits.DigitClassifier",
         },
-        **class_names(),
+        **labels(recipe),
         **mark,
     )
     config.save_pretrained(folder)
@@ -141,9 +148,23 @@ def write_custom(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str,
     (folder / "model.safetensors").write_bytes(safetensors.torch.save(named, metadata={"format": "pt"}))
 
 
-def class_names() -> dict[str, Any]:
+def parts(recipe: Recipe) -> list[str]:
+    """Return how the names of each member's weights begin."""
+    return [""] if recipe.members == 1 else [f"members.{index}." for index in range(recipe.members)]
+
+
+def as_resnet(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Return the weights of one of torchvision's ResNets, those that begin with `part`, as our code names them."""
+    from pipeline.models.huggingface_resnet import renamed
+
+    own = {name.removeprefix(part): tensor for name, tensor in weights.items() if name.startswith(part)}
+    return {f"{part}classifier.{name}": tensor for name, tensor in renamed(own).items()}
+
+
+def labels(recipe: Recipe) -> dict[str, Any]:
     """Return what Transformers' configurations call the classes."""
-    return {"id2label": dict(enumerate(DIGITS)), "label2id": {name: number for number, name in enumerate(DIGITS)}}
+    names = class_names(recipe)
+    return {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
 
 
 def to_onnx(run: Run, out: Path) -> None:
@@ -165,9 +186,9 @@ def to_onnx(run: Run, out: Path) -> None:
     assert program is not None
     program.model.metadata_props.update(
         recipe=recipe.model_dump_json(),
-        classes=json.dumps(DIGITS),
+        classes=json.dumps(class_names(recipe)),
         pixels="uint8 (images, 28, 28), 0 = paper, 255 = ink",
-        logits="float32 (images, 10); calibrated: their softmax is how probable each digit is",
+        logits=f"float32 (images, {recipe.classes}); calibrated: their softmax is how probable each class is",
     )
     with written_whole(out) as temporary:
         program.save(temporary, external_data=False)
@@ -186,7 +207,7 @@ class FromPixels(nn.Module):
         self.scaling = scaled if recipe.image_size != SIDE else None
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return logits, float32 (N, 10), of uint8 (N, 28, 28)."""
+        """Return logits, float32 (N, classes), of uint8 (N, 28, 28)."""
         images = pixels.unsqueeze(1).float() / 255
         if self.scaling is not None:
             images = self.scaling @ images @ self.scaling.T
@@ -201,7 +222,7 @@ def to_safetensors(run: Run, out: Path) -> None:
         classes = list(recipe.labels)
         weights = ParityNetwork.load(run.folder / recipe.save_dir).model.state_dict()
     else:
-        classes = DIGITS
+        classes = class_names(recipe)
         weights = trained(run, recipe).state_dict()
     metadata = {
         "format": "pt",
@@ -215,8 +236,9 @@ def to_safetensors(run: Run, out: Path) -> None:
 def calibrated(run: Run, recipe: Recipe) -> nn.Module:
     """Return a run's network, its last layer divided by the run's temperature, as its logits are to be."""
     model = trained(run, recipe).eval()
-    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
-    with torch.no_grad():
-        for parameter in last.parameters():
-            parameter.div_(run.card.temperature)
+    for network in model.members if isinstance(model, Ensemble) else [model]:
+        last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+        with torch.no_grad():
+            for parameter in last.parameters():
+                parameter.div_(run.card.temperature)
     return model

@@ -18,6 +18,7 @@ from pipeline import plots, trust
 from pipeline.checkpoint import Run
 from pipeline.confident_learning import label_errors
 from pipeline.corruptions import CORRUPTIONS, SEED, Corruption
+from pipeline.evaluation import predictions_on
 from pipeline.files import write_whole
 from pipeline.predictor import Predictions, Predictor
 from pipeline.scoring import ConfusedPair, Score, reliability, score, surest_mistakes
@@ -80,7 +81,7 @@ def write_page(run: Run, table: DigitTable, on: str) -> Path:
     """
     labels = table.known_labels
     predictor = Predictor.load(run.folder)
-    predictions = predictor.predict(table.pixels)
+    predictions = predictions_on(run, table, on)
     probabilities = predictions.probabilities
     result = score(predictions.known_digits, labels, probabilities)
     wrong = surest_mistakes(probabilities, labels)

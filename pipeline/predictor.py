@@ -22,7 +22,7 @@ from pipeline.models.parity import ParityNetwork
 from pipeline.pictures import Picture
 from pipeline.recipe import Recipe, no_digits
 from pipeline.saliency import saliency
-from pipeline.scoring import Score, score
+from pipeline.scoring import Score, digit_score, score, softmax
 from pipeline.table import CLASSES, PARITIES, SIDE, DigitTable, Labels, Pixels
 
 BATCH = 1024
@@ -41,9 +41,14 @@ class Predictions:
     Attributes:
         probabilities: float32 (N, 10), of the digits; or (N, 2), of "even" and "odd", by a network that knows no more.
             Each row sums to 1.
+        p_digit: the probability that the image holds a digit at all, float32 (N,), by a network that has learnt what
+            does not; None by any other.
+        threshold: the least `p_digit`, or the least confidence where that is None, of what counts as a digit.
     """
 
     probabilities: NDArray[np.float32]
+    p_digit: NDArray[np.float32] | None = None
+    threshold: float = IS_DIGIT
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -72,8 +77,8 @@ class Predictions:
 
     @property
     def is_digit(self) -> NDArray[np.bool_]:
-        """Whether the answer is sure enough for the image to be a digit at all, bool (N,)."""
-        is_digit: NDArray[np.bool_] = self.confidence >= IS_DIGIT
+        """Whether the image is likely enough to be a digit at all, bool (N,)."""
+        is_digit: NDArray[np.bool_] = (self.confidence if self.p_digit is None else self.p_digit) >= self.threshold
         return is_digit
 
     @property
@@ -115,6 +120,14 @@ class Reading:
         return None if digits is None else "".join(map(str, digits))
 
     @property
+    def marked(self) -> str:
+        """The digits, "2?25" where one is likely to be none; of a run that knows no digits its parity, or "?"."""
+        sure = self.predictions.is_digit
+        if self.text is None:
+            return str(self.parity) if sure[-1] else "?"
+        return "".join(digit if is_digit else "?" for digit, is_digit in zip(self.text, sure, strict=True))
+
+    @property
     def parity(self) -> str | None:
         """Whether the number is "odd" or "even", as its last digit is; None where the picture is empty."""
         return self.predictions.parity[-1] if self.glyphs else None
@@ -138,11 +151,13 @@ class Predictor:
         model: the network, as `build` makes it, with its weights.
         recipe: with which it was trained.
         temperature: by which its logits are divided, so that probabilities mean what they say.
+        threshold: as in `Predictions`.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, temperature: float = 1.0) -> None:
+    def __init__(self, model: nn.Module, recipe: Recipe, temperature: float = 1.0, threshold: float = IS_DIGIT) -> None:
         self.recipe = recipe
         self.temperature = temperature
+        self.threshold = threshold
         self.device = devices.pick()
         devices.keep_freed_memory()
         self.dtype = devices.compute_dtype(recipe, self.device)
@@ -162,7 +177,8 @@ class Predictor:
         recipe = found.recipe
         if isinstance(recipe, FineTuning):
             return ParityPredictor(ParityNetwork.load(found.folder / recipe.save_dir))
-        return cls(trained(found, recipe), recipe, found.card.temperature)
+        card = found.card
+        return cls(trained(found, recipe), recipe, card.temperature, card.digit_threshold)
 
     def predict(self, pixels: Pixels) -> Predictions:
         """Return what each image holds, in order.
@@ -181,7 +197,7 @@ class Predictor:
         if self.dtype is not torch.float32:
             doubtful = np.flatnonzero(softmax(logits).max(axis=1) < SURE)
             logits[doubtful] = self.logits(self.exact, torch.float32, table.select(doubtful))
-        return Predictions(softmax(logits / np.float32(self.temperature)))
+        return predictions_of(logits / np.float32(self.temperature), self.threshold)
 
     def saliency(self, pixels: Pixels, digits: Labels) -> NDArray[np.float32]:
         """Return what each pixel's ink adds to the logit of a digit, float32 (N, 28, 28); below 0 it speaks against it.
@@ -214,8 +230,8 @@ class Predictor:
 
     @torch.inference_mode()
     def logits(self, model: nn.Module, dtype: torch.dtype, table: DigitTable) -> NDArray[np.float32]:
-        """Return the logits, float32 (N, 10), as `model` computes them in `dtype`."""
-        logits = np.empty((len(table), CLASSES), dtype=np.float32)
+        """Return the logits, float32 (N, classes), as `model` computes them in `dtype`."""
+        logits = np.empty((len(table), self.recipe.classes), dtype=np.float32)
         done = 0
         for batch, *_ in ordered_loader(table, BATCH):
             images = normalise(ink(batch.to(self.device)), self.recipe)
@@ -259,9 +275,10 @@ def trained(run: Run, recipe: Recipe) -> nn.Module:
     return model
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return probabilities, float32 (N, C), of logits (N, C); each row sums to 1."""
-    return torch.from_numpy(logits).softmax(1).numpy()
+def predictions_of(logits: NDArray[np.float32], threshold: float) -> Predictions:
+    """Return what calibrated logits, float32 (N, classes), say; `threshold` as in `Predictions`."""
+    p_digit = digit_score(logits) if logits.shape[1] > CLASSES else None
+    return Predictions(softmax(logits[:, :CLASSES]), p_digit, threshold)
 
 
 def misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
@@ -272,7 +289,7 @@ def misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str |
     if not wrong:
         return None
     last = list(expected)[-1]
-    if wrong[-1] == last and len(expected[last]) == CLASSES:
-        return f"for {len(found[last])} classes where {CLASSES} are expected"
+    if wrong[-1] == last and expected[last].shape[1:] == found[last].shape[1:]:
+        return f"for {len(found[last])} classes where {len(expected[last])} are expected"
     shapes = (" x ".join(map(str, weights[wrong[0]].shape)) for weights in (found, expected))
     return f"{wrong[0]} is {' where '.join(shapes)} is expected"

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pipeline.errors import UserError
 from pipeline.fine_tuning import FineTuning
 from pipeline.settings import Settings, find, read_yaml
+from pipeline.table import CLASSES
 
 SCHEDULER_NEEDS: dict[str, list[str]] = {
     "none": [],
@@ -44,6 +45,8 @@ class Recipe(Settings):
     """resnet18, resnet50, vgg16: begin with torchvision's weights for ImageNet in place of random ones."""
     image_size: Annotated[int, Field(validate_default=True)] = 28
     """Pixels along one side of what the network sees; images are scaled to it."""
+    width: Annotated[int, Field(ge=1, le=16)] = 1
+    """fast: by how much its channels are multiplied."""
     hidden_size: Annotated[int, Field(ge=1)] = 128
     """light-cnn: units of the hidden linear layer."""
     feature_dropout: Fraction = 0.0
@@ -51,12 +54,21 @@ class Recipe(Settings):
     dropout: Fraction = 0.0
     """light-cnn, branch-cnn, vgg16: after each hidden linear layer."""
 
+    members: Annotated[int, Field(ge=1, le=100)] = 1
+    """Networks that are trained, each from a seed of its own and without one of the folds, and answer together."""
+    folds: Annotated[int, Field(ge=2)] = 10
+    """Parts of the rows; a member never sees one of them, and on those unseen ones the ensemble is measured."""
+
     # Data
-    validation_fraction: Fraction = 0.1
+    validation_fraction: Annotated[Fraction, Field(validate_default=True)] = 0.1
     """Of the rows, set aside to measure on; with 0 all are trained on, and the last epoch is the one that is kept."""
     mean: float = 0.1307
     """Of the pixels, as fractions of full ink."""
     std: Annotated[float, Field(gt=0)] = 0.3081
+    pen_drawings: Annotated[int, Field(ge=0)] = 0
+    """How many times each pen drawing of UCI's set 81 is drawn anew and trained on too."""
+    outliers: Annotated[int, Field(ge=0)] = 0
+    """Images that are no digits, trained on as a class of their own; half of them characters of other scripts."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that load batches beside the training; 0 loads them in the training process."""
     pin_memory: bool = False
@@ -109,6 +121,23 @@ class Recipe(Settings):
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 autocast where the device has instructions for it, float32 elsewhere."""
+
+    @property
+    def classes(self) -> int:
+        """How many logits the network has: one a digit, and one more for what is none where it learns of that."""
+        return CLASSES + (self.outliers > 0)
+
+    def member(self, index: int) -> Self:
+        """Return the recipe of one member of the ensemble, 0 the first."""
+        return self.model_copy(update={"members": 1, "seed": self.seed + index})
+
+    @field_validator("validation_fraction")
+    @classmethod
+    def is_measured_once(cls, fraction: float, known: ValidationInfo) -> float:
+        """Refuse rows set aside for an ensemble, which is measured on its folds."""
+        if fraction and known.data.get("members", 1) > 1:
+            raise ValueError("an ensemble is measured on its folds and keeps each member's last epoch; set it to 0")
+        return fraction
 
     @field_validator("patience")
     @classmethod

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from pipeline.table import CLASSES, PARITIES, Labels
 
+REFUSED = 0.005
+"""The share of digits that may be taken for none."""
 CALIBRATION_BINS = 15
 CONFIDENCES = (0, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.997, 0.999, 1)
 """Between which answers are put together to see what their confidence is worth; most are near 1."""
@@ -271,6 +273,31 @@ def temperature(logits: NDArray[np.float32], labels: Labels) -> float:
         else:
             high = middle
     return math.exp(high)
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return probabilities, float32 (N, C), of logits (N, C); each row sums to 1."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def digit_score(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how sure it is that an image holds a digit at all, float32 (N,) in 0..1, from calibrated logits, float
+    (N, C).
+
+    Of a network that has a class for what is none it is the probability of all other classes; of another one, the
+    largest probability (Hendrycks and Gimpel 2017, arXiv:1610.02136).
+    """
+    probabilities = softmax(logits)
+    sure: NDArray[np.float32]
+    sure = probabilities.max(axis=1) if logits.shape[1] == CLASSES else probabilities[:, :CLASSES].sum(axis=1)
+    return sure
+
+
+def digit_threshold(logits: NDArray[np.float32]) -> float:
+    """Return the `digit_score` that REFUSED of these digits do not reach; their calibrated logits are float (N, C)."""
+    return float(np.quantile(digit_score(logits), REFUSED))
 
 
 def score(digits: Labels, labels: Labels, probabilities: NDArray[np.float32] | None = None) -> Score:

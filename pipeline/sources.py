@@ -5,7 +5,7 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -21,7 +21,7 @@ from pipeline.table import SIDE, DigitTable, Pixels
 from pipeline.table_files import PIXEL_COLUMNS, CsvFile, read_idx
 
 COMPETITION = "https://www.kaggle.com/competitions/digit-recognizer/data"
-KINDS = ["auto", "kaggle", "mnist", "practice"]
+KINDS = ["auto", "kaggle", "mnist", "pendigits", "practice"]
 MIRROR_SECONDS = 4.0
 """How long a mirror may take to answer before MNIST counts as out of reach."""
 
@@ -39,11 +39,12 @@ class Source:
     """A place that tables can be read from; nothing is read until it is asked for.
 
     Attributes:
-        name: "competition", "mnist" or "practice".
+        name: "competition", "mnist", "pendigits" or "practice".
         place: the file or folder that holds it.
         reason: why it was taken, for the line that says so.
         read_train: the rows to learn from, with labels; read once, and kept.
         read_test: the rows to predict, in their order; with labels where the answers are known.
+        home: the folder for data, where what a recipe trains on beside the source is kept too.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Source:
     reason: str
     read_train: Callable[[], DigitTable]
     read_test: Callable[[], DigitTable]
+    home: Path = Path("data")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "read_train", cache(self.read_train))
@@ -67,14 +69,21 @@ def find_source(kind: str, data: Path) -> Source:
 
     Args:
         kind: "auto" takes the first of these that there is: the competition's files in `data`, or from Kaggle where
-            there are credentials; MNIST in `data` or from its mirrors; the practice set. "kaggle", "mnist" and
-            "practice" name one. Anything else is a path: an archive or a folder that holds the competition's files or
-            MNIST.
+            there are credentials; MNIST in `data` or from its mirrors; the practice set. "kaggle", "mnist",
+            "pendigits" and "practice" name one. Anything else is a path: an archive or a folder that holds the
+            competition's files or MNIST.
         data: the folder for data.
 
     Raises:
         UserError: the source that was asked for is not there and cannot be fetched.
     """
+    return replace(located(kind, data), home=data)
+
+
+def located(kind: str, data: Path) -> Source:
+    """Return the source that `kind` means, as `find_source` takes it."""
+    if kind == "pendigits":
+        return pen_drawings(data)
     if kind == "practice":
         return practice(data / "practice", "asked for")
     if kind == "mnist":
@@ -214,6 +223,21 @@ def answering_mirrors() -> list[str]:
         except Empty:
             break
     return [mirror for mirror in MNIST.mirrors if mirror in found]
+
+
+def pen_drawings(data: Path) -> Source:
+    """Return the pen drawings of UCI's set 81, framed: those to learn from, and those that are held out."""
+    from pipeline import pendigits
+
+    place = pendigits.PENDIGITS.find(data)
+    training, held_out = pendigits.drawings(data)
+    return Source(
+        "pendigits",
+        place,
+        "asked for",
+        lambda: pendigits.drawn_anew(training, 1, seed=0),
+        lambda: pendigits.drawn_anew(held_out, 1, seed=0),
+    )
 
 
 def practice(folder: Path, reason: str) -> Source:

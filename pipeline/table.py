@@ -111,6 +111,23 @@ class DigitTable:
         chosen[order[places]] = True
         return self.select(np.flatnonzero(~chosen)), self.select(np.flatnonzero(chosen))
 
+    def folds(self, count: int, seed: int) -> Labels:
+        """Return the fold of each row, int64 (N,) in 0..count-1: of equal sizes within one row, and stratified.
+
+        Args:
+            count: from 2 to N.
+            seed: of the generator that orders the rows of a digit.
+
+        Raises:
+            UserError: there are no labels, or fewer rows than folds.
+        """
+        if len(self) < count:
+            raise UserError(f"{len(self)} rows cannot be parted into {count} folds: bring more rows")
+        order = np.lexsort((np.random.default_rng(seed).random(len(self)), self.known_labels))
+        folds = np.empty(len(self), dtype=np.int64)
+        folds[order] = np.arange(len(self)) % count
+        return folds
+
     @cached_property
     def fingerprint(self) -> "Fingerprint":
         """The fingerprint of the images; neither the labels nor the order of the rows change it."""

@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -32,9 +34,10 @@ from pipeline.models import build
 from pipeline.models.pretrained import load_pretrained
 from pipeline.optimization import PER_UPDATE, clear_tiny_numbers, make_optimizer, make_scheduler
 from pipeline.recipe import Recipe
-from pipeline.scoring import temperature
+from pipeline.scoring import digit_threshold, temperature
 from pipeline.sources import Source
-from pipeline.table import DigitTable, concatenate
+from pipeline.supplements import supplemented
+from pipeline.table import CLASSES, DigitTable, Labels, Pixels, concatenate
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +82,8 @@ def train(
         log.info("%s is complete: there is nothing left to resume.", run)
         return run
     rows = rows_of(recipe, source, corrections, limit)
-    trainer = Trainer(recipe, rows.training, rows.validation, run, on_epoch)
+    training, outliers = supplemented(recipe, rows.training, source.home)
+    trainer = Trainer(recipe, training, rows.validation, run, outliers, on_epoch)
     if recipe.pretrained and not resume:
         load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
     if resume:
@@ -157,6 +161,7 @@ class Trainer:
         training: DigitTable,
         validation: DigitTable,
         run: Run,
+        outliers: Pixels | None = None,
         on_epoch: Callable[[Epoch], None] | None = None,
     ) -> None:
         self.recipe = recipe
@@ -177,7 +182,7 @@ class Trainer:
         quicken(model)
         keep_freed_memory()
         optimizer = make_optimizer(recipe, model)
-        batches = training_loader(training, recipe, self.device)
+        batches = training_loader(training, recipe, self.device, outliers)
         updates = -(-len(batches) // recipe.gradient_accumulation)
         # Not prepared: Accelerate would step it once for each process.
         self.scheduler = make_scheduler(recipe, optimizer, updates)
@@ -332,7 +337,7 @@ class Trainer:
         labels = torch.cat([batch[1] for batch in gathered])
         assert len(labels) == self.rows[1], "evaluation must count each row once"
         loss = cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        return loss.item(), (logits.argmax(1) == labels).sum().item() / len(labels)
+        return loss.item(), (logits[:, :CLASSES].argmax(1) == labels).sum().item() / len(labels)
 
     def save_progress(self) -> None:
         """Keep all that the rest of the training depends on."""
@@ -368,16 +373,18 @@ class Trainer:
         card = self.run.card
         if best.validation_loss is not None and best.validation_accuracy is not None:
             card.scores = {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}
-        card.temperature = self.calibrate()
+        logits, labels = self.calibration_logits()
+        card.temperature = temperature(logits[:, :CLASSES], labels)
+        card.digit_threshold = digit_threshold(logits / np.float32(card.temperature))
         card.minutes = sum(epoch.seconds for epoch in self.history) / 60
         card.finished = True
         self.run.finish(card)
 
     @torch.inference_mode()
-    def calibrate(self) -> float:
-        """Return the temperature of the model that was kept, fitted on the validation rows.
+    def calibration_logits(self) -> tuple[NDArray[np.float32], Labels]:
+        """Return the logits of the model that was kept, float32 (N, classes), and the labels, of the validation rows.
 
-        Where none were set aside, on training rows that are warped anew, as no epoch has seen them.
+        Where none were set aside, of training rows that are warped anew, as no epoch has seen them.
         """
         training, validation = self.tables
         table, warped = validation, False
@@ -391,7 +398,7 @@ class Trainer:
             images = ink(pixels.to(self.device))
             images = normalise(augment(images, self.recipe) if warped else images, self.recipe)
             logits.append(model(images.contiguous(memory_format=memory_format(self.device))).cpu())
-        return temperature(torch.cat(logits).numpy(), table.known_labels)
+        return torch.cat(logits).numpy(), table.known_labels
 
 
 def card_of(

@@ -31,6 +31,8 @@ NETWORKS = {
     "resnet18": ["resnet18"],
     "resnet18-32": ["resnet18", "image_size=32"],
     "resnet50": ["resnet50"],
+    "fast-ensemble": ["fast", "validation_fraction=0", "members=2", "width=2", "outliers=10"],
+    "resnet18-ensemble": ["resnet18", "validation_fraction=0", "patience=null", "members=2"],
 }
 BUILT_IN = {"resnet18", "resnet50"}
 """What Transformers has a class for; the others bring their own code."""
@@ -193,6 +195,7 @@ def test_an_export_replaces_an_earlier_one_and_nothing_else(runs: dict[str, Run]
     assert {path.name for path in out.iterdir()} == {
         "README.md",
         "config.json",
+        "ensemble.py",
         "fast.py",
         "model.safetensors",
         "modeling_digits.py",

@@ -6,7 +6,6 @@ from typing import Any
 from torch import nn
 
 from pipeline.recipe import Recipe
-from pipeline.table import CLASSES
 
 AS_TORCH_DRAWS = {"branch-cnn", "light-cnn"}
 """Networks whose ancestors left the weights as torch draws them."""
@@ -15,10 +14,14 @@ AS_TORCH_DRAWS = {"branch-cnn", "light-cnn"}
 def build(recipe: Recipe) -> nn.Module:
     """Return the recipe's network, freshly initialised from torch's global generator.
 
-    It maps normalised images, float (B, 1, S, S) where S is the recipe's image_size, to logits, float (B, 10).
+    It maps normalised images, float (B, 1, S, S) where S is the recipe's image_size, to logits, float (B, classes).
     """
+    if recipe.members > 1:
+        from pipeline.models.ensemble import Ensemble
+
+        return Ensemble([build(recipe.member(index)) for index in range(recipe.members)])
     make, arguments = architecture(recipe)
-    model = make(CLASSES, **arguments)
+    model = make(recipe.classes, **arguments)
     return model if recipe.model in AS_TORCH_DRAWS else initialised(model)
 
 
@@ -29,7 +32,7 @@ def architecture(recipe: Recipe) -> tuple[Callable[..., nn.Module], dict[str, An
         case "fast":
             from pipeline.models.fast import fast
 
-            return fast, {}
+            return fast, {"width": recipe.width}
         case "resnet18":
             from pipeline.models.resnet import resnet18
 

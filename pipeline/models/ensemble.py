@@ -1,0 +1,18 @@
+"""Several networks of one kind, side by side."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Ensemble(nn.Module):
+    """Networks that answer together: the mean of their logits."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, float (B, classes), of float (B, 1, S, S)."""
+        return torch.stack([member(images) for member in self.members]).mean(0)

@@ -1,0 +1,129 @@
+"""Images that are no digits, so that a network learns to say so."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+from PIL import Image
+
+from pipeline.archives import Archive
+from pipeline.errors import UserError
+from pipeline.framing import frame_of
+from pipeline.ink import resized
+from pipeline.pendigits import SIDE_DRAWN, framed
+from pipeline.pictures import Grey
+from pipeline.strokes import Drawing
+from pipeline.table import SIDE, DigitTable, Pixels
+
+OMNIGLOT = Archive(
+    "Omniglot",
+    "https://github.com/brendenlake/omniglot/raw/master/python/images_background_small1.zip",
+    ("omniglot.zip",),
+)
+HELD_OUT_ALPHABETS = {"Greek"}
+"""Never trained on."""
+INK = 127
+"""Above this a pixel is ink."""
+HALVED = (0, 2, 5, 6)
+"""Digits of which neither the left nor the right part is one; half of a 4 may be a 1, and of an 8 a 3."""
+
+
+def characters(data: Path, held_out: bool = False) -> Pixels:
+    """Return characters of other scripts, framed as digits are, uint8 (N, 28, 28).
+
+    From Omniglot (Lake et al. 2015, MIT licence), fetched into `data` where it is not there.
+
+    Args:
+        data: the folder for data.
+        held_out: those of the alphabets that are never trained on, in place of the others.
+
+    Raises:
+        UserError: it is not there and cannot be fetched, or is damaged.
+    """
+    path = OMNIGLOT.find(data)
+    frames = []
+    try:
+        with ZipFile(path) as archive:
+            for name in sorted(name for name in archive.namelist() if name.endswith(".png")):
+                if (name.split("/")[-3] in HELD_OUT_ALPHABETS) == held_out:
+                    with Image.open(io.BytesIO(archive.read(name)), formats=["PNG"]) as image:
+                        frames.append(frame_of(cut_out(255 - np.asarray(image.convert("L")))))
+    except (OSError, BadZipFile, IndexError) as error:
+        raise UserError(f"{path}: damaged ({error}); delete it, and it will be fetched again") from None
+    if not frames:
+        raise UserError(f"{path}: holds no characters; delete it, and it will be fetched again")
+    return np.array(frames)
+
+
+def made(table: DigitTable, rows: int, seed: int) -> Pixels:
+    """Return images that are no digits, uint8 (rows, 28, 28), scribbles above all.
+
+    Besides them two digits joined, halves of digits, specks and paper.
+
+    Args:
+        table: labelled digits to make them from.
+        rows: how many.
+        seed: of all that is drawn by chance.
+    """
+    random = np.random.default_rng(seed)
+    halved, any_digit = forever(table, HALVED, random), forever(table, range(10), random)
+    kinds: list[Callable[[], Pixels]] = [
+        *3 * [lambda: scribble(random)],
+        *2 * [lambda: pair(next(any_digit), next(any_digit), random)],
+        lambda: half(next(halved), random),
+        *2 * [lambda: specks(random)],
+    ]
+    return np.array([kinds[row % len(kinds)]() for row in range(rows)])
+
+
+def forever(table: DigitTable, digits: "tuple[int, ...] | range", random: np.random.Generator) -> Iterator[Pixels]:
+    """Yield images of these digits, those with ink, drawn by chance, without end."""
+    rows = np.flatnonzero(np.isin(table.known_labels, list(digits)) & (table.pixels.max(axis=(1, 2)) > INK))
+    while True:
+        yield table.pixels[rows[random.integers(len(rows))]]
+
+
+def scribble(random: np.random.Generator) -> Pixels:
+    """Return a line that goes to and fro between several corners, with a hand that shakes."""
+    corners = random.normal(0, 1, (random.integers(4, 9), 2))
+    places = np.linspace(0, len(corners) - 1, 8 * len(corners))
+    line = np.column_stack([np.interp(places, np.arange(len(corners)), corners[:, axis]) for axis in (0, 1)])
+    line += np.cumsum(random.normal(0, random.uniform(0.02, 0.2), line.shape), axis=0)
+    strokes, extent = Drawing(0, (line,)).placed(SIDE_DRAWN)
+    return framed(strokes, extent, random.uniform(4, 16))
+
+
+def half(image: Pixels, random: np.random.Generator) -> Pixels:
+    """Return the left or right part of a digit, as if the rest of it were wiped away."""
+    columns = np.flatnonzero(image.max(axis=0) > INK)
+    width = max(3, round(len(columns) * random.uniform(0.35, 0.5)))
+    rest = image[:, columns[:width]] if random.random() < 0.5 else image[:, columns[-width:]]
+    return frame_of(cut_out(rest))
+
+
+def pair(left: Pixels, right: Pixels, random: np.random.Generator) -> Pixels:
+    """Return two digits so near to one another that they are taken for one."""
+    first, second = (image[:, np.flatnonzero(image.max(axis=0) > INK)] for image in (left, right))
+    start = max(0, first.shape[1] - random.integers(0, 4))
+    joined = np.zeros((SIDE, max(first.shape[1], start + second.shape[1])), dtype=np.uint8)
+    joined[:, : first.shape[1]] = first
+    place = joined[:, start : start + second.shape[1]]
+    np.maximum(place, second, out=place)
+    return frame_of(cut_out(joined))
+
+
+def cut_out(image: Pixels) -> Grey:
+    """Return what there is of ink in an image, float32 in 0..1, without the paper around it."""
+    rows, columns = (np.flatnonzero(image.max(axis=axis) > INK) for axis in (1, 0))
+    return (image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] / 255).astype(np.float32)
+
+
+def specks(random: np.random.Generator) -> Pixels:
+    """Return noise, fine or coarse, strong or faint, or nothing but paper."""
+    side = int(random.choice([4, 7, 14, 28]))
+    share, strength = random.uniform(0, 0.6), random.uniform(0.1, 1)
+    noise = (random.random((side, side)) < share) * strength * random.random((side, side))
+    image = resized(noise.astype(np.float32), (SIDE, SIDE))
+    return np.rint(255 * image).astype(np.uint8)

@@ -1,0 +1,83 @@
+"""Images that are no digits, and the networks that learn to say so."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import DigitTable, Predictor, Recipe, Source, UserError, train
+from pipeline.outliers import HELD_OUT_ALPHABETS, characters, made
+from pipeline.scoring import REFUSED, digit_score, digit_threshold
+
+
+def omniglot(folder: Path) -> Path:
+    """Write an archive laid out as Omniglot's: a bar in an alphabet to learn from, a ring in one that is held out."""
+    bar, ring = np.full((105, 105), 255, np.uint8), np.full((105, 105), 255, np.uint8)
+    bar[50:54, 20:80] = 0
+    ring[20:80, 20:80] = 0
+    ring[24:76, 24:76] = 255
+    with zipfile.ZipFile(folder / "omniglot.zip", "w") as archive:
+        for alphabet, image in (("Ogham", bar), (min(HELD_OUT_ALPHABETS), ring)):
+            stream = io.BytesIO()
+            Image.fromarray(image).convert("1").save(stream, "PNG")
+            archive.writestr(f"images_background_small1/{alphabet}/character01/0001_01.png", stream.getvalue())
+    return folder
+
+
+def test_characters_are_framed_as_digits_are(tmp_path: Path) -> None:
+    (frame,) = characters(omniglot(tmp_path))
+    rows, columns = (np.flatnonzero(frame.max(axis=axis) > 127) for axis in (1, 0))
+    assert frame.shape == (28, 28)
+    assert np.ptp(columns) + 1 in (19, 20, 21)
+    assert np.ptp(rows) + 1 in (2, 3, 4)
+
+
+def test_held_out_alphabets_are_given_only_when_they_are_asked_for(tmp_path: Path) -> None:
+    (learnt,), (held_out,) = (characters(omniglot(tmp_path), held_out=asked) for asked in (False, True))
+    assert held_out.sum() > 2 * learnt.sum()
+
+
+def test_a_damaged_archive_is_named_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "omniglot.zip").write_bytes(b"<html>")
+    with pytest.raises(UserError, match=r"omniglot\.zip: damaged .*delete it"):
+        characters(tmp_path)
+
+
+def test_made_outliers_are_the_same_for_the_same_seed(digits: DigitTable) -> None:
+    first, again, other = made(digits, 30, 0), made(digits, 30, 0), made(digits, 30, 1)
+    assert first.shape == (30, 28, 28)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_images_without_ink_do_not_stop_the_making(digits: DigitTable) -> None:
+    blank = DigitTable(np.where(np.arange(len(digits))[:, None, None] % 2, digits.pixels, 0), digits.known_labels)
+    assert made(blank, 60, 0).shape == (60, 28, 28)
+
+
+def test_the_threshold_refuses_as_many_digits_as_it_may() -> None:
+    logits = np.random.default_rng(0).normal(0, 3, (4_000, 11)).astype(np.float32)
+    assert (digit_score(logits) < digit_threshold(logits)).mean() == pytest.approx(REFUSED, abs=1 / 4_000)
+
+
+def test_what_is_no_digit_lowers_the_score_of_a_network_that_knows_it() -> None:
+    logits = np.zeros((2, 11), dtype=np.float32)
+    logits[0, 3] = logits[1, 10] = 8
+    assert digit_score(logits) == pytest.approx([1, 0], abs=0.01)
+
+
+def test_a_network_learns_what_is_no_digit(practice: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = Source(practice.name, practice.place, "", practice.read_train, practice.read_test, omniglot(tmp_path))
+    recipe = Recipe.load("fast", ["outliers=600", "epochs=4", "minimum_updates=60"])
+    run = train(recipe, source, "aware", quiet=True)
+    predictor = Predictor.load("aware")
+    digits, others = practice.read_test(), made(practice.read_test(), 240, 7)
+    found = predictor.predict(digits.pixels)
+    assert found.p_digit is not None and found.probabilities.shape == (500, 10)
+    assert found.is_digit.mean() > 0.9
+    assert predictor.predict(others).is_digit.mean() < 0.5
+    assert run.card.digit_threshold == predictor.threshold
