@@ -21,9 +21,9 @@ from pipeline.files import folder_written_whole
 from pipeline.fine_tuning import FineTuning
 from pipeline.journal import HEADER, Journal, line
 from pipeline.models.parity import ParityNetwork, quieter
+from pipeline.preparation import card_of, resumable, rows_of
 from pipeline.sources import Source
 from pipeline.table import DigitTable
-from pipeline.training import card_of, resumable, rows_of
 
 log = logging.getLogger(__name__)
 

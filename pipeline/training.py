@@ -2,39 +2,33 @@
 
 import logging
 import math
-import platform
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
 from pipeline.augment import augment
-from pipeline.checkpoint import Card, Epoch, Run
+from pipeline.checkpoint import Epoch, Run
 from pipeline.convolution import quicken
 from pipeline.dataset import ink, normalise, ordered_loader, training_loader
 from pipeline.device import autocast, compute_dtype, keep_freed_memory, memory_format
 from pipeline.errors import UserError
-from pipeline.fine_tuning import FineTuning
 from pipeline.journal import HEADER, Journal, line
 from pipeline.models import build
 from pipeline.models.pretrained import load_pretrained
 from pipeline.optimization import PER_UPDATE, clear_tiny_numbers, make_optimizer, make_scheduler
+from pipeline.preparation import card_of, resumable, rows_of
 from pipeline.recipe import Recipe
 from pipeline.scoring import temperature
 from pipeline.sources import Source
-from pipeline.table import DigitTable, concatenate
+from pipeline.table import DigitTable
 
 log = logging.getLogger(__name__)
 
@@ -90,57 +84,6 @@ def train(
         card = card_of(recipe, rows, source.name, trainer.model, trainer.device, trainer.dtype, "accelerate")
         run.begin(recipe, card, rows.seen.fingerprint)
     trainer.fit(quiet=quiet)
-    return run
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows of a training.
-
-    Attributes:
-        training: to learn from, corrections among them.
-        validation: set aside, to measure on.
-        seen: all that are learnt from or measured on.
-        source: the digest of all that the source has.
-        corrections: how many are corrections.
-    """
-
-    training: DigitTable
-    validation: DigitTable
-    seen: DigitTable
-    source: str
-    corrections: int
-
-    def require_those_of(self, run: Run) -> None:
-        """Raise a UserError where a run to resume began on other rows."""
-        if run.fingerprint.digest != self.seen.fingerprint.digest:
-            raise UserError(
-                f"{run}: began on other data ({run.card.source}, {run.card.train_rows:,} rows to train on); "
-                "give it the same --source, --data, --limit and --with again"
-            )
-
-
-def rows_of(
-    recipe: Recipe | FineTuning, source: Source, corrections: DigitTable | None = None, limit: int | None = None
-) -> Rows:
-    """Return the rows that a training on a source has; `limit` and `corrections` as in `train`."""
-    table = seen = source.read_train()
-    training, validation = table.split(recipe.validation_fraction, recipe.seed)
-    if limit:
-        training, validation = training.sample(limit, recipe.seed), validation.sample(limit // 5, recipe.seed)
-        seen = concatenate([training, validation])
-    if corrections:
-        seen, training = (concatenate([rows, corrections]) for rows in (seen, training))
-    return Rows(training, validation, seen, table.fingerprint.digest, len(corrections or ()))
-
-
-def resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
-    """Return the run to go on with; a UserError where it was begun with another recipe."""
-    run = Run.open(name) if name else Run.unfinished(recipe.name)
-    if run.recipe.model_dump() != recipe.model_dump():
-        raise UserError(
-            f"{run}: began with other settings; resume it by `train {run.recipe_path} --run {run} --resume`"
-        )
     return run
 
 
@@ -392,41 +335,3 @@ class Trainer:
             images = normalise(augment(images, self.recipe) if warped else images, self.recipe)
             logits.append(model(images.contiguous(memory_format=memory_format(self.device))).cpu())
         return temperature(torch.cat(logits).numpy(), table.known_labels)
-
-
-def card_of(
-    recipe: Recipe | FineTuning,
-    rows: Rows,
-    source: str,
-    model: nn.Module,
-    device: torch.device,
-    dtype: torch.dtype,
-    loop: str,
-) -> Card:
-    """Return the card of a run that begins, on a source of that name, by the loop of a package of that name."""
-    return Card(
-        recipe=recipe.name,
-        source=source,
-        fingerprint=rows.source,
-        train_rows=len(rows.training),
-        corrections=rows.corrections,
-        validation_rows=len(rows.validation),
-        seed=recipe.seed,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        device=str(device),
-        precision=str(dtype).removeprefix("torch."),
-        versions={"python": platform.python_version()}
-        | {package: version(package) for package in ("torch", loop, "numpy")},
-        commit=current_commit(),
-        started=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-    )
-
-
-def current_commit() -> str | None:
-    """Return the commit of the project's own checkout, or None where there is none."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.strip() or None
