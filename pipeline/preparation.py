@@ -1,5 +1,6 @@
 """What a training begins with: its rows, its run, and the card that says where the run comes from."""
 
+import hashlib
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from pipeline import processes
 from pipeline.checkpoint import Card, Run
 from pipeline.errors import UserError
 from pipeline.fine_tuning import FineTuning
@@ -36,6 +38,15 @@ class Rows:
     source: str
     corrections: int
 
+    @property
+    def in_order(self) -> str:
+        """A digest that is equal for equal images and labels in the same order."""
+        digest = hashlib.blake2b(digest_size=8)
+        for table in (self.training, self.validation):
+            digest.update(table.pixels.tobytes())
+            digest.update(table.known_labels.tobytes())
+        return digest.hexdigest()
+
     def require_those_of(self, run: Run) -> None:
         """Raise a UserError where a run to resume began on other rows."""
         if run.fingerprint.digest != self.seen.fingerprint.digest:
@@ -57,6 +68,19 @@ def rows_of(
     if corrections:
         seen, training = (concatenate([rows, corrections]) for rows in (seen, training))
     return Rows(training, validation, seen, table.fingerprint.digest, len(corrections or ()))
+
+
+def require_the_same(recipe: Recipe, rows: Rows) -> None:
+    """Raise a UserError where this process was given another recipe or other rows than the main one."""
+    if processes.count() == 1:
+        return
+    mine = {"recipe": recipe.model_dump_json(), "rows": rows.in_order}
+    main = processes.from_main(lambda: mine)
+    for what, own in mine.items():
+        if own != main[what]:
+            raise UserError(
+                f"{platform.node()}: not the same {what} as in the first process; give all the same command and files"
+            )
 
 
 def resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
@@ -89,6 +113,7 @@ def card_of(
         seed=recipe.seed,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         device=str(device),
+        processes=processes.count(),
         precision=str(dtype).removeprefix("torch."),
         versions={"python": platform.python_version()}
         | {package: version(package) for package in ("torch", loop, "numpy")},
