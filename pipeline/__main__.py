@@ -49,9 +49,7 @@ def one_process_but_for_training(context: Context) -> None:
     """Refuse what several processes would do several times."""
     verb = context.invoked_subcommand
     if processes.count() > 1 and verb != "train":
-        raise UserError(
-            f"{verb} is the work of one process: torchrun and accelerate launch are for train; leave it out"
-        )
+        raise UserError(f"{verb} is the work of one process: torchrun and accelerate launch are for train only")
 
 
 @app.command()

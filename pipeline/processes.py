@@ -122,7 +122,7 @@ def first_to_tell() -> bool:
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         store = TCPStore(address, port, is_master=False, timeout=MEETING)
         return store.add(f"told/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", 1) == 1
-    except RuntimeError:  # it is gone with its machine
+    except (KeyError, RuntimeError):  # there is none, or it is gone with its machine
         return True
 
 
