@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch.distributed import ProcessGroup
 
-LOST_AFTER = timedelta(seconds=50)
+LOST_AFTER = timedelta(seconds=40)
 """A process that lets the others wait so long in training counts as lost: its machine or its network has gone."""
 PREPARATION = timedelta(hours=2)
 """How long one process may prepare what the others wait for: a download of data or of weights."""
