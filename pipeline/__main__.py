@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from typer import Argument, Option, Typer
+from typer import Argument, Context, Option, Typer
 
+from pipeline import processes
 from pipeline.credentials import PAGE
 from pipeline.errors import UserError
 
@@ -43,6 +44,14 @@ Format = Literal["csv", "parquet"]
 Quiet = Annotated[bool, Option("--quiet", help="Print neither progress nor results.")]
 
 
+@app.callback()
+def one_process_but_for_training(context: Context) -> None:
+    """Refuse what several processes would do several times."""
+    verb = context.invoked_subcommand
+    if processes.count() > 1 and verb != "train":
+        raise UserError(f"{verb} is the work of one process: torchrun and accelerate launch are for train only")
+
+
 @app.command()
 def data(source: Kind = "auto", data: Data = Path("data"), quiet: Quiet = False) -> None:
     """Find the data, or fetch or make them, and check every row."""
@@ -73,13 +82,14 @@ def train(
     resume: Annotated[bool, Option("--resume", help="Go on with RUN, or with the newest that was stopped.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a recipe and keep the run in checkpoints/."""
+    """Train a recipe and keep the run in checkpoints/; under torchrun, on several processes."""
     speak(quiet)
     from pipeline.recipe import load_recipe
     from pipeline.sources import find_source
 
     settings = load_recipe(recipe, set_ or [])
-    found = find_source(source or settings.dataset, data)
+    with processes.in_turn():
+        found = find_source(source or settings.dataset, data)
     log.info("Data: %s", found)
     corrections = None
     if with_:
@@ -89,8 +99,9 @@ def train(
         log.info("and %s corrected digits, in %s", f"{len(corrections):,}", with_)
     begin = trainer_of(settings)
     trained = begin(settings, found, run, corrections=corrections, limit=limit, resume=resume, quiet=quiet)
-    report(trained, found)
-    log.info("Validation accuracy: %s", trained.card.validation_in_words)
+    if processes.is_main():
+        report(trained, found)
+        log.info("Validation accuracy: %s", trained.card.validation_in_words)
 
 
 @app.command()
@@ -386,19 +397,20 @@ def report(run: "Run", source: "Source") -> None:
 
 
 def speak(quiet: bool) -> None:
-    """Print what the library logs as plain lines on stdout, unless `quiet`."""
-    if not quiet:
+    """Print what the library logs as plain lines on stdout, unless `quiet`; of several processes the main one does."""
+    if not quiet and processes.is_main():
         log.setLevel(logging.INFO)
         log.addHandler(logging.StreamHandler(sys.stdout))
 
 
 def main() -> None:
-    """Run the command line; a UserError is one line on stderr and status 2."""
+    """Run the command line; a UserError is one line on stderr, however many processes it ends, and status 2."""
     gc.set_threshold(50_000)  # imports make many objects and no garbage: looking for it is a quarter of the start
     try:
         app()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if processes.first_to_tell():
+            print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
 

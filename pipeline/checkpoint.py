@@ -63,6 +63,8 @@ class Card(BaseModel):
     seed: int
     parameters: int
     device: str
+    processes: int = 1
+    """How many began it together, each with a device like that."""
     precision: str
     versions: dict[str, str]
     commit: str | None

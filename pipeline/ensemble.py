@@ -18,15 +18,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pipeline import device as devices
+from pipeline import processes
 from pipeline.checkpoint import Epoch, OutOfFold, Run
 from pipeline.errors import UserError
 from pipeline.models import build
 from pipeline.predictor import Predictor
+from pipeline.preparation import card_of, resumable, rows_of
 from pipeline.recipe import Recipe
 from pipeline.scoring import digit_threshold, score, softmax, temperature
 from pipeline.sources import Source
 from pipeline.table import CLASSES, DigitTable
-from pipeline.training import card_of, resumable, rows_of
 from pipeline.training import train as train_one
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def train(
 
     Arguments and errors are those of `training.train`; and a UserError where a member's process fails.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if processes.count() > 1:
         raise UserError(f"{recipe.name}: its members are trained side by side as it is: start it as one process")
     run = resumable(recipe, name) if resume else Run.create(name, recipe)
     if resume and run.card.finished:

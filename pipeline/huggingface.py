@@ -16,14 +16,16 @@ from tqdm import tqdm
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from pipeline import device as devices
+from pipeline import processes
 from pipeline.checkpoint import Epoch, Run
+from pipeline.errors import UserError
 from pipeline.files import folder_written_whole
 from pipeline.fine_tuning import FineTuning
 from pipeline.journal import HEADER, Journal, line
 from pipeline.models.parity import ParityNetwork, quieter
+from pipeline.preparation import card_of, resumable, rows_of
 from pipeline.sources import Source
 from pipeline.table import DigitTable
-from pipeline.training import card_of, resumable, rows_of
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +44,11 @@ def fine_tune(
 ) -> Run:
     """Fine-tune a network on the parity of a source's labelled rows and return the finished run.
 
-    Arguments and errors are those of `training.train`; also a UserError where the weights to begin with cannot be had.
+    Arguments and errors are those of `training.train`; also a UserError where the weights to begin with cannot be had,
+    or where there are several processes.
     """
+    if processes.count() > 1:
+        raise UserError(f"{recipe.name}: Transformers' Trainer tunes it in one process here; leave torchrun out")
     run = resumable(recipe, name) if resume else Run.create(name, recipe)
     if resume and run.card.finished:
         log.info("%s is complete: there is nothing left to resume.", run)

@@ -1,43 +1,40 @@
-"""The one loop that trains every recipe, on one processor or, under `accelerate launch`, on many."""
+"""The one loop that trains every recipe, in one process or, under torchrun or `accelerate launch`, in many."""
 
 import logging
 import math
-import platform
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
+from functools import partial
+from threading import Event
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration
+from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
 from pipeline.augment import augment
-from pipeline.checkpoint import Card, Epoch, Run
+from pipeline.checkpoint import Epoch, Run
 from pipeline.convolution import quicken
 from pipeline.dataset import ink, normalise, ordered_loader, training_loader
 from pipeline.device import autocast, compute_dtype, keep_freed_memory, memory_format
 from pipeline.errors import UserError
-from pipeline.fine_tuning import FineTuning
 from pipeline.journal import HEADER, Journal, line
 from pipeline.models import build
 from pipeline.models.pretrained import load_pretrained
 from pipeline.optimization import PER_UPDATE, clear_tiny_numbers, make_optimizer, make_scheduler
+from pipeline.preparation import card_of, require_the_same, resumable, rows_of
+from pipeline.processes import first_to_tell, from_main, in_turn, losses_told, termination_noted
 from pipeline.recipe import Recipe
 from pipeline.scoring import digit_threshold, temperature
 from pipeline.sources import Source
 from pipeline.supplements import supplemented
-from pipeline.table import CLASSES, DigitTable, Labels, Pixels, concatenate
+from pipeline.table import CLASSES, DigitTable, Labels, Pixels
 
 log = logging.getLogger(__name__)
 
@@ -63,31 +60,35 @@ def train(
     on_epoch: Callable[[Epoch], None] | None = None,
     quiet: bool = False,
 ) -> Run:
-    """Train a recipe on a source's labelled rows and return the finished run.
+    """Train a recipe on a source's labelled rows and return the finished run, which the main process alone has written.
 
     Args:
         name: of the run, or its folder; None makes a name from the recipe and the time.
         corrections: labelled rows to train on beside those of the source; none of them is set aside.
         limit: train on so many of the source's rows at most, and validate on a fifth of that at most.
         resume: go on with the run `name`, or with the newest unfinished run of the recipe.
-        on_epoch: called after each epoch, when all of it is written down; what it raises ends the training.
+        on_epoch: called after each epoch, when all of it is written down, on the main process; what it raises ends the
+            training on all.
         quiet: draw no progress bar.
 
     Raises:
         DivergedError: a loss is no longer a number.
         UserError: the rows are unsound or too few, or the run to resume had another recipe or other data.
     """
-    run = resumable(recipe, name) if resume else Run.create(name, recipe)
-    if resume and run.card.finished:
+    run = from_main(lambda: resumable(recipe, name) if resume else Run.create(name, recipe))
+    if resume and from_main(lambda: run.card.finished):
         log.info("%s is complete: there is nothing left to resume.", run)
         return run
     rows = rows_of(recipe, source, corrections, limit)
-    training, outliers = supplemented(recipe, rows.training, source.home)
+    require_the_same(recipe, rows)
+    with in_turn():
+        training, outliers = supplemented(recipe, rows.training, source.home)
     trainer = Trainer(recipe, training, rows.validation, run, outliers, on_epoch)
     if recipe.pretrained and not resume:
-        load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
+        with in_turn():
+            load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
     if resume:
-        rows.require_those_of(run)
+        from_main(lambda: rows.require_those_of(run))
         trainer.restore()
     elif trainer.accelerator.is_main_process:
         trainer.save_progress()
@@ -97,62 +98,11 @@ def train(
     return run
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The rows of a training.
-
-    Attributes:
-        training: to learn from, corrections among them.
-        validation: set aside, to measure on.
-        seen: all that are learnt from or measured on.
-        source: the digest of all that the source has.
-        corrections: how many are corrections.
-    """
-
-    training: DigitTable
-    validation: DigitTable
-    seen: DigitTable
-    source: str
-    corrections: int
-
-    def require_those_of(self, run: Run) -> None:
-        """Raise a UserError where a run to resume began on other rows."""
-        if run.fingerprint.digest != self.seen.fingerprint.digest:
-            raise UserError(
-                f"{run}: began on other data ({run.card.source}, {run.card.train_rows:,} rows to train on); "
-                "give it the same --source, --data, --limit and --with again"
-            )
-
-
-def rows_of(
-    recipe: Recipe | FineTuning, source: Source, corrections: DigitTable | None = None, limit: int | None = None
-) -> Rows:
-    """Return the rows that a training on a source has; `limit` and `corrections` as in `train`."""
-    table = seen = source.read_train()
-    training, validation = table.split(recipe.validation_fraction, recipe.seed)
-    if limit:
-        training, validation = training.sample(limit, recipe.seed), validation.sample(limit // 5, recipe.seed)
-        seen = concatenate([training, validation])
-    if corrections:
-        seen, training = (concatenate([rows, corrections]) for rows in (seen, training))
-    return Rows(training, validation, seen, table.fingerprint.digest, len(corrections or ()))
-
-
-def resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
-    """Return the run to go on with; a UserError where it was begun with another recipe."""
-    run = Run.open(name) if name else Run.unfinished(recipe.name)
-    if run.recipe.model_dump() != recipe.model_dump():
-        raise UserError(
-            f"{run}: began with other settings; resume it by `train {run.recipe_path} --run {run} --resume`"
-        )
-    return run
-
-
 class Trainer:
     """All that changes while a recipe is trained, and the loop that changes it.
 
     The convention on N processes: the batch of the recipe is divided among them, so that the batch, the learning
-    rate and the number of updates are the same for every N.
+    rate and the number of updates are the same for every N. A UserError where it cannot be.
     """
 
     def __init__(
@@ -175,6 +125,7 @@ class Trainer:
                 split_batches=True, use_seedable_sampler=True, data_seed=recipe.seed, non_blocking=recipe.pin_memory
             ),
         )
+        self.told_to_end = Event()
         self.device = self.accelerator.device
         self.dtype = compute_dtype(recipe, self.device)
         torch.manual_seed(recipe.seed)
@@ -183,11 +134,13 @@ class Trainer:
         keep_freed_memory()
         optimizer = make_optimizer(recipe, model)
         batches = training_loader(training, recipe, self.device, outliers)
+        processes = self.accelerator.num_processes
+        require_divisible(batches.batch_size or 1, processes)
         updates = -(-len(batches) // recipe.gradient_accumulation)
         # Not prepared: Accelerate would step it once for each process.
         self.scheduler = make_scheduler(recipe, optimizer, updates)
         self.model, self.optimizer, self.batches, self.validation = self.accelerator.prepare(
-            model, optimizer, batches, ordered_loader(validation, EVALUATION_BATCH)
+            model, optimizer, batches, ordered_loader(validation, -(-EVALUATION_BATCH // processes) * processes)
         )
         self.history: list[Epoch] = []
         self.best_loss = float("inf")
@@ -198,18 +151,16 @@ class Trainer:
 
         The run's model is that of the epoch with the lowest validation loss, or of the last one where no rows are
         validated. An interrupt leaves the run with the best model so far, and with the state after the last whole
-        epoch, from which it can be resumed.
+        epoch, from which it can be resumed; so does the loss of another process, which is a UserError.
         """
+        remedy = f"to go on: python -m pipeline train {self.run.recipe_path} --run {self.run} --resume"
         try:
-            self.run_epochs(quiet=quiet)
+            with termination_noted() as self.told_to_end, losses_told(remedy):
+                self.run_epochs(quiet=quiet)
         except KeyboardInterrupt:
-            log.warning(
-                "Stopped in epoch %d%s. To go on: python -m pipeline train %s --run %s --resume",
-                len(self.history) + 1,
-                "; the best before it is kept" if self.history else "",
-                self.run.recipe_path,
-                self.run,
-            )
+            if first_to_tell():
+                kept = "; the best before it is kept" if self.history else ""
+                log.warning("Stopped in epoch %d%s. %s", len(self.history) + 1, kept, "T" + remedy[1:])
             raise
         if self.accelerator.is_main_process:
             self.finish()
@@ -225,7 +176,7 @@ class Trainer:
                     if journal:
                         journal.add(epoch)
                     if self.on_epoch:
-                        self.on_epoch(epoch)
+                        from_main(partial(self.on_epoch, epoch))
                 if self.out_of_patience:
                     log.info("Stopped early: no improvement in %d epochs.", self.stale_epochs)
         finally:
@@ -235,10 +186,16 @@ class Trainer:
         """Log what is about to be trained, on what, and where it is kept."""
         log.info(
             "%s on %s in %s: %s rows to train on, %s to validate, at most %d epochs\nRun: %s",
-            self.recipe.name, self.device, str(self.dtype).removeprefix("torch."),
+            self.recipe.name, self.on_what, str(self.dtype).removeprefix("torch."),
             *(f"{rows:,}" for rows in self.rows), self.recipe.epochs, self.run,
         )  # fmt: skip
         log.info(HEADER)
+
+    @property
+    def on_what(self) -> str:
+        """The device, and how many processes have one like it each."""
+        processes = self.accelerator.num_processes
+        return str(self.device) if processes == 1 else f"{processes} x {self.device.type}"
 
     @property
     def out_of_patience(self) -> bool:
@@ -251,6 +208,10 @@ class Trainer:
         learning_rate = float(self.scheduler.get_last_lr()[0])
         train_loss, train_accuracy = self.pass_over_batches(number, quiet)
         validation_loss, validation_accuracy = self.evaluate()
+        # What follows from these is decided alike everywhere, to the last bit: they are the main process's own.
+        train_loss, train_accuracy, validation_loss, validation_accuracy = broadcast_object_list(
+            [train_loss, train_accuracy, validation_loss, validation_accuracy]
+        )
         losses = [train_loss] if validation_loss is None else [train_loss, validation_loss]
         if not math.isfinite(sum(losses)):
             raise DivergedError(
@@ -316,6 +277,8 @@ class Trainer:
                 loss_sum += loss.detach() * len(labels)
                 correct += (logits.argmax(1) == labels).sum()
             images_seen += len(labels)
+            if self.told_to_end.is_set():
+                raise KeyboardInterrupt
         totals = torch.stack([loss_sum, correct, torch.full_like(loss_sum, images_seen)])
         total_loss, right, images_total = accelerator.reduce(totals, reduction="sum").tolist()
         return total_loss / images_total, right / images_total
@@ -354,7 +317,7 @@ class Trainer:
 
     def restore(self) -> None:
         """Go back to where `save_progress` was."""
-        state = self.run.load_progress()
+        state = from_main(self.run.load_progress)
         self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         # The averages lie in memory as the weights do, for arithmetic in another order rounds differently.
@@ -401,39 +364,11 @@ class Trainer:
         return torch.cat(logits).numpy(), table.known_labels
 
 
-def card_of(
-    recipe: Recipe | FineTuning,
-    rows: Rows,
-    source: str,
-    model: nn.Module,
-    device: torch.device,
-    dtype: torch.dtype,
-    loop: str,
-) -> Card:
-    """Return the card of a run that begins, on a source of that name, by the loop of a package of that name."""
-    return Card(
-        recipe=recipe.name,
-        source=source,
-        fingerprint=rows.source,
-        train_rows=len(rows.training),
-        corrections=rows.corrections,
-        validation_rows=len(rows.validation),
-        seed=recipe.seed,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        device=str(device),
-        precision=str(dtype).removeprefix("torch."),
-        versions={"python": platform.python_version()}
-        | {package: version(package) for package in ("torch", loop, "numpy")},
-        commit=current_commit(),
-        started=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-    )
-
-
-def current_commit() -> str | None:
-    """Return the commit of the project's own checkout, or None where there is none."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.strip() or None
+def require_divisible(batch: int, processes: int) -> None:
+    """Raise a UserError where a batch cannot be divided among the processes."""
+    if batch % processes:
+        fitting = batch - batch % processes or processes
+        raise UserError(
+            f"a batch of {batch} images cannot be divided among {processes} processes; "
+            f"--set batch_size={fitting}, or start another number of processes"
+        )
