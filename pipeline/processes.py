@@ -6,6 +6,7 @@ imported.
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,7 +25,8 @@ LOST_AFTER = timedelta(seconds=40)
 """A process that lets the others wait so long in training counts as lost: its machine or its network has gone."""
 PREPARATION = timedelta(hours=2)
 """How long one process may prepare what the others wait for: a download of data or of weights."""
-MEETING = timedelta(seconds=10)
+MEETING = timedelta(seconds=5)
+"""How long the launcher's store may take to answer a process that is about to end."""
 
 Answer = TypeVar("Answer")
 
@@ -120,9 +122,10 @@ def first_to_tell() -> bool:
 
     try:  # the store at which torchrun lets the processes meet
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        socket.create_connection((address, port), MEETING.seconds).close()  # TCPStore is loud where nobody answers
         store = TCPStore(address, port, is_master=False, timeout=MEETING)
         return store.add(f"told/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", 1) == 1
-    except (KeyError, RuntimeError):  # there is none, or it is gone with its machine
+    except (KeyError, OSError, RuntimeError):  # there is none, or it is gone with its machine
         return True
 
 

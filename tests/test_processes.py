@@ -71,9 +71,13 @@ def ranks(launcher: "subprocess.Popen[str]") -> dict[str, int]:
 
 
 def under_way(folder: Path, launcher: "subprocess.Popen[str]") -> None:
-    """Wait until a training has written its first epoch."""
+    """Wait until a training has written its second epoch, and so all that there is to keep of its first."""
     history = folder / "history.csv"
-    until(lambda: history.exists() or launcher.poll() is not None, "no epoch has come to its end", 300)
+
+    def two_epochs() -> bool:
+        return history.exists() and len(history.read_text().splitlines()) > 2
+
+    until(lambda: two_epochs() or launcher.poll() is not None, "the second epoch does not end", 300)
     assert launcher.poll() is None, launcher.communicate()
 
 
