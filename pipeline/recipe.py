@@ -9,7 +9,6 @@ from pydantic import Field, ValidationInfo, field_validator
 from pipeline.errors import UserError
 from pipeline.fine_tuning import FineTuning
 from pipeline.settings import Settings, find, read_yaml
-from pipeline.table import CLASSES
 
 SCHEDULER_NEEDS: dict[str, list[str]] = {
     "none": [],
@@ -125,6 +124,8 @@ class Recipe(Settings):
     @property
     def classes(self) -> int:
         """How many logits the network has: one a digit, and one more for what is none where it learns of that."""
+        from pipeline.table import CLASSES  # by way of numpy, which listing recipes does not need
+
         return CLASSES + (self.outliers > 0)
 
     def member(self, index: int) -> Self:
