@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as arrow
 import pytest
 from conftest import Outcome, csv_text, until
+from pyarrow import parquet
 
 from pipeline import DigitTable, Run
 
-ray = pytest.importorskip("ray", reason="requirements-cluster.txt is not installed")
-arrow = pytest.importorskip("pyarrow")
-parquet = pytest.importorskip("pyarrow.parquet")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are looked for in Linux's /proc")
 
 READS_AND_PREDICTS = "ray::MapWorker(FlatMap(read)->Map(Actor)).submit"

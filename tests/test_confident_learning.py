@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from cleanlab.filter import find_label_issues
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
@@ -29,9 +30,8 @@ def test_labels_flipped_on_purpose_are_found_and_set_right() -> None:
 
 @pytest.mark.parametrize("strength", [0.01, 1])
 def test_the_rule_and_its_order_are_those_of_cleanlab(strength: float) -> None:
-    cleanlab = pytest.importorskip("cleanlab.filter")
     probabilities = out_of_fold(strength)
-    theirs = cleanlab.find_label_issues(
+    theirs = find_label_issues(
         LABELS,
         probabilities,
         filter_by="confident_learning",

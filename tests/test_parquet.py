@@ -3,14 +3,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as arrow
 import pytest
+from pyarrow import parquet
 
 from pipeline import DigitTable, UserError
 from pipeline.parquet import ParquetFile
 from pipeline.table_files import PIXEL_COLUMNS
-
-arrow = pytest.importorskip("pyarrow", reason="requirements-cluster.txt is not installed")
-parquet = pytest.importorskip("pyarrow.parquet")
 
 
 def column(pixels: np.ndarray, kind: Any) -> Any:

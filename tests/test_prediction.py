@@ -4,8 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as arrow
 import pytest
 from conftest import Outcome, csv_text
+from pyarrow import parquet
 
 from pipeline import DigitTable, Predictor, Run
 
@@ -35,8 +37,6 @@ def test_many_files_are_answered_into_a_folder(
 def test_parquet_is_answered_as_csv_is(
     command: Callable[..., Outcome], run: Run, some: DigitTable, tmp_path: Path
 ) -> None:
-    arrow = pytest.importorskip("pyarrow", reason="requirements-cluster.txt is not installed")
-    parquet = pytest.importorskip("pyarrow.parquet")
     images = [image.tobytes() for image in some.pixels[:60]]
     parquet.write_table(arrow.table({"pixels": arrow.array(images, arrow.binary(784))}), tmp_path / "a.parquet")
     command("predict", run.folder, "in/a.csv", "--out", "a.csv")

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from pipeline import UserError, shards
 from pipeline.shards import Answers
@@ -28,7 +29,6 @@ def test_each_row_says_which_image_of_which_file_it_answers(tmp_path: Path) -> N
 
 
 def test_parquet_holds_the_same_rows(tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet", reason="requirements-cluster.txt is not installed")
     assert shards.write(tmp_path / "out", ANSWERS, "parquet") == 6
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["part-00000.parquet", "part-00001.parquet"]
     rows = [tuple(row.values()) for row in parquet.read_table(tmp_path / "out").to_pylist()]
@@ -38,8 +38,6 @@ def test_parquet_holds_the_same_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_equal_answers_give_equal_bytes_however_they_were_cut(form: shards.Format, tmp_path: Path) -> None:
-    if form == "parquet":
-        pytest.importorskip("pyarrow", reason="requirements-cluster.txt is not installed")
     one_by_one = [(file, digits[place : place + 1]) for file, digits in ANSWERS for place in range(len(digits))]
     shards.write(tmp_path / "a", ANSWERS, form)
     shards.write(tmp_path / "b", one_by_one, form)
