@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.sources import Source, find_source
     from pipeline.table import DigitTable, Fingerprint
     from pipeline.table_files import CsvFile
-    from pipeline.training import train
+    from pipeline.trainers import train
 
 ROOMS = {
     "Card": "checkpoint",
@@ -46,7 +46,7 @@ ROOMS = {
     "label_errors": "confident_learning",
     "read_corrections": "corrections",
     "score": "scoring",
-    "train": "training",
+    "train": "trainers",
 }
 
 __all__ = [

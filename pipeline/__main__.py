@@ -13,11 +13,6 @@ from pipeline.credentials import PAGE
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pipeline.checkpoint import Run
-    from pipeline.fine_tuning import FineTuning
-    from pipeline.recipe import Recipe
     from pipeline.sources import Source
 
 log = logging.getLogger("pipeline")
@@ -97,8 +92,10 @@ def train(
 
         corrections = read_corrections(with_)
         log.info("and %s corrected digits, in %s", f"{len(corrections):,}", with_)
-    begin = trainer_of(settings)
-    trained = begin(settings, found, run, corrections=corrections, limit=limit, resume=resume, quiet=quiet)
+    from pipeline import trainers
+    from pipeline.evaluation import report
+
+    trained = trainers.train(settings, found, run, corrections=corrections, limit=limit, resume=resume, quiet=quiet)
     if processes.is_main():
         report(trained, found)
         log.info("Validation accuracy: %s", trained.card.validation_in_words)
@@ -260,7 +257,10 @@ def submit(
     from pipeline import submission
 
     if not run:
-        trained = trainer_of(settings)(settings, found, quiet=quiet)
+        from pipeline import trainers
+        from pipeline.evaluation import report
+
+        trained = trainers.train(settings, found, quiet=quiet)
         report(trained, found)
     card = trained.card
     score = submission.make(trained, found, test, out, allow_leak=allow_leak)
@@ -364,36 +364,6 @@ def tell(source: "Source") -> None:
     """Say which data were found, and check and count every row."""
     log.info("Data: %s", source)
     log.info("%s rows to learn from, %s to predict", f"{len(source.read_train()):,}", f"{len(source.read_test()):,}")
-
-
-def trainer_of(recipe: "Recipe | FineTuning") -> "Callable[..., Run]":
-    """Return what trains a recipe: our own loop, Transformers' Trainer, or our own for each member."""
-    from pipeline.recipe import Recipe
-
-    if not isinstance(recipe, Recipe):
-        from pipeline.huggingface import fine_tune
-
-        return fine_tune
-    if recipe.members > 1:
-        from pipeline.ensemble import train as train_members
-
-        return train_members
-    from pipeline.training import train
-
-    return train
-
-
-def report(run: "Run", source: "Source") -> None:
-    """Leave a report and figures in a run, on the rows that were set aside in its training, where there are any.
-
-    A fine-tuning's is on the test part of the source, where the answers are known: as its ancestor's was.
-    """
-    from pipeline.evaluation import evaluate, validation_rows
-
-    if run.recipe.trainer == "transformers" and (test := source.read_test()).labels is not None:
-        log.info("\nOn the test part: %s", evaluate(run, test, source.name))
-    elif run.card.validation_rows:
-        evaluate(run, validation_rows(run, source), "validation")
 
 
 def speak(quiet: bool) -> None:

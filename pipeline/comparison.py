@@ -39,7 +39,7 @@ def table(compared: Sequence[Compared]) -> str:
         accuracy, interval, loss = digits if score.of_digits else 3 * ["-"]
         lines.append(
             f"{each.run.folder.name:{width}}  {accuracy:>8}  {interval:>19}  "
-            f"{score.parity_accuracy:7.2%}  {between(score.parity_interval):>19}  {loss:>6}  {score.rows:6,}  "
+            f"{score.parity.accuracy:7.2%}  {between(score.parity.interval):>19}  {loss:>6}  {score.rows:6,}  "
             f"{card.parameters:10,}  {card.minutes:7.1f}  {each.images_per_second:8,.0f}"
         )
     return "\n".join(lines)
@@ -67,7 +67,7 @@ def compare(names: Sequence[str | Path], on: str, data: Path) -> list[Compared]:
 def compared(run: Run, table: DigitTable, on: str) -> Compared:
     """Return the score and the speed of one run."""
     predictor = Predictor.load(run.folder)
-    result = predictions_on(run, table, on).score(table.known_labels)
+    result = predictions_on(run, predictor, table, on).score(table.known_labels)
     some = table.pixels[:TIMED_ROWS]
     seconds = []
     for _ in range(PASSES):

@@ -23,17 +23,17 @@ from pipeline.checkpoint import Epoch, OutOfFold, Run
 from pipeline.errors import UserError
 from pipeline.models import build
 from pipeline.predictor import Predictor
-from pipeline.preparation import card_of, resumable, rows_of
+from pipeline.preparation import card_of, prepared
 from pipeline.recipe import Recipe
 from pipeline.scoring import digit_threshold, score, softmax, temperature
 from pipeline.sources import Source
 from pipeline.table import CLASSES, DigitTable
-from pipeline.training import train as train_one
+from pipeline.training import train
 
 log = logging.getLogger(__name__)
 
 
-def train(
+def train_ensemble(
     recipe: Recipe,
     source: Source,
     name: str | None = None,
@@ -48,21 +48,17 @@ def train(
     Each is trained on all rows but those of one fold, from a seed of its own, by a fixed schedule of which the last
     epoch is kept: nothing is chosen on the rows left out. They are what the ensemble is measured and calibrated on,
     each row by the members that never saw it: fewer than answer in the end, on less data, so that the estimate errs on
-    the low side. On a CPU as many members are trained at once as there are cores, each on one: convolutions of small
-    networks gain little from a second core.
+    the low side. On a CPU as many members are trained at once as there are cores, each on one, where none waits for
+    another.
 
     Arguments and errors are those of `training.train`; and a UserError where a member's process fails.
     """
     if processes.count() > 1:
         raise UserError(f"{recipe.name}: its members are trained side by side as it is: start it as one process")
-    run = resumable(recipe, name) if resume else Run.create(name, recipe)
-    if resume and run.card.finished:
-        log.info("%s is complete: there is nothing left to resume.", run)
+    run, rows = prepared(recipe, source, name, corrections, limit, resume=resume)
+    if rows is None:
         return run
-    rows = rows_of(recipe, source, corrections, limit)
-    if resume:
-        rows.require_those_of(run)
-    else:
+    if not resume:
         device = devices.pick()
         card = card_of(
             recipe, rows, source.name, build(recipe), device, devices.compute_dtype(recipe, device), "accelerate"
@@ -151,7 +147,7 @@ def train_member(
     rest = table.select(np.setdiff1d(np.arange(len(table)), left_out))
     part = Source(source, run.folder, "all folds but one", lambda: rest, lambda: rest, home)
     try:
-        train_one(recipe, part, str(run), resume=run.recipe_path.exists(), quiet=True)
+        train(recipe, part, str(run), resume=run.recipe_path.exists(), quiet=True)
     except UserError as error:
         sys.exit(f"error: {error}")
 

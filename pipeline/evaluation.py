@@ -7,6 +7,7 @@ from pipeline import plots, trust
 from pipeline.checkpoint import Run
 from pipeline.errors import UserError
 from pipeline.files import written_whole
+from pipeline.fine_tuning import FineTuning
 from pipeline.predictor import Predictions, Predictor, predictions_of
 from pipeline.scoring import Score
 from pipeline.sources import Source, find_source
@@ -29,14 +30,14 @@ def evaluate(run: Run, table: DigitTable, on: str) -> Score:
     Raises:
         UserError: the digits have no labels, or the run is damaged or cannot be written to.
     """
-    predictions = predictions_on(run, table, on)
+    predictions = predictions_on(run, Predictor.load(run.folder), table, on)
     result = predictions.score(table.known_labels)
     seen = run.fingerprint.shared(table.fingerprint) if on != "validation" else 0
     if seen:
         log.warning("%s was trained on %s of these images: the score flatters it.", run, f"{seen:,}")
     elif on in BY_NAME:
         card = run.card
-        card.scores[f"{on}_parity_accuracy"] = result.parity_accuracy
+        card.scores[f"{on}_parity_accuracy"] = result.parity.accuracy
         if result.of_digits:
             card.scores[f"{on}_accuracy"] = result.accuracy
         run.save_card(card)
@@ -53,15 +54,27 @@ def evaluate(run: Run, table: DigitTable, on: str) -> Score:
     return result
 
 
-def predictions_on(run: Run, table: DigitTable, on: str) -> Predictions:
+def report(run: Run, source: Source) -> None:
+    """Leave a report and figures in a run that was trained, on the rows that were set aside, where there are any.
+
+    A fine-tuning's is on the test part of the source, where the answers are known: as its ancestor's was.
+    """
+    if isinstance(run.recipe, FineTuning) and (test := source.read_test()).labels is not None:
+        log.info("\nOn the test part: %s", evaluate(run, test, source.name))
+    elif run.card.validation_rows:
+        evaluate(run, validation_rows(run, source), "validation")
+
+
+def predictions_on(run: Run, predictor: Predictor, table: DigitTable, on: str) -> Predictions:
     """Return what a run says of digits; of an ensemble's validation rows what was said by members that never saw them.
 
     Args:
+        predictor: the run's.
         on: what the digits are, as `labelled_rows` takes it.
     """
     kept = run.out_of_fold if on == "validation" else None
     if kept is None:
-        return Predictor.load(run.folder).predict(table.pixels)
+        return predictor.predict(table.pixels)
     return predictions_of(kept.logits, run.card.digit_threshold)
 
 

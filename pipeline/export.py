@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from pipeline.checkpoint import Run, contiguous
+from pipeline.checkpoint import Run
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import folder_written_whole, require_writable, write_whole, written_whole
 from pipeline.fine_tuning import FineTuning
@@ -22,6 +22,7 @@ from pipeline.models.parity import ParityNetwork, quieter
 from pipeline.predictor import trained
 from pipeline.recipe import Recipe
 from pipeline.table import CLASSES, SIDE
+from pipeline.tensors import contiguous
 
 MARK = "digit_recognizer"
 """The key of config.json by which an export is known, and may be replaced."""

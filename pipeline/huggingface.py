@@ -23,7 +23,7 @@ from pipeline.files import folder_written_whole
 from pipeline.fine_tuning import FineTuning
 from pipeline.journal import HEADER, Journal, line
 from pipeline.models.parity import ParityNetwork, quieter
-from pipeline.preparation import card_of, resumable, rows_of
+from pipeline.preparation import card_of, prepared
 from pipeline.sources import Source
 from pipeline.table import DigitTable
 
@@ -49,13 +49,9 @@ def fine_tune(
     """
     if processes.count() > 1:
         raise UserError(f"{recipe.name}: Transformers' Trainer tunes it in one process here; leave torchrun out")
-    run = resumable(recipe, name) if resume else Run.create(name, recipe)
-    if resume and run.card.finished:
-        log.info("%s is complete: there is nothing left to resume.", run)
+    run, rows = prepared(recipe, source, name, corrections, limit, resume=resume)
+    if rows is None:
         return run
-    rows = rows_of(recipe, source, corrections, limit)
-    if resume:
-        rows.require_those_of(run)
     with quieter():
         torch.manual_seed(recipe.seed)
         checkpoint = last_checkpoint(run.folder / recipe.output_dir)

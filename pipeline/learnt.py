@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from pipeline.arrays import Range
-from pipeline.checkpoint import Epoch, Run, contiguous, put_tensors, read_tensors, take_tensors
+from pipeline.checkpoint import Epoch, Run
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import write_whole
 from pipeline.models import build
@@ -24,6 +24,7 @@ from pipeline.recipe import SCHEDULER_NEEDS, Recipe
 from pipeline.settings import first_fault
 from pipeline.table import DigitTable, Labels
 from pipeline.table_files import is_zip, starts_with
+from pipeline.tensors import contiguous, put_tensors, read_tensors, take_tensors
 from pipeline.training import Trainer
 
 SETTINGS = {"dropout1": "feature_dropout", "dropout2": "dropout", "random_state": "seed"}

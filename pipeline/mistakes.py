@@ -81,7 +81,7 @@ def write_page(run: Run, table: DigitTable, on: str) -> Path:
     """
     labels = table.known_labels
     predictor = Predictor.load(run.folder)
-    predictions = predictions_on(run, table, on)
+    predictions = predictions_on(run, predictor, table, on)
     probabilities = predictions.probabilities
     result = score(predictions.known_digits, labels, probabilities)
     wrong = surest_mistakes(probabilities, labels)

@@ -5,6 +5,8 @@ from typing import Any
 
 from pipeline.errors import UserError
 
+INSTALL = "pip install --requirement requirements-cluster.txt"
+
 
 def optional(name: str) -> Any:
     """Return a module of requirements-cluster.txt, imported now that it is needed.
@@ -15,4 +17,9 @@ def optional(name: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is not installed: pip install --requirement requirements-cluster.txt") from None
+        raise not_installed(error) from None
+
+
+def not_installed(error: ImportError) -> UserError:
+    """Return the UserError for a module of requirements-cluster.txt that is not there."""
+    return UserError(f"{error.name} is not installed: {INSTALL}")

@@ -1,7 +1,7 @@
 """Images that are no digits, so that a network learns to say so."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -78,9 +78,12 @@ def made(table: DigitTable, rows: int, seed: int) -> Pixels:
     return np.array([kinds[row % len(kinds)]() for row in range(rows)])
 
 
-def forever(table: DigitTable, digits: "tuple[int, ...] | range", random: np.random.Generator) -> Iterator[Pixels]:
+def forever(table: DigitTable, digits: Sequence[int], random: np.random.Generator) -> Iterator[Pixels]:
     """Yield images of these digits, those with ink, drawn by chance, without end."""
     rows = np.flatnonzero(np.isin(table.known_labels, list(digits)) & (table.pixels.max(axis=(1, 2)) > INK))
+    if not len(rows):
+        named = ", ".join(map(str, digits))
+        raise UserError(f"outliers are made of the digits {named}, and the rows have none of them; --set outliers=0")
     while True:
         yield table.pixels[rows[random.integers(len(rows))]]
 

@@ -245,8 +245,8 @@ def comparison(figure: Figure, scores: Mapping[str, Score]) -> None:
     axes = figure.subplots()
     frame(axes)
     for line, score in enumerate(scores.values()):
-        intervals = [(score.parity_interval, ORANGE, line + 0.14)]
-        words = f"parity {score.parity_accuracy:.2%}"
+        intervals = [(score.parity.interval, ORANGE, line + 0.14)]
+        words = f"parity {score.parity.accuracy:.2%}"
         if score.of_digits:
             intervals.append((score.interval, BLUE, line - 0.14))
             words = f"{score.accuracy:.2%}, {words}"
@@ -255,7 +255,7 @@ def comparison(figure: Figure, scores: Mapping[str, Score]) -> None:
         axes.text(1.02, line, words, transform=axes.get_yaxis_transform(), color=INK, fontsize=SMALL, va="center")
     lines = np.arange(len(scores))
     accuracies = [score.accuracy if score.of_digits else np.nan for score in scores.values()]
-    parities = [score.parity_accuracy for score in scores.values()]
+    parities = [score.parity.accuracy for score in scores.values()]
     axes.plot(accuracies, lines - 0.14, "o", color=BLUE, markersize=8, label="accuracy")
     axes.plot(parities, lines + 0.14, "D", color=ORANGE, markersize=8, label="parity")
     axes.set_yticks(lines, list(scores))

@@ -1,6 +1,7 @@
 """What a training begins with: its rows, its run, and the card that says where the run comes from."""
 
 import hashlib
+import logging
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from pipeline.fine_tuning import FineTuning
 from pipeline.recipe import Recipe
 from pipeline.sources import Source
 from pipeline.table import DigitTable, concatenate
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,30 @@ class Rows:
             )
 
 
+def prepared(
+    recipe: Recipe | FineTuning,
+    source: Source,
+    name: str | None,
+    corrections: DigitTable | None,
+    limit: int | None,
+    *,
+    resume: bool,
+) -> tuple[Run, Rows | None]:
+    """Return the run of a training and its rows, or None for these where the run to resume is complete.
+
+    Arguments and errors are those of `training.train`.
+    """
+    run = processes.from_main(lambda: resumable(recipe, name) if resume else Run.create(name, recipe))
+    if resume and processes.from_main(lambda: run.card.finished):
+        log.info("%s is complete: there is nothing left to resume.", run)
+        return run, None
+    rows = rows_of(recipe, source, corrections, limit)
+    require_the_same(recipe, rows)
+    if resume:
+        processes.from_main(lambda: rows.require_those_of(run))
+    return run, rows
+
+
 def rows_of(
     recipe: Recipe | FineTuning, source: Source, corrections: DigitTable | None = None, limit: int | None = None
 ) -> Rows:
@@ -70,7 +97,7 @@ def rows_of(
     return Rows(training, validation, seen, table.fingerprint.digest, len(corrections or ()))
 
 
-def require_the_same(recipe: Recipe, rows: Rows) -> None:
+def require_the_same(recipe: Recipe | FineTuning, rows: Rows) -> None:
     """Raise a UserError where this process was given another recipe or other rows than the main one."""
     if processes.count() == 1:
         return

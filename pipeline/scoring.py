@@ -59,18 +59,10 @@ class Score:
         return interval_of(self.correct, self.rows)
 
     @property
-    def parity_accuracy(self) -> float:
-        """The fraction of rows whose digit is odd where the label is odd and even where it is even."""
-        return self.parity_correct / self.rows
-
-    @property
-    def parity_interval(self) -> tuple[float, float]:
-        """The 95 % interval of the parity accuracy, as `interval_of` gives it."""
-        return interval_of(self.parity_correct, self.rows)
-
-    @property
-    def parity_correct(self) -> int:
-        return int(self.confusion[::2, ::2].sum() + self.confusion[1::2, 1::2].sum())
+    def parity(self) -> "Score":
+        """What the same predictions were worth of parity alone: whether odd is read as odd and even as even."""
+        rows = [[self.confusion[label::2, read::2].sum() for read in (0, 1)] for label in (0, 1)]
+        return Score(np.array(rows, dtype=np.int64))
 
     @property
     def support(self) -> NDArray[np.int64]:
@@ -113,7 +105,7 @@ class Score:
         """
         lines = [f"accuracy    {self}", f"error rate  {1 - self.accuracy:.2%}"]
         if self.of_digits:
-            lines.append(f"parity      {accuracy_in_words(self.parity_correct, self.rows)}")
+            lines.append(f"parity      {self.parity}")
         lines += [
             f"precision   {self.precision.mean():.4f}",
             f"recall      {self.recall.mean():.4f}",
@@ -283,8 +275,7 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def digit_score(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how sure it is that an image holds a digit at all, float32 (N,) in 0..1, from calibrated logits, float
-    (N, C).
+    """Return how sure it is that an image holds a digit at all, float32 (N,) in 0..1, of calibrated logits (N, C).
 
     Of a network that has a class for what is none it is the probability of all other classes; of another one, the
     largest probability (Hendrycks and Gimpel 2017, arXiv:1610.02136).

@@ -229,14 +229,12 @@ def pen_drawings(data: Path) -> Source:
     """Return the pen drawings of UCI's set 81, framed: those to learn from, and those that are held out."""
     from pipeline import pendigits
 
-    place = pendigits.PENDIGITS.find(data)
-    training, held_out = pendigits.drawings(data)
     return Source(
         "pendigits",
-        place,
+        pendigits.PENDIGITS.find(data),
         "asked for",
-        lambda: pendigits.drawn_anew(training, 1, seed=0),
-        lambda: pendigits.drawn_anew(held_out, 1, seed=0),
+        lambda: pendigits.drawn_anew(pendigits.drawings(data)[0], 1, seed=0),
+        lambda: pendigits.drawn_anew(pendigits.drawings(data)[1], 1, seed=0),
     )
 
 

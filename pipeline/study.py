@@ -13,12 +13,11 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.files import require_writable
+from pipeline.optional import INSTALL, not_installed
 from pipeline.recipe import Recipe
 from pipeline.scoring import accuracy_in_words
 from pipeline.space import SearchSpace
 from pipeline.table import DigitTable
-
-INSTALL = "python -m pip install -r requirements-cluster.txt installs it"
 
 try:
     import optuna
@@ -30,7 +29,7 @@ try:
     from sqlalchemy.engine import URL, make_url
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 except ImportError as error:
-    raise UserError(f"a search needs Optuna, which is not there ({error}): {INSTALL}") from None
+    raise not_installed(error) from None
 
 HEARTBEAT = 10
 """Seconds between two signs of life of a trial."""

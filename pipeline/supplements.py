@@ -12,6 +12,14 @@ from pipeline.table import DigitTable, Pixels, concatenate
 log = logging.getLogger(__name__)
 
 
+def fetch(recipe: Recipe, data: Path) -> None:
+    """Have the archives that a recipe needs in the folder for data; a UserError where one cannot be fetched."""
+    if recipe.outliers:
+        outliers.OMNIGLOT.find(data)
+    if recipe.pen_drawings:
+        pendigits.PENDIGITS.find(data)
+
+
 def supplemented(recipe: Recipe, training: DigitTable, data: Path) -> tuple[DigitTable, Pixels | None]:
     """Return the training rows with the recipe's pen drawings, and its outliers, uint8 (M, 28, 28), if it has any.
 

@@ -75,6 +75,8 @@ def sweep(
         UserError: the rows are unsound, the database cannot be used, its study has another subject, or no trial is
             complete.
     """
+    if recipe.members > 1:
+        raise UserError(f"{recipe.name}: a search compares single networks; --set members=1")
     if not recipe.validation_fraction:
         log.info("%s sets no rows aside; its trials are compared on %.0f %% of them", recipe.name, 100 * SET_ASIDE)
         recipe = recipe.model_copy(update={"validation_fraction": SET_ASIDE})

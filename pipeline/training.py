@@ -28,12 +28,12 @@ from pipeline.journal import HEADER, Journal, line
 from pipeline.models import build
 from pipeline.models.pretrained import load_pretrained
 from pipeline.optimization import PER_UPDATE, clear_tiny_numbers, make_optimizer, make_scheduler
-from pipeline.preparation import card_of, require_the_same, resumable, rows_of
+from pipeline.preparation import card_of, prepared
 from pipeline.processes import first_to_tell, from_main, in_turn, losses_told, termination_noted
 from pipeline.recipe import Recipe
 from pipeline.scoring import digit_threshold, temperature
 from pipeline.sources import Source
-from pipeline.supplements import supplemented
+from pipeline.supplements import fetch, supplemented
 from pipeline.table import CLASSES, DigitTable, Labels, Pixels
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def train(
     on_epoch: Callable[[Epoch], None] | None = None,
     quiet: bool = False,
 ) -> Run:
-    """Train a recipe on a source's labelled rows and return the finished run, which the main process alone has written.
+    """Train one network on a source's labelled rows and return the finished run, which the main process alone writes.
 
     Args:
         name: of the run, or its folder; None makes a name from the recipe and the time.
@@ -75,20 +75,17 @@ def train(
         DivergedError: a loss is no longer a number.
         UserError: the rows are unsound or too few, or the run to resume had another recipe or other data.
     """
-    run = from_main(lambda: resumable(recipe, name) if resume else Run.create(name, recipe))
-    if resume and from_main(lambda: run.card.finished):
-        log.info("%s is complete: there is nothing left to resume.", run)
+    run, rows = prepared(recipe, source, name, corrections, limit, resume=resume)
+    if rows is None:
         return run
-    rows = rows_of(recipe, source, corrections, limit)
-    require_the_same(recipe, rows)
     with in_turn():
-        training, outliers = supplemented(recipe, rows.training, source.home)
+        fetch(recipe, source.home)
+    training, outliers = supplemented(recipe, rows.training, source.home)
     trainer = Trainer(recipe, training, rows.validation, run, outliers, on_epoch)
     if recipe.pretrained and not resume:
         with in_turn():
             load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
     if resume:
-        from_main(lambda: rows.require_those_of(run))
         trainer.restore()
     elif trainer.accelerator.is_main_process:
         trainer.save_progress()

@@ -83,7 +83,7 @@ def curves(axes: Axes, corruption: "Corruption", scores: "Sequence[Score]") -> N
     """Draw accuracy and parity accuracy over the severities of a corruption."""
     for name, colour, line, accuracies, intervals in (
         ("digit", BLUE, "-o", [each.accuracy for each in scores], [each.interval for each in scores]),
-        ("parity", ORANGE, "--s", [each.parity_accuracy for each in scores], [each.parity_interval for each in scores]),
+        ("parity", ORANGE, "--s", [each.parity.accuracy for each in scores], [each.parity.interval for each in scores]),
     ):
         axes.fill_between(corruption.severities, *np.transpose(intervals), color=colour, alpha=0.15, linewidth=0)
         axes.plot(corruption.severities, accuracies, line, color=colour, linewidth=2, markersize=4.5, label=name)

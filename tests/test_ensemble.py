@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import DigitTable, Predictor, Recipe, Run, Source, UserError, ensemble
+from pipeline import DigitTable, Predictor, Recipe, Run, Source, UserError, ensemble, train
 from pipeline.ensemble import folds_of
 from pipeline.evaluation import evaluate, validation_rows
 from pipeline.models import build
@@ -29,7 +29,7 @@ def recipe() -> Recipe:
 @pytest.fixture(scope="module")
 def trained(recipe: Recipe, practice: Source, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """An ensemble of three small members."""
-    return ensemble.train(recipe, practice, str(tmp_path_factory.mktemp("runs") / "three"), quiet=True)
+    return train(recipe, practice, str(tmp_path_factory.mktemp("runs") / "three"), quiet=True)
 
 
 def test_every_row_is_left_out_once_in_as_many_members_as_there_are_folds(recipe: Recipe, digits: DigitTable) -> None:
@@ -89,9 +89,9 @@ def test_it_goes_on_where_it_was_stopped(
     with monkeypatch.context() as patch:
         patch.setattr(ensemble, "finish", stopped)
         with pytest.raises(KeyboardInterrupt):
-            ensemble.train(recipe, practice, str(folder), quiet=True)
+            train(recipe, practice, str(folder), quiet=True)
     shutil.rmtree(folder / "members" / "01")
-    resumed = ensemble.train(recipe, practice, str(folder), resume=True, quiet=True)
+    resumed = train(recipe, practice, str(folder), resume=True, quiet=True)
     for name, weights in trained.load_model().items():
         assert torch.equal(resumed.load_model()[name], weights), name
 

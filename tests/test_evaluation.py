@@ -44,11 +44,11 @@ def test_the_score_is_that_of_the_predictor(evaluated: Run, practice: Source) ->
 def test_the_card_keeps_what_is_reached_on_mnist_and_on_validation_rows(evaluated: Run, practice: Source) -> None:
     result = evaluate(evaluated, practice.read_test(), "mnist")
     scores = evaluated.card.scores
-    assert (scores["mnist_accuracy"], scores["mnist_parity_accuracy"]) == (result.accuracy, result.parity_accuracy)
+    assert (scores["mnist_accuracy"], scores["mnist_parity_accuracy"]) == (result.accuracy, result.parity.accuracy)
     before = scores["validation_accuracy"]
     result = evaluate(evaluated, validation_rows(evaluated, practice), "validation")
     scores = evaluated.card.scores
-    assert (scores["validation_accuracy"], scores["validation_parity_accuracy"]) == (before, result.parity_accuracy)
+    assert (scores["validation_accuracy"], scores["validation_parity_accuracy"]) == (before, result.parity.accuracy)
 
 
 def test_digits_that_a_run_was_trained_on_are_told_and_their_score_is_not_kept(

@@ -159,7 +159,7 @@ def test_predictions_of_parity_know_no_digits(parity_run: Run, practice: Source)
     assert predictions.confidence.min() >= 0.5
     assert (predictions.is_digit == (predictions.confidence >= 0.7)).all()
     found = predictions.score(test.known_labels)
-    assert found.accuracy == found.parity_accuracy > 0.8
+    assert found.accuracy == found.parity.accuracy > 0.8
     assert found.confusion.shape == (2, 2)
     none = Predictor.load(parity_run.folder).predict(np.empty((0, 28, 28), np.uint8))
     assert (len(none), none.digits, none.parity) == (0, None, [])
@@ -208,15 +208,15 @@ def test_parity_stands_side_by_side_with_a_digit_runs(
     compared = compare([run.folder, parity_run.folder], str(tmp_path / "mine.csv"), tmp_path)
     header, ours, theirs = table(compared).splitlines()
     assert len(header) == len(ours) == len(theirs)
-    low, high = compared[1].score.parity_interval
+    low, high = compared[1].score.parity.interval
     assert theirs.split()[1:7] == ["-", "-", f"{compared[1].score.accuracy:.2%}", f"{low:.2%}", "to", f"{high:.2%}"]
-    assert f"{compared[0].score.parity_accuracy:.2%}" in ours
+    assert f"{compared[0].score.parity.accuracy:.2%}" in ours
     figure = Figure()
     plots.comparison(figure, {each.run.folder.name: each.score for each in compared})
     (axes,) = figure.axes
     accuracies, parities = (axes.get_legend_handles_labels()[0][place].get_xdata() for place in (0, 1))
     assert np.isnan(accuracies).tolist() == [False, True]
-    assert parities == pytest.approx([each.score.parity_accuracy for each in compared])
+    assert parities == pytest.approx([each.score.parity.accuracy for each in compared])
 
 
 def test_what_needs_digits_refuses_the_run_in_one_line(

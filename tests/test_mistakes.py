@@ -110,7 +110,7 @@ def test_the_heading_says_what_was_read_by_what_and_how_well(
     assert "recipe fast , of <i>mine</i>.csv" in heading
     for accuracy, (low, high) in (
         (worth.accuracy, worth.interval),
-        (worth.parity_accuracy, worth.parity_interval),
+        (worth.parity.accuracy, worth.parity.interval),
     ):
         assert f"{accuracy:.2%} 95% interval {low:.2%} to {high:.2%}" in heading
     assert f"Calibration error {worth.calibration_error:.2%}" in heading

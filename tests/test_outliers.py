@@ -58,6 +58,14 @@ def test_images_without_ink_do_not_stop_the_making(digits: DigitTable) -> None:
     assert made(blank, 60, 0).shape == (60, 28, 28)
 
 
+def test_rows_of_which_no_outliers_can_be_made_are_refused(digits: DigitTable) -> None:
+    sevens = digits.select(np.flatnonzero(digits.known_labels == 7))
+    with pytest.raises(
+        UserError, match="made of the digits 0, 2, 5, 6, and the rows have none of them; --set outliers=0"
+    ):
+        made(sevens, 60, 0)
+
+
 def test_the_threshold_refuses_as_many_digits_as_it_may() -> None:
     logits = np.random.default_rng(0).normal(0, 3, (4_000, 11)).astype(np.float32)
     assert (digit_score(logits) < digit_threshold(logits)).mean() == pytest.approx(REFUSED, abs=1 / 4_000)

@@ -381,7 +381,7 @@ def test_corruptions_show_accuracy_and_parity_over_their_severities(few_errors: 
         digit, parity = axes.lines
         assert tuple(digit.get_xdata()) == corruption.severities
         assert [y for x, y in digit.get_xydata() if x] == [few_errors.accuracy] * 6
-        assert [y for x, y in parity.get_xydata() if x] == [few_errors.parity_accuracy] * 6
+        assert [y for x, y in parity.get_xydata() if x] == [few_errors.parity.accuracy] * 6
         assert [y for x, y in digit.get_xydata() if not x] == [1]
         assert axes.get_xlabel() == corruption.unit
         assert axes.get_ylim()[0] == 0
@@ -399,9 +399,9 @@ def test_runs_are_compared_in_the_order_given_each_with_its_interval(few_errors:
     *intervals, accuracies, parities = axes.lines
     assert {tuple(line.get_xdata()) for line in intervals} == {
         few_errors.interval,
-        few_errors.parity_interval,
+        few_errors.parity.interval,
         PERFECT.interval,
-        PERFECT.parity_interval,
+        PERFECT.parity.interval,
     }
     assert list(accuracies.get_xdata()) == [0.988, 1]
     assert list(parities.get_xdata()) == [0.99, 1]

@@ -15,11 +15,11 @@ import torch
 from conftest import PROJECT, Outcome, free_port, until
 from torch.nn.functional import cross_entropy
 
-from pipeline import Recipe, Run, Source, UserError, train
+from pipeline import Recipe, Run, Source, UserError
 from pipeline.checkpoint import Epoch
 from pipeline.dataset import ink, normalise, ordered_loader
 from pipeline.models import build
-from pipeline.training import require_divisible
+from pipeline.training import require_divisible, train
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in Linux's /proc")
 

@@ -22,7 +22,7 @@ def test_a_score_agrees_with_scikit_learn(answers: tuple[np.ndarray, np.ndarray,
     assert np.array_equal(ours.confusion, confusion_matrix(labels, digits))
     assert ours.accuracy == accuracy_score(labels, digits)
     assert ours.loss == pytest.approx(log_loss(labels, probabilities))
-    assert ours.parity_accuracy == accuracy_score(labels % 2, digits % 2)
+    assert ours.parity.accuracy == accuracy_score(labels % 2, digits % 2)
 
 
 def test_the_report_has_the_parity_with_its_interval_and_the_calibration_error() -> None:
@@ -30,7 +30,7 @@ def test_the_report_has_the_parity_with_its_interval_and_the_calibration_error()
     probabilities = np.full((4, 10), 0.02)
     probabilities[np.arange(4), [0, 1, 4, 4]] = 0.82
     ours = score(probabilities.argmax(axis=1), labels, probabilities)
-    assert (ours.parity_correct, ours.parity_interval) == (3, interval_of(3, 4))
+    assert (ours.parity.correct, ours.parity.interval) == (3, interval_of(3, 4))
     assert "parity      75.00% (95% interval 30.06% to 95.44%; 3 of 4 right)\n" in ours.report()
     assert f"calibration {ours.calibration_error:.2%} expected calibration error\n" in ours.report()
     assert "calibration" not in score(labels, labels).report(), "where only the digits are known"

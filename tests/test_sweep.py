@@ -18,7 +18,7 @@ from conftest import PROJECT, Outcome, free_port, until
 from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
 
-from pipeline import DigitTable, Recipe, Run, Source
+from pipeline import DigitTable, Recipe, Run, Source, UserError
 from pipeline.space import SearchSpace
 from pipeline.study import Search
 from pipeline.sweep import deal, sweep
@@ -118,7 +118,7 @@ def test_two_workers_share_a_study_and_a_later_search_goes_on_with_it(
     }
     trained = command("train", "sweeps/fast/best.yaml", "--source", "practice", "--run", "again")
     assert trained.status == 0
-    assert Run.open("again").card.scores["validation_loss"] == pytest.approx(best.value, rel=0.05)
+    assert Run.open("again").recipe == recipe
 
 
 def test_a_worker_that_dies_costs_its_trial_and_ctrl_c_ends_the_others(
@@ -244,6 +244,12 @@ def test_a_study_in_postgresql_is_shared_by_searches_that_begin_at_once(
     assert "secret" not in (folders[0] / "sweeps" / "fast" / "best.yaml").read_text()
 
 
+def test_a_search_of_an_ensemble_is_refused(practice: Source) -> None:
+    recipe = Recipe.load("fast", ["members=2", "validation_fraction=0"])
+    with pytest.raises(UserError, match="a search compares single networks; --set members=1"):
+        sweep(recipe, practice, SearchSpace.load("fast"), 1)
+
+
 @pytest.mark.parametrize("package", ["optuna", "sqlalchemy"])
 def test_without_the_optional_packages_one_line_says_what_to_install(package: str, tmp_path: Path) -> None:
     program = (
@@ -255,6 +261,6 @@ def test_without_the_optional_packages_one_line_says_what_to_install(package: st
         [sys.executable, "-c", program], cwd=tmp_path, env=environment, text=True, capture_output=True, check=False
     )
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("error: a search needs Optuna, which is not there")
-    assert ended.stderr.endswith("python -m pip install -r requirements-cluster.txt installs it\n")
+    assert ended.stderr.startswith(f"error: {package}")
+    assert ended.stderr.endswith(" is not installed: pip install --requirement requirements-cluster.txt\n")
     assert ended.stderr.count("\n") == 1

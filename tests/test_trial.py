@@ -137,7 +137,7 @@ def test_the_standing_is_told_best_first(search: Search) -> None:
         ("study.db", "Could not parse"),
         ("oracle9://here/x", "Can't load plugin"),
         ("postgres://me@here/x", "write sqlite:///FILE or postgresql://USER@HOST/DATABASE"),
-        ("mysql+mysqldb://me@here/x", "requirements-cluster.txt installs it"),
+        ("mysql+mysqldb://me@here/x", "pip install --requirement requirements-cluster.txt"),
         ("sqlite://", "workers cannot share memory"),
         ("postgresql://me:secret@127.0.0.1:1/x", r"me:\*\*\*@127\.0\.0\.1:1/x: .*see that the database is up"),
     ],

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline import Recipe, UserError, find_source, processes, train, training
+from pipeline import Recipe, UserError, find_source, processes, training
 from pipeline.augment import augment
 from pipeline.checkpoint import Epoch, Run
 from pipeline.preparation import Rows, require_the_same
-from pipeline.training import Trainer
+from pipeline.training import Trainer, train
 
 folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
 seen: dict[str, object] = {}

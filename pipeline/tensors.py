@@ -1,0 +1,51 @@
+"""Tensors in safetensors files: read with one line for what is damaged; nested states taken apart and put together."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from pipeline.errors import UserError
+
+
+def contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors in the only layout that safetensors takes."""
+    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a safetensors file, on the CPU, and its metadata."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.offset_keys()}, file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: missing or damaged ({error}); copy it again, or train the run again") from None
+
+
+def take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return `value` as JSON can hold it, its tensors moved into `tensors`.
+
+    A dict becomes {"dict": [[key, value], ...]}, which keeps keys that are numbers; a tensor {"tensor": its name}.
+    """
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"dict": [[key, take_tensors(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return [take_tensors(item, tensors) for item in value]
+    return value
+
+
+def put_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Undo `take_tensors`."""
+    if isinstance(value, list):
+        return [put_tensors(item, tensors) for item in value]
+    if isinstance(value, dict):
+        if "tensor" in value:
+            return tensors[value["tensor"]]
+        return {key: put_tensors(item, tensors) for key, item in value["dict"]}
+    return value
