@@ -13,27 +13,37 @@ def augment(images: Tensor, recipe: Recipe) -> Tensor:
     """Return each image rotated, shifted, zoomed, sheared, bent and with a part erased, by values of its own.
 
     All are drawn from torch's global generator: elastic displacements from a normal distribution, the others evenly
-    from -limit to +limit of the recipe. What comes in from outside the image is paper. Where the recipe asks for
-    nothing the images are returned as they are.
+    from -limit to +limit of the recipe; which images stay unwarped, too. What comes in from outside the image is paper.
+    Where the recipe asks for nothing the images are returned as they are.
 
     Args:
         images: float (B, 1, 28, 28), 0 = paper.
     """
     if recipe.rotation or recipe.shift or recipe.zoom or recipe.shear or recipe.elastic:
         draws = torch.rand(5, len(images), device=images.device) * 2 - 1
+        bend = bends(images, recipe.elastic) if recipe.elastic else None
+        if recipe.unwarped:
+            moved = torch.rand(len(images), device=images.device) >= recipe.unwarped
+            draws *= moved
+            bend = None if bend is None else bend * moved.view(-1, 1, 1, 1)
         rotation = draws[0] * math.radians(recipe.rotation)
         shear = torch.tan(draws[1] * math.radians(recipe.shear))
         size = 1 + draws[2] * recipe.zoom
         shift = draws[3:] * 2 * recipe.shift  # affine_grid measures a side as 2
-        bend = bends(images, recipe.elastic) if recipe.elastic else None
-        images = warp(images, rotation, shear, size, shift, bend)
+        images = warp(images, rotation, shear, size, shift, bend, recipe.interpolation)
     return erased(images, recipe.erase) if recipe.erase else images
 
 
 def warp(
-    images: Tensor, rotation: Tensor, shear: Tensor, size: Tensor, shift: Tensor, bend: Tensor | None = None
+    images: Tensor,
+    rotation: Tensor,
+    shear: Tensor,
+    size: Tensor,
+    shift: Tensor,
+    bend: Tensor | None = None,
+    interpolation: str = "bilinear",
 ) -> Tensor:
-    """Return the images sheared, zoomed, rotated about the centre, shifted and bent, with bilinear interpolation.
+    """Return the images sheared, zoomed, rotated about the centre, shifted and bent.
 
     Args:
         images: float (B, 1, H, W).
@@ -42,6 +52,7 @@ def warp(
         size: (B,), the factor by which the image grows.
         shift: (2, B), to the right and down, in half sides.
         bend: (B, H, W, 2), by how much to the right and down of its place each pixel is fetched, in half sides.
+        interpolation: "bilinear" or "bicubic"; what the latter makes darker than ink or lighter than paper is cut off.
     """
     # affine_grid wants the way back: for a place in the result, the place in the image that it comes from, which is
     # unshift, unrotate, unzoom, unshear. The y axis points down.
@@ -51,7 +62,8 @@ def warp(
     back = torch.stack([across, down]).permute(2, 0, 1)  # (B, 2, 2)
     offset = -(back @ shift.T.unsqueeze(2))
     grid = affine_grid(torch.cat([back, offset], dim=2), list(images.shape), align_corners=False)
-    return grid_sample(images, grid if bend is None else grid + bend, align_corners=False)
+    warped = grid_sample(images, grid if bend is None else grid + bend, interpolation, align_corners=False)
+    return warped.clamp_(0, 1) if interpolation == "bicubic" else warped
 
 
 def bends(images: Tensor, elastic: float) -> Tensor:

@@ -46,6 +46,8 @@ class Recipe(Settings):
     """Pixels along one side of what the network sees; images are scaled to it."""
     width: Annotated[int, Field(ge=1, le=16)] = 1
     """fast: by how much its channels are multiplied."""
+    stem_stride: Literal[1, 2] = 2
+    """fast: of its first convolution; with 1 it looks at every place, and its map is pooled."""
     hidden_size: Annotated[int, Field(ge=1)] = 128
     """light-cnn: units of the hidden linear layer."""
     feature_dropout: Fraction = 0.0
@@ -84,6 +86,10 @@ class Recipe(Settings):
     """Degrees."""
     elastic: Annotated[float, Field(ge=0)] = 0.0
     """Standard deviation of a smooth random displacement, in pixels."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """Of pixels between pixels; bicubic keeps fine lines, and takes longer."""
+    unwarped: Fraction = 0.0
+    """Fraction of the images that all of this but `erase` leaves as they are."""
     erase: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Probability with which a rectangle of the image is made paper."""
 

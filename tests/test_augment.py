@@ -75,6 +75,27 @@ def test_each_image_draws_a_warp_of_its_own(setting: str) -> None:
     assert len({image.numpy().tobytes() for image in results}) == 64
 
 
+@pytest.mark.parametrize("elastic", [0, 1])
+def test_as_many_images_stay_unwarped_as_the_recipe_says(elastic: int, images: Tensor) -> None:
+    torch.manual_seed(0)
+    many = images.repeat(32, 1, 1, 1)
+    recipe = Recipe.load("fast", ["unwarped=0.3", f"elastic={elastic}"])
+    same = torch.isclose(augment(many, recipe), many, atol=1e-5).flatten(1).all(1)
+    assert same.float().mean().item() == pytest.approx(0.3, abs=0.03)
+
+
+def test_bicubic_warps_keep_fine_lines_and_stay_between_paper_and_ink(images: Tensor) -> None:
+    lines = torch.zeros(1, 1, 28, 28)
+    lines[..., 14] = 1
+    still = torch.zeros(1)
+    by_half = still, still, still + 1, torch.full((2, 1), 0.5 / 14)
+    assert warp(lines, *by_half).max() == pytest.approx(0.5)
+    assert warp(lines, *by_half, interpolation="bicubic").max() > 0.55
+    torch.manual_seed(0)
+    warped = augment(images, Recipe.load("fast", ["interpolation=bicubic"]))
+    assert (warped.min(), warped.max()) == (0, 1)
+
+
 def test_draws_stay_within_their_limits() -> None:
     image = torch.zeros(512, 1, 28, 28)
     image[:, :, 13:15, 13:15] = 1

@@ -31,7 +31,7 @@ NETWORKS = {
     "resnet18": ["resnet18"],
     "resnet18-32": ["resnet18", "image_size=32"],
     "resnet50": ["resnet50"],
-    "fast-ensemble": ["fast", "validation_fraction=0", "members=2", "width=2", "outliers=10"],
+    "fast-ensemble": ["fast", "validation_fraction=0", "members=2", "width=2", "stem_stride=1", "outliers=10"],
     "resnet18-ensemble": ["resnet18", "validation_fraction=0", "patience=null", "members=2"],
 }
 BUILT_IN = {"resnet18", "resnet50"}

@@ -32,7 +32,7 @@ def architecture(recipe: Recipe) -> tuple[Callable[..., nn.Module], dict[str, An
         case "fast":
             from pipeline.models.fast import fast
 
-            return fast, {"width": recipe.width}
+            return fast, {"width": recipe.width, "stem_stride": recipe.stem_stride}
         case "resnet18":
             from pipeline.models.resnet import resnet18
 

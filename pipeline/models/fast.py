@@ -3,21 +3,23 @@
 from torch import nn
 
 
-def fast(classes: int, width: int) -> nn.Module:
+def fast(classes: int, width: int, stem_stride: int) -> nn.Module:
     """Return the network: 28x28 -> 12x12 -> 10x10 -> 5x5 -> 3x3 -> one value a channel; 70,586 parameters at width 1.
 
-    The first layer strides, for a map of 24x24 and a pooling of it would cost more than all that follows. The second
-    pooling comes before the norm, so that a quarter of the values are normalised: max pooling commutes with the
-    rectifier, and with batch norm wherever its scale is positive.
+    Where seconds count the first layer strides, for a map of 24x24 and a pooling of it would cost more than all that
+    follows. Poolings come before the norm, so that a quarter of the values are normalised: max pooling commutes with
+    the rectifier, and with batch norm wherever its scale is positive.
 
     Args:
         classes: to tell apart; ten in the count of parameters.
         width: by how much the channels are multiplied.
+        stem_stride: of the first layer: 2, or 1, and its map is pooled.
     """
     narrow, middle, wide = 16 * width, 32 * width, 64 * width
+    pooled = [nn.MaxPool2d(2)] if stem_stride == 1 else []
     return nn.Sequential(
         # 1 x 28 x 28; the channels are those of width 1
-        convolution(1, narrow, 5, stride=2, padding=0), *normalised(narrow),
+        convolution(1, narrow, 5, stride=stem_stride, padding=0), *pooled, *normalised(narrow),
         # 16 x 12 x 12
         convolution(narrow, middle, 3, padding=0), *normalised(middle),
         # 32 x 10 x 10
