@@ -16,6 +16,7 @@ def test_every_recipe_is_valid_and_is_named_as_its_file(name: str) -> None:
 def test_every_recipe_of_the_field_is_there() -> None:
     assert set(names()) == {
         "fast",
+        "best",
         "resnet18",
         "resnet18-plateau",
         "branch-cnn",

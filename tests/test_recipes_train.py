@@ -10,7 +10,10 @@ from pipeline import DigitTable, Predictor, Recipe, Run, Source, train
 from pipeline.table import concatenate
 from pipeline.training import Trainer
 
-SMALLEST = {"resnet18-imagenet": ["pretrained=null", "image_size=32"]}  # its weights need a network
+SMALLEST = {
+    "best": ["members=2"],
+    "resnet18-imagenet": ["pretrained=null", "image_size=32"],  # its weights need a network
+}
 
 
 @pytest.fixture(scope="module")
