@@ -187,9 +187,8 @@ def finish(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDArray[np.i
     run.finish(card)
     shutil.rmtree(run.folder / "members")
     log.info(
-        "Out of fold, each row by the %d to %d members that never saw it: %s",
-        counts[seen].min(), counts[seen].max(), result,
-    )  # fmt: skip
+        "Out of fold, each row by %.1f of the %d members, which never saw it: %s", counts[seen].mean(), len(folds), result
+    )
 
 
 def mean_of(epochs: tuple[Epoch, ...]) -> Epoch:
