@@ -187,7 +187,10 @@ def finish(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDArray[np.i
     run.finish(card)
     shutil.rmtree(run.folder / "members")
     log.info(
-        "Out of fold, each row by %.1f of the %d members, which never saw it: %s", counts[seen].mean(), len(folds), result
+        "Out of fold, each row by %.1f of the %d members, which never saw it: %s",
+        counts[seen].mean(),
+        len(folds),
+        result,
     )
 
 
