@@ -30,6 +30,8 @@ PARITY_BATCH = 64
 """Of images that are scaled to 224x224 in three colours, and take 200 times the memory."""
 SURE = 0.75
 """Above this softmax of the logits bfloat16's rounding cannot change an answer: the likeliest leads by over 1."""
+ROUNDING = 1.0
+"""Of a difference of two logits, more than bfloat16's."""
 IS_DIGIT = 0.7
 """Below this confidence an image may well be no digit."""
 
@@ -184,7 +186,8 @@ class Predictor:
         """Return what each image holds, in order.
 
         Where the device computes faster in bfloat16 the probabilities are rounded as that does, to about 0.01; an
-        image whose answer hangs on such a difference is read again in float32, so that digit and parity are the same.
+        image whose answer hangs on such a difference is read again in float32, so that digit, parity and whether it is
+        a digit at all are the same.
 
         Args:
             pixels: uint8 (N, 28, 28), 0 = paper, 255 = ink.
@@ -195,8 +198,12 @@ class Predictor:
         table = DigitTable(pixels)
         logits = self.logits(self.quick, self.dtype, table)
         if self.dtype is not torch.float32:
-            doubtful = np.flatnonzero(softmax(logits).max(axis=1) < SURE)
-            logits[doubtful] = self.logits(self.exact, torch.float32, table.select(doubtful))
+            doubtful = softmax(logits).max(axis=1) < SURE
+            if self.recipe.classes > CLASSES:
+                score = log_odds(digit_score(logits / np.float32(self.temperature)))
+                doubtful |= np.abs(score - log_odds(self.threshold)) < ROUNDING / self.temperature
+            again = np.flatnonzero(doubtful)
+            logits[again] = self.logits(self.exact, torch.float32, table.select(again))
         return predictions_of(logits / np.float32(self.temperature), self.threshold)
 
     def saliency(self, pixels: Pixels, digits: Labels) -> NDArray[np.float32]:
@@ -273,6 +280,13 @@ def trained(run: Run, recipe: Recipe) -> nn.Module:
         )
     model.load_state_dict(weights)
     return model
+
+
+def log_odds(probability: NDArray[np.float32] | float) -> NDArray[np.float64]:
+    """Return log(p / (1 - p)), finite for p of 0 and 1 too."""
+    inside = np.clip(np.asarray(probability, dtype=np.float64), 1e-6, 1 - 1e-6)
+    odds: NDArray[np.float64] = np.log(inside / (1 - inside))
+    return odds
 
 
 def predictions_of(logits: NDArray[np.float32], threshold: float) -> Predictions:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pipeline import DigitTable, Predictor, Recipe, Source, UserError, train
@@ -89,3 +90,10 @@ def test_a_network_learns_what_is_no_digit(practice: Source, tmp_path: Path, mon
     assert found.is_digit.mean() > 0.9
     assert predictor.predict(others).is_digit.mean() < 0.5
     assert run.card.digit_threshold == predictor.threshold
+
+    # The quick path in bfloat16 refuses what the exact one does, wherever the threshold lies.
+    both = np.concatenate([digits.pixels, others])
+    logits = predictor.logits(predictor.exact, torch.float32, DigitTable(both)) / np.float32(predictor.temperature)
+    scores = digit_score(logits)
+    for predictor.threshold in np.quantile(scores, [0.05, 0.2, 0.3, 0.4, 0.5]) + 1e-9:
+        assert np.array_equal(predictor.predict(both).is_digit, scores >= predictor.threshold)
