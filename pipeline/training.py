@@ -80,8 +80,8 @@ def train(
         return run
     with in_turn():
         fetch(recipe, source.home)
-    training, outliers = supplemented(recipe, rows.training, source.home)
-    trainer = Trainer(recipe, training, rows.validation, run, outliers, on_epoch)
+    more = supplemented(recipe, rows.training, rows.validation, source.home)
+    trainer = Trainer(recipe, more.training, rows.validation, run, more.outliers, more.calibration, on_epoch)
     if recipe.pretrained and not resume:
         with in_turn():
             load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
@@ -109,12 +109,13 @@ class Trainer:
         validation: DigitTable,
         run: Run,
         outliers: Pixels | None = None,
+        calibration: DigitTable | None = None,
         on_epoch: Callable[[Epoch], None] | None = None,
     ) -> None:
         self.recipe = recipe
         self.run = run
         self.on_epoch = on_epoch
-        self.tables = training, validation
+        self.training, self.calibration = training, validation if calibration is None else calibration
         self.rows = len(training), len(validation)
         self.accelerator = Accelerator(
             gradient_accumulation_steps=recipe.gradient_accumulation,
@@ -342,15 +343,15 @@ class Trainer:
 
     @torch.inference_mode()
     def calibration_logits(self) -> tuple[NDArray[np.float32], Labels]:
-        """Return the logits of the model that was kept, float32 (N, classes), and the labels, of the validation rows.
+        """Return the logits of the model that was kept, float32 (N, classes), and the labels, of rows set aside.
 
-        Where none were set aside, of training rows that are warped anew, as no epoch has seen them.
+        Where there are none, of training rows that are warped anew, as no epoch has seen them.
         """
-        training, validation = self.tables
-        table, warped = validation, False
-        if not len(validation):
+        table, warped = self.calibration, False
+        if not len(table):
             torch.manual_seed(self.recipe.seed)
-            table, warped = training.select(torch.randperm(len(training))[:CALIBRATION_ROWS].numpy()), True
+            rows = torch.randperm(len(self.training))[:CALIBRATION_ROWS].numpy()
+            table, warped = self.training.select(rows), True
         model = self.accelerator.unwrap_model(self.model).eval()
         model.load_state_dict(self.run.load_model())
         logits = []
