@@ -1,8 +1,9 @@
-"""How much of what people draw is read, and how fast: pen strokes of 30 writers, drawn with a round brush.
+"""How much of what people draw is read, how fast, and what is told from digits: pen strokes of 30 writers.
 
 Usage: PYTHONPATH=. python benchmarks/handwriting.py RUN [DATA]
 
-The drawings are those of UCI's set 81 that no recipe trains on (pipeline/pendigits.py), in the folder for data.
+The drawings, with a round brush, are those of UCI's set 81 that no recipe trains on (pipeline/pendigits.py), in the
+folder for data; the characters that are no digits those of Omniglot's Greek, which none trains on either.
 """
 
 import sys
@@ -11,11 +12,15 @@ from time import perf_counter
 
 import numpy as np
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from pipeline import Predictor, UserError
+from pipeline.framing import glyphs
+from pipeline.outliers import characters
 from pipeline.pendigits import drawings
 from pipeline.scoring import accuracy_in_words
 from pipeline.strokes import Drawing, Points, canvas
+from pipeline.table import Pixels
 
 NUMBERS = 500
 PAD = 400
@@ -65,11 +70,25 @@ def measure(predictor: Predictor, jobs: list[list[Drawing]]) -> tuple[int, int, 
     return right, parted, times
 
 
+def tell_refused(predictor: Predictor, held_out: list[Drawing], others: Pixels) -> None:
+    """Print how many digits and how many characters are refused, and how well the two are told apart at best."""
+    random = np.random.default_rng(0)
+    read = [glyph.frame for drawing in held_out for glyph in glyphs(digit(drawing, random))]
+    digits, strange = predictor.predict(np.array(read)), predictor.predict(others)
+    scores = [np.asarray(each.confidence if each.p_digit is None else each.p_digit) for each in (digits, strange)]
+    area = roc_auc_score(np.repeat([1, 0], [len(digits), len(strange)]), np.concatenate(scores))
+    print(
+        f"\nRefused: {(~digits.is_digit).mean():.2%} of {len(digits):,} digits, {(~strange.is_digit).mean():.2%} of "
+        f"{len(strange):,} Greek characters; area under the ROC curve {area:.4f}"
+    )
+
+
 def main() -> None:
     """Measure and print."""
     run, data = [*sys.argv[1:], "data"][:2]
     try:
         _, held_out = drawings(Path(data))
+        others = characters(Path(data), held_out=True)
     except UserError as error:
         print(f"handwriting is not measured: {error}")
         return
@@ -90,6 +109,7 @@ def main() -> None:
         p50, p95 = np.percentile(times, [50, 95])
         found = accuracy_in_words(right, len(each))
         print(f"| {name} | {found} | {parted / len(each):.1%} | {p50:.1f} | {p95:.1f} |", flush=True)
+    tell_refused(predictor, held_out, others)
 
 
 if __name__ == "__main__":

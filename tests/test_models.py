@@ -14,6 +14,7 @@ from pipeline.recipe import IMAGE_SIZES
 PARAMETERS = {
     "fast": 70_586,
     "best": 10 * 279_402,
+    "sketch": 279_531,
     "resnet18": 11_175_370,
     "resnet18-imagenet": 11_175_370,
     "resnet18-plateau": 11_175_370,
@@ -25,10 +26,11 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_a_network_maps_images_to_ten_logits_with_the_parameters_it_says(name: str) -> None:
+def test_a_network_maps_images_to_logits_with_the_parameters_it_says(name: str) -> None:
     recipe = Recipe.load(name)
     model = build(recipe).eval()
-    assert model(torch.zeros(3, 1, recipe.image_size, recipe.image_size)).shape == (3, 10)
+    assert model(torch.zeros(3, 1, recipe.image_size, recipe.image_size)).shape == (3, recipe.classes)
+    assert recipe.classes == (11 if name == "sketch" else 10)
     assert sum(parameter.numel() for parameter in model.parameters()) == PARAMETERS[name]
 
 

@@ -17,6 +17,7 @@ def test_every_recipe_of_the_field_is_there() -> None:
     assert set(names()) == {
         "fast",
         "best",
+        "sketch",
         "resnet18",
         "resnet18-plateau",
         "branch-cnn",

@@ -12,6 +12,7 @@ from pipeline.training import Trainer
 
 SMALLEST = {
     "best": ["members=2"],
+    "sketch": ["pen_drawings=0", "outliers=0"],  # which need a network too
     "resnet18-imagenet": ["pretrained=null", "image_size=32"],  # its weights need a network
 }
 
