@@ -336,7 +336,8 @@ class Trainer:
             card.scores = {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}
         logits, labels = self.calibration_logits()
         card.temperature = temperature(logits[:, :CLASSES], labels)
-        card.digit_threshold = digit_threshold(logits / np.float32(card.temperature))
+        kinds = np.split(logits / np.float32(card.temperature), [self.rows[1]])  # the validation rows, what pens drew
+        card.digit_threshold = min(digit_threshold(kind) for kind in kinds if len(kind))
         card.minutes = sum(epoch.seconds for epoch in self.history) / 60
         card.finished = True
         self.run.finish(card)
