@@ -26,6 +26,8 @@ HELD_OUT_ALPHABETS = {"Greek"}
 """Never trained on."""
 INK = 127
 """Above this a pixel is ink."""
+NARROW, TALL = 8, 14
+"""Columns of ink, less than which, and rows, more than which an upright bar has, which is a one to whoever draws it."""
 HALVED = (0, 2, 5, 6)
 """Digits of which neither the left nor the right part is one; half of a 4 may be a 1, and of an 8 a 3."""
 
@@ -37,7 +39,8 @@ def characters(data: Path, held_out: bool = False) -> Pixels:
 
     Args:
         data: the folder for data.
-        held_out: those of the alphabets that are never trained on, in place of the others.
+        held_out: those of the alphabets that are never trained on, in place of the others, of which upright bars are
+            left out.
 
     Raises:
         UserError: it is not there and cannot be fetched, or is damaged.
@@ -54,7 +57,7 @@ def characters(data: Path, held_out: bool = False) -> Pixels:
         raise UserError(f"{path}: damaged ({error}); delete it, and it will be fetched again") from None
     if not frames:
         raise UserError(f"{path}: holds no characters; delete it, and it will be fetched again")
-    return np.array(frames)
+    return np.array([frame for frame in frames if held_out or not is_bar(frame)])
 
 
 def made(table: DigitTable, rows: int, seed: int) -> Pixels:
@@ -75,7 +78,19 @@ def made(table: DigitTable, rows: int, seed: int) -> Pixels:
         lambda: half(next(halved), random),
         *2 * [lambda: specks(random)],
     ]
-    return np.array([kinds[row % len(kinds)]() for row in range(rows)])
+    images = []
+    for row in range(rows):
+        image = kinds[row % len(kinds)]()
+        while is_bar(image):
+            image = kinds[row % len(kinds)]()
+        images.append(image)
+    return np.array(images)
+
+
+def is_bar(image: Pixels) -> bool:
+    """Tell whether the ink of an image is tall and narrow."""
+    columns, rows = ((image.max(axis=axis) > INK).sum() for axis in (0, 1))
+    return bool(0 < columns < NARROW and rows > TALL)
 
 
 def forever(table: DigitTable, digits: Sequence[int], random: np.random.Generator) -> Iterator[Pixels]:

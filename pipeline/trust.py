@@ -55,7 +55,9 @@ def reliability(figure: Figure, labels: Labels, probabilities: NDArray[np.float3
         axis.set_minor_locator(NullLocator())
         axis.set_label_text(name, color=INK, fontsize=TEXT)
     axes.xaxis.remove_overlapping_locs = False
-    axes.set_xticks(places, [f"{each.rows:,}" for each in found], minor=True)
+    # On two lines by turns, for the surest lie close together.
+    counts = [f"{place % 2 * chr(10)}{each.rows:,}" for place, each in enumerate(found)]
+    axes.set_xticks(places, counts, minor=True)
     axes.tick_params(axis="x", which="minor", length=0, labelcolor=MUTED, pad=22)
 
 

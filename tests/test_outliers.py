@@ -10,18 +10,18 @@ import torch
 from PIL import Image
 
 from pipeline import DigitTable, Predictor, Recipe, Source, UserError, train
-from pipeline.outliers import HELD_OUT_ALPHABETS, characters, made
+from pipeline.outliers import HELD_OUT_ALPHABETS, characters, is_bar, made
 from pipeline.scoring import REFUSED, digit_score, digit_threshold
 
 
 def omniglot(folder: Path) -> Path:
-    """Write an archive laid out as Omniglot's: a bar in an alphabet to learn from, a ring in one that is held out."""
+    """Write an archive laid out as Omniglot's: two bars to learn from, lying and upright, a ring that is held out."""
     bar, ring = np.full((105, 105), 255, np.uint8), np.full((105, 105), 255, np.uint8)
     bar[50:54, 20:80] = 0
     ring[20:80, 20:80] = 0
     ring[24:76, 24:76] = 255
     with zipfile.ZipFile(folder / "omniglot.zip", "w") as archive:
-        for alphabet, image in (("Ogham", bar), (min(HELD_OUT_ALPHABETS), ring)):
+        for alphabet, image in (("Ogham", bar), ("Latin", bar.T), (min(HELD_OUT_ALPHABETS), ring)):
             stream = io.BytesIO()
             Image.fromarray(image).convert("1").save(stream, "PNG")
             archive.writestr(f"images_background_small1/{alphabet}/character01/0001_01.png", stream.getvalue())
@@ -45,6 +45,13 @@ def test_a_damaged_archive_is_named_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "omniglot.zip").write_bytes(b"<html>")
     with pytest.raises(UserError, match=r"omniglot\.zip: damaged .*delete it"):
         characters(tmp_path)
+
+
+def test_no_outlier_is_an_upright_bar_which_is_a_one(digits: DigitTable, tmp_path: Path) -> None:
+    assert len(characters(omniglot(tmp_path))) == 1, "of a lying and an upright bar"
+    ones = digits.pixels[digits.known_labels == 1]
+    assert any(is_bar(one) for one in ones)
+    assert not any(is_bar(image) for image in made(digits, 400, 0))
 
 
 def test_made_outliers_are_the_same_for_the_same_seed(digits: DigitTable) -> None:

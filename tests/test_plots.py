@@ -370,7 +370,7 @@ def test_a_reliability_shows_each_bin_with_its_interval_and_how_many_answers_it_
     low, high = sure.get_ydata()
     assert (low, high) == (pytest.approx(0.93983, abs=1e-4), trust.MOST), "the interval of 60 of 60, to the edge"
     assert (list(all_right.get_ydata()), list(none_right.get_ydata())) == ([trust.MOST], [trust.LEAST])
-    assert {"60", "40"} <= set(words(axes))
+    assert {"60", "40"} <= {word.strip() for word in words(axes)}
 
 
 def test_corruptions_show_accuracy_and_parity_over_their_severities(few_errors: Score) -> None:
