@@ -75,8 +75,8 @@ def tell_refused(predictor: Predictor, held_out: list[Drawing], others: Pixels) 
     random = np.random.default_rng(0)
     read = [glyph.frame for drawing in held_out for glyph in glyphs(digit(drawing, random))]
     digits, strange = predictor.predict(np.array(read)), predictor.predict(others)
-    scores = [np.asarray(each.confidence if each.p_digit is None else each.p_digit) for each in (digits, strange)]
-    area = roc_auc_score(np.repeat([1, 0], [len(digits), len(strange)]), np.concatenate(scores))
+    scores = np.concatenate([digits.digit_score, strange.digit_score])
+    area = roc_auc_score(np.repeat([1, 0], [len(digits), len(strange)]), scores)
     print(
         f"\nRefused: {(~digits.is_digit).mean():.2%} of {len(digits):,} digits, {(~strange.is_digit).mean():.2%} of "
         f"{len(strange):,} Greek characters; area under the ROC curve {area:.4f}"

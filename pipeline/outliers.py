@@ -78,12 +78,11 @@ def made(table: DigitTable, rows: int, seed: int) -> Pixels:
         lambda: half(next(halved), random),
         *2 * [lambda: specks(random)],
     ]
-    images = []
-    for row in range(rows):
-        image = kinds[row % len(kinds)]()
-        while is_bar(image):
-            image = kinds[row % len(kinds)]()
-        images.append(image)
+    images: list[Pixels] = []
+    while len(images) < rows:
+        image = kinds[len(images) % len(kinds)]()
+        if not is_bar(image):
+            images.append(image)
     return np.array(images)
 
 

@@ -45,7 +45,7 @@ class Predictions:
             Each row sums to 1.
         p_digit: the probability that the image holds a digit at all, float32 (N,), by a network that has learnt what
             does not; None by any other.
-        threshold: the least `p_digit`, or the least confidence where that is None, of what counts as a digit.
+        threshold: the least `digit_score` of what counts as a digit.
     """
 
     probabilities: NDArray[np.float32]
@@ -78,9 +78,14 @@ class Predictions:
         return confidence
 
     @property
+    def digit_score(self) -> NDArray[np.float32]:
+        """How sure it is that the image holds a digit at all, float32 (N,) in 0..1: `p_digit`, or else confidence."""
+        return self.confidence if self.p_digit is None else self.p_digit
+
+    @property
     def is_digit(self) -> NDArray[np.bool_]:
         """Whether the image is likely enough to be a digit at all, bool (N,)."""
-        is_digit: NDArray[np.bool_] = (self.confidence if self.p_digit is None else self.p_digit) >= self.threshold
+        is_digit: NDArray[np.bool_] = self.digit_score >= self.threshold
         return is_digit
 
     @property
