@@ -4,16 +4,17 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample, interpolate
+from torch.nn.functional import affine_grid, conv2d, grid_sample, interpolate
 
 from pipeline.recipe import Recipe
 
 
 def augment(images: Tensor, recipe: Recipe) -> Tensor:
-    """Return each image rotated, shifted, zoomed, sheared, bent and with a part erased, by values of its own.
+    """Return each image rotated, shifted, zoomed, sheared, bent, blurred and with a part erased, by values of its own.
 
     All are drawn from torch's global generator: elastic displacements from a normal distribution, the others evenly
-    from -limit to +limit of the recipe; which images stay unwarped, too. What comes in from outside the image is paper.
+    from -limit, or of a blur from 0, to +limit of the recipe; which images stay unwarped, too. What comes in from
+    outside the image is paper.
     Where the recipe asks for nothing the images are returned as they are.
 
     Args:
@@ -31,6 +32,8 @@ def augment(images: Tensor, recipe: Recipe) -> Tensor:
         size = 1 + draws[2] * recipe.zoom
         shift = draws[3:] * 2 * recipe.shift  # affine_grid measures a side as 2
         images = warp(images, rotation, shear, size, shift, bend, recipe.interpolation)
+    if recipe.blur:
+        images = blurred(images, recipe.blur * torch.rand(len(images), device=images.device))
     return erased(images, recipe.erase) if recipe.erase else images
 
 
@@ -79,6 +82,22 @@ def bends(images: Tensor, elastic: float) -> Tensor:
     coarse = torch.randn(len(images), 2, 5, 5, device=images.device) * (2 * elastic / side)
     fine = interpolate(coarse, images.shape[2:], mode="bicubic", align_corners=True)
     return fine.permute(0, 2, 3, 1)
+
+
+def blurred(images: Tensor, deviations: Tensor) -> Tensor:
+    """Return each image blurred by a normal distribution, which is cut off at 4 pixels; outside is paper.
+
+    Args:
+        images: float (B, 1, H, W).
+        deviations: standard deviations in pixels, (B,), 0 to 3; by 0 nothing changes.
+    """
+    places = torch.arange(-4, 5, device=images.device)
+    weights = torch.exp(-0.5 * (places / deviations.clamp(min=0.05).unsqueeze(1)) ** 2)
+    weights = (weights / weights.sum(1, keepdim=True)).to(images.dtype).unsqueeze(1)  # (B, 1, 9)
+    side_by_side = images.transpose(0, 1)  # as channels, each of which has weights of its own
+    down = conv2d(side_by_side, weights.unsqueeze(3), padding=(4, 0), groups=len(images))
+    across = conv2d(down, weights.unsqueeze(2), padding=(0, 4), groups=len(images))
+    return across.transpose(0, 1)
 
 
 def erased(images: Tensor, probability: float) -> Tensor:

@@ -89,7 +89,9 @@ class Recipe(Settings):
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     """Of pixels between pixels; bicubic keeps fine lines, and takes longer."""
     unwarped: Fraction = 0.0
-    """Fraction of the images that all of this but `erase` leaves as they are."""
+    """Fraction of the images that all of this but `blur` and `erase` leaves as they are."""
+    blur: Annotated[float, Field(ge=0, le=3)] = 0.0
+    """Standard deviation of the normal distribution by which an image is blurred, in pixels: evenly from 0 to this."""
     erase: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Probability with which a rectangle of the image is made paper."""
 

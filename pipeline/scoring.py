@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.table import CLASSES, PARITIES, Labels
 
-REFUSED = 0.005
+REFUSED = 0.002
 """The share of digits that may be taken for none."""
 CALIBRATION_BINS = 15
 CONFIDENCES = (0, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.997, 0.999, 1)

@@ -1,16 +1,18 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import affine
 
 from pipeline import DigitTable, Recipe
-from pipeline.augment import augment, bends, erased, warp
+from pipeline.augment import augment, bends, blurred, erased, warp
 from pipeline.dataset import ink
 
-STILL = {"rotation": 0, "shift": 0, "zoom": 0, "shear": 0, "elastic": 0, "erase": 0}
+STILL = {"rotation": 0, "shift": 0, "zoom": 0, "shear": 0, "elastic": 0, "blur": 0, "erase": 0}
 
 
 @pytest.fixture
@@ -66,7 +68,9 @@ def test_a_batch_is_warped_as_torchvision_warps_each_image(
     assert torch.allclose(ours, theirs, atol=1e-4)
 
 
-@pytest.mark.parametrize("setting", ["rotation=20", "shift=0.2", "zoom=0.3", "shear=20", "elastic=1", "erase=1"])
+@pytest.mark.parametrize(
+    "setting", ["rotation=20", "shift=0.2", "zoom=0.3", "shear=20", "elastic=1", "blur=2", "erase=1"]
+)
 def test_each_image_draws_a_warp_of_its_own(setting: str) -> None:
     recipe = Recipe.load("fast", [f"{name}=0" for name in STILL] + [setting])
     torch.manual_seed(0)
@@ -94,6 +98,18 @@ def test_bicubic_warps_keep_fine_lines_and_stay_between_paper_and_ink(images: Te
     torch.manual_seed(0)
     warped = augment(images, Recipe.load("fast", ["interpolation=bicubic"]))
     assert (warped.min(), warped.max()) == (0, 1)
+
+
+def test_each_image_is_blurred_as_scipy_blurs_it(images: Tensor) -> None:
+    deviations = torch.linspace(0.3, 3, len(images))
+    blurry = blurred(images, deviations)
+    for image, deviation, result in zip(images[:, 0], deviations.tolist(), blurry[:, 0], strict=True):
+        expected = gaussian_filter(image.numpy(), deviation, mode="constant", radius=4)
+        assert np.allclose(result.numpy(), expected, atol=1e-5)
+
+
+def test_a_blur_by_nothing_changes_nothing(images: Tensor) -> None:
+    assert torch.equal(blurred(images, torch.zeros(len(images))), images)
 
 
 def test_draws_stay_within_their_limits() -> None:
