@@ -189,7 +189,7 @@ def test_a_correction_is_kept_and_a_wrong_count_is_told(tab: Tab, page: Page) ->
 def test_another_run_is_chosen_for_this_browser_alone(tab: Tab, context: BrowserContext, page: Page) -> None:
     tab.get_by_role("tab", name="Runs").click()
     expect(tab.locator(".runs td", has_text="sketchpad")).to_be_visible()
-    expect(tab.locator("#figures img")).to_have_count(5)
+    expect(tab.locator("#figures img")).to_have_count(7)
     tab.locator("#run input").click()
     tab.get_by_role("option", name="twin").click()
     tab.get_by_role("tab", name="Draw").click()
