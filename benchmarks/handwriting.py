@@ -3,7 +3,8 @@
 Usage: PYTHONPATH=. python benchmarks/handwriting.py RUN [DATA]
 
 The drawings, with a round brush, are those of UCI's set 81 that no recipe trains on (pipeline/pendigits.py), in the
-folder for data; the characters that are no digits those of Omniglot's Greek, which none trains on either.
+folder for data; the characters that are no digits those of Omniglot's Greek, which none trains on either. What is made
+that is no digit is made as it is for training, of other drawings and other chance.
 """
 
 import sys
@@ -16,13 +17,15 @@ from sklearn.metrics import roc_auc_score
 
 from pipeline import Predictor, UserError
 from pipeline.framing import glyphs
-from pipeline.outliers import characters
+from pipeline.outliers import characters, made
 from pipeline.pendigits import drawings
 from pipeline.scoring import accuracy_in_words
 from pipeline.strokes import Drawing, Points, canvas
-from pipeline.table import Pixels
+from pipeline.table import DigitTable, Pixels
 
 NUMBERS = 500
+MADE = 1_000
+"""Images that are no digits, made of the held-out drawings and of nothing."""
 PAD = 400
 """Pixels along one side of a pad."""
 
@@ -70,17 +73,22 @@ def measure(predictor: Predictor, jobs: list[list[Drawing]]) -> tuple[int, int, 
     return right, parted, times
 
 
-def tell_refused(predictor: Predictor, held_out: list[Drawing], others: Pixels) -> None:
-    """Print how many digits and how many characters are refused, and how well the two are told apart at best."""
+def tell_refused(predictor: Predictor, held_out: list[Drawing], greek: Pixels) -> None:
+    """Print how many digits, and how many of what is none, are refused, and how well they are told apart at best."""
     random = np.random.default_rng(0)
-    read = [glyph.frame for drawing in held_out for glyph in glyphs(digit(drawing, random))]
-    digits, strange = predictor.predict(np.array(read)), predictor.predict(others)
-    scores = np.concatenate([digits.digit_score, strange.digit_score])
-    area = roc_auc_score(np.repeat([1, 0], [len(digits), len(strange)]), scores)
-    print(
-        f"\nRefused: {(~digits.is_digit).mean():.2%} of {len(digits):,} digits, {(~strange.is_digit).mean():.2%} of "
-        f"{len(strange):,} Greek characters; area under the ROC curve {area:.4f}"
-    )
+    read = [(glyph.frame, drawing.label) for drawing in held_out for glyph in glyphs(digit(drawing, random))]
+    table = DigitTable(*map(np.array, zip(*read, strict=True)))
+    digits = predictor.predict(table.pixels)
+    print(f"\nRefused: {(~digits.is_digit).mean():.2%} of {len(digits):,} digits.")
+    no_digits = {"Greek characters": greek, "scribbles, joined digits, halves, specks": made(table, MADE, seed=1)}
+    for name, images in no_digits.items():
+        strange = predictor.predict(images)
+        scores = np.concatenate([digits.digit_score, strange.digit_score])
+        area = roc_auc_score(np.repeat([1, 0], [len(digits), len(strange)]), scores)
+        print(
+            f"{name}: {(~strange.is_digit).mean():.2%} of {len(strange):,} refused; told from the digits by an area "
+            f"under the ROC curve of {area:.4f}"
+        )
 
 
 def main() -> None:
@@ -88,7 +96,7 @@ def main() -> None:
     run, data = [*sys.argv[1:], "data"][:2]
     try:
         _, held_out = drawings(Path(data))
-        others = characters(Path(data), held_out=True)
+        greek = characters(Path(data), held_out=True)
     except UserError as error:
         print(f"handwriting is not measured: {error}")
         return
@@ -109,7 +117,7 @@ def main() -> None:
         p50, p95 = np.percentile(times, [50, 95])
         found = accuracy_in_words(right, len(each))
         print(f"| {name} | {found} | {parted / len(each):.1%} | {p50:.1f} | {p95:.1f} |", flush=True)
-    tell_refused(predictor, held_out, others)
+    tell_refused(predictor, held_out, greek)
 
 
 if __name__ == "__main__":
