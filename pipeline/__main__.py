@@ -2,9 +2,10 @@
 
 import gc
 import logging
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 from typer import Argument, Context, Option, Typer
 
@@ -370,7 +371,18 @@ def speak(quiet: bool) -> None:
     """Print what the library logs as plain lines on stdout, unless `quiet`; of several processes the main one does."""
     if not quiet and processes.is_main():
         log.setLevel(logging.INFO)
-        log.addHandler(logging.StreamHandler(sys.stdout))
+        log.addHandler(Lines(sys.stdout))
+
+
+class Lines(logging.StreamHandler[TextIO]):
+    """Lines for a reader who may leave early, as `head` does: the work goes on in silence."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, the name is logging's
+        """Write to nowhere from now on where nobody reads any more; else do as logging does."""
+        if isinstance(sys.exception(), BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+        else:
+            super().handleError(record)
 
 
 def main() -> None:

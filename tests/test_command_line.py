@@ -48,6 +48,16 @@ def test_recipes_are_listed_with_a_line_each(command: Callable[..., Outcome]) ->
     assert [line.split()[0] for line in lines] == names()
 
 
+def test_a_reader_who_leaves_early_is_no_error() -> None:
+    command = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "recipes"], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert command.stdout is not None
+    command.stdout.close()
+    _, errors = command.communicate(timeout=60)
+    assert (command.returncode, errors) == (0, b"")
+
+
 def test_an_unknown_verb_or_option_exits_with_2(command: Callable[..., Outcome]) -> None:
     assert command("submitt").status == 2
     assert command("submit", "--recip", "fast").status == 2
