@@ -14,46 +14,52 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline import Predictor, find_source
+from pipeline import Predictor, UserError, find_source
 from pipeline.checkpoint import Run
 from pipeline.models import build
 from pipeline.models.ensemble import Ensemble
-from pipeline.table import DigitTable
+from pipeline.scoring import score
+from pipeline.table import DigitTable, Labels
 
 
 @torch.inference_mode()
 def member_logits(name: str, table: DigitTable) -> NDArray[np.float32]:
-    """Return what each member of a run answers, float32 (members, N, 10)."""
+    """Return what each member of a run answers, float32 (members, N, 10); a UserError where it is no ensemble."""
     run, predictor = Run.open(name), Predictor.load(name)
     ensemble = build(run.recipe).eval()
+    if not isinstance(ensemble, Ensemble):
+        raise UserError(f"{name}: has no members; train one by --set members=10 --set validation_fraction=0")
     ensemble.load_state_dict(run.load_model())
-    assert isinstance(ensemble, Ensemble), f"{name} is no ensemble"
     members = ensemble.to(predictor.device).members
     return np.stack([predictor.logits(member, torch.float32, table) for member in members])
 
 
-def shares(logits: NDArray[np.float32], table: DigitTable) -> tuple[float, float]:
-    """Return the shares of digits and of parities that are right."""
-    digits = logits.argmax(axis=1)
-    return float((digits == table.known_labels).mean()), float((digits % 2 == table.known_labels % 2).mean())
+def percentages(logits: NDArray[np.float32], labels: Labels) -> tuple[float, float]:
+    """Return how many digits and how many parities are right, in percent."""
+    result = score(logits.argmax(axis=1), labels)
+    return 100 * result.accuracy, 100 * result.parity.accuracy
 
 
-def main() -> None:
-    """Measure and print."""
+def measure(names: list[str]) -> None:
+    """Print a table for these runs."""
     table = find_source("mnist", Path("data")).read_test()
-    names = sys.argv[1:]
     every = [member_logits(name, table) for name in names]
     count = min(len(answers) for answers in every)
-    minutes = np.mean([Run.open(name).card.minutes / Run.open(name).recipe.members for name in names])
+    minutes = np.mean([Run.open(name).card.minutes / len(answers) for name, answers in zip(names, every, strict=True)])
     print("| members | digits, % | parity, % | minutes |\n|---:|---|---|---:|")
-    for members in sorted({1, 2, 3, 5, count}):
+    for members in sorted({members for members in (1, 2, 3, 5, count) if members <= count}):
         groups = [answers[:members].mean(0) for answers in every]
         if members == 1:
             groups = [member for answers in every for member in answers]
-        found = 100 * np.array([shares(group, table) for group in groups])
+        found = np.array([percentages(group, table.known_labels) for group in groups])
         told = [f"{part.mean():.2f} ({part.min():.2f} to {part.max():.2f})" for part in found.T]
         print(f"| {members} | {' | '.join(told)} | {minutes * members:.1f} |")
 
 
 if __name__ == "__main__":
-    main()
+    if not sys.argv[1:]:
+        sys.exit("error: name the runs: PYTHONPATH=. python benchmarks/members.py RUN [RUN ...]")
+    try:
+        measure(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")
