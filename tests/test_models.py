@@ -13,7 +13,7 @@ from pipeline.recipe import IMAGE_SIZES
 
 PARAMETERS = {
     "fast": 70_586,
-    "best": 10 * 279_402,
+    "best": 10 * 1_111_754,
     "sketch": 279_531,
     "resnet18": 11_175_370,
     "resnet18-imagenet": 11_175_370,
