@@ -39,6 +39,12 @@ def shared_data() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session", autouse=True)
+def control_c() -> None:
+    """Let Ctrl-C end what the tests start, also in the background of a shell, which has its commands ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test from a developer's own account at Kaggle."""
