@@ -134,7 +134,8 @@ def termination_noted() -> Iterator[Event]:
     """Yield an event that SIGTERM sets inside the block, where there are others, in place of ending the process.
 
     Launchers send it when a scheduler ends the job, and to all that are left when one process is lost: those are then
-    about to learn of the loss by themselves, and have something better to say.
+    about to learn of the loss by themselves, and have something better to say. Where an exception leaves the block,
+    SIGTERM stays without effect, for the process is about to end by that and has yet to say why.
     """
     noted = Event()
     if count() == 1 or current_thread() is not main_thread():
@@ -145,7 +146,5 @@ def termination_noted() -> Iterator[Event]:
         noted.set()
 
     before = signal.signal(signal.SIGTERM, note)
-    try:
-        yield noted
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    yield noted
+    signal.signal(signal.SIGTERM, before)

@@ -217,6 +217,33 @@ def test_two_processes_go_on_with_the_run_of_one(tmp_path: Path, practice: Sourc
     assert run.history[-1].train_loss == pytest.approx(alone.history[-1].train_loss, rel=0.25)
 
 
+LEFT = {"by an error": ("raise UserError('lost')", (0, "lost\n")), "at its end": ("pass", (-signal.SIGTERM, ""))}
+
+
+@pytest.mark.parametrize(("block", "end"), LEFT.values(), ids=LEFT)
+def test_sigterm_ends_a_process_but_not_before_it_has_told_why_it_ends(block: str, end: tuple[int, str]) -> None:
+    lines = [
+        "import os, signal",
+        "from pipeline.errors import UserError",
+        "from pipeline.processes import termination_noted",
+        "reason = ''",
+        "try:",
+        f"    with termination_noted(): {block}",
+        "except UserError as error:",
+        "    reason = error",
+        "os.kill(os.getpid(), signal.SIGTERM)",
+        "print(reason)",
+    ]
+    process = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)],
+        env={**ENVIRONMENT, "WORLD_SIZE": "2"},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert (process.returncode, process.stdout) == end
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_launcher_leaves_a_run_to_go_on_with_and_one_line(sent: signal.Signals, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints" / "mine"
