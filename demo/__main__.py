@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import webbrowser
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -53,24 +54,24 @@ def serve(
 
     readers = Readers(run)
     from demo.app import page
-    from demo.server import launch, public_link
+    from demo.server import Server, listen, public_link
+    from demo.uploads import Uploads
 
-    blocks = page(readers, CORRECTIONS if keep_corrections else None)
-    served = launch(blocks, readers.first.folder.name, host, port, auth)
-    print(f"The page: {served}  (Ctrl-C ends it)", flush=True)
-    if open_:
-        webbrowser.open(served)
-    if share or share_server:
-        try:
-            print(f"For everyone, about a week long: {public_link(blocks, share_server)}", flush=True)
-        except UserError as error:
-            print(error, file=sys.stderr, flush=True)
+    listener = listen(host, port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        print("The page is closed.")
-        blocks.close(verbose=False)
+    with closing(Uploads()) as uploads, suppress(KeyboardInterrupt):
+        blocks = page(readers, CORRECTIONS if keep_corrections else None)
+        with closing(Server(listener, blocks, uploads, readers.first.folder.name, auth)) as server:
+            print(f"The page: {server.address}  (Ctrl-C ends it)", flush=True)
+            if open_:
+                webbrowser.open(server.address)
+            if share or share_server:
+                try:
+                    print(f"For everyone, about a week long: {public_link(server, share_server)}", flush=True)
+                except UserError as error:
+                    print(error, file=sys.stderr, flush=True)
+            threading.Event().wait()
+    print("The page is closed.")
 
 
 def main() -> None:

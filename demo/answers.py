@@ -11,17 +11,15 @@ from PIL import Image
 
 from demo import runs, views
 from demo.readers import Readers
+from demo.schema import PNG_URL, Drawing, Text, Upload
 from pipeline import UserError, keep_correction
 
-DATA_URL = "data:image/png;base64,"
 LARGEST_PAD = 1000
 """Pixels along a side of what the pad may send."""
 TO_DRAW = "Draw a number, and it is read here as you draw."
 TO_UPLOAD = "A photograph, a scan or a screenshot of a number is read here."
 
 Picture = Image.Image | Path
-Upload = dict[str, Any] | None
-"""A file as Gradio describes it, and has checked to be one that was uploaded."""
 Shown = tuple[str, str, str, str]
 """The number, its cards, the picture with its glyphs in boxes, and what becomes of a correction: all HTML."""
 
@@ -38,11 +36,11 @@ class Answers:
         self.corrections = corrections
         self.to_correct = views.note(f"What you draw and correct is kept in {corrections}.")
 
-    def draw(self, drawing: str | None, run: str, look: bool) -> Shown:
+    def draw(self, drawing: Drawing | None, run: Text, look: bool) -> Shown:
         """Return what is on the pad."""
         return self.shown(lambda: drawn(drawing), run, look, TO_DRAW)
 
-    def upload(self, upload: Upload, run: str, look: bool) -> Shown:
+    def upload(self, upload: Upload | None, run: Text, look: bool) -> Shown:
         """Return what is in a picture."""
         return self.shown(lambda: uploaded(upload), run, look, TO_UPLOAD)
 
@@ -60,11 +58,11 @@ class Answers:
         except UserError as error:
             return views.problem(str(error)), "", "", ""
 
-    def correct_drawing(self, drawing: str | None, number: str, run: str) -> str:
+    def correct_drawing(self, drawing: Drawing | None, number: Text, run: Text) -> str:
         """Keep the right number of what is on the pad, and say so."""
         return self.corrected(lambda: drawn(drawing), number, run)
 
-    def correct_upload(self, upload: Upload, number: str, run: str) -> str:
+    def correct_upload(self, upload: Upload | None, number: Text, run: Text) -> str:
         """Keep the right number of a picture, and say so."""
         return self.corrected(lambda: uploaded(upload), number, run)
 
@@ -80,7 +78,7 @@ class Answers:
             return views.note(str(error), "problem")
         return views.note(f"Kept as {number.strip()}. Thank you.")
 
-    def read(self, picture: Upload) -> dict[str, Any]:
+    def read(self, picture: Upload, request: gr.Request) -> dict[str, Any]:
         """Read the number in a picture.
 
         Returns text ("2025", or "" where there is none), parity ("odd" or "even"), confidence (that the whole number
@@ -88,11 +86,9 @@ class Answers:
         probabilities. By a run that tells odd from even, text and digits are null, and the probabilities two.
         """
         try:
-            found = uploaded(picture)
-            if found is None:
-                raise UserError("There is no picture; send one.")
-            return views.as_json(self.readers.read(found, self.readers.first.folder.name))
+            return views.as_json(self.readers.read(Path(picture["path"]), self.readers.first.folder.name))
         except UserError as error:
+            request.state.status = 422  # the picture is at fault, and not the server
             raise gr.Error(str(error), print_exception=False) from None
 
     def runs(self) -> tuple[Any, str]:
@@ -100,8 +96,8 @@ class Answers:
         found = self.readers.runs
         return gr.Dropdown(list(found)), views.table(runs.HEADER, map(runs.row, found.values()))
 
-    def figures(self, run: str) -> list[tuple[Image.Image, str]]:
-        """Return a run's figures, each with its name."""
+    def figures(self, run: Text) -> list[dict[str, Any]]:
+        """Return a run's figures, each with its name, as Gradio's Gallery takes them."""
         found = self.readers.runs.get(run)
         return runs.figures(found) if found else []
 
@@ -111,7 +107,7 @@ def drawn(drawing: str | None) -> Image.Image | None:
     if not drawing:
         return None
     try:
-        image = Image.open(BytesIO(base64.b64decode(drawing.removeprefix(DATA_URL), validate=True)), formats=["PNG"])
+        image = Image.open(BytesIO(base64.b64decode(drawing.removeprefix(PNG_URL), validate=True)), formats=["PNG"])
         if max(image.size) <= LARGEST_PAD:
             return image.convert("L")  # there is no colour in it, and to look for one takes as long as all the rest
     except (ValueError, OSError, SyntaxError, Image.DecompressionBombError):
@@ -119,6 +115,6 @@ def drawn(drawing: str | None) -> Image.Image | None:
     raise UserError("The pad sent no picture; load the page again.")
 
 
-def uploaded(upload: Upload) -> Path | None:
+def uploaded(upload: Upload | None) -> Path | None:
     """Return where an uploaded file is."""
     return Path(upload["path"]) if upload else None

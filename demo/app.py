@@ -1,6 +1,6 @@
 """The page: its layout, and below it what happens on it."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,6 @@ TITLE = """\
 </header>"""
 SEEN = """\
 <h2>What the network saw<span class="legend"><i></i>speaks for the digit<i class="against"></i>against</span></h2>"""
-
-Keep = Callable[[str | Path | None], Coroutine[Any, Any, str | None]]
-"""How a component keeps a file that is sent to it, and returns where."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
     answers = Answers(readers, corrections)
     first = readers.first.folder.name
 
-    blocks = gr.Blocks(title="Digit Recognizer", analytics_enabled=False, delete_cache=(600, 3600))
+    blocks = gr.Blocks(title="Digit Recognizer", analytics_enabled=False)
     with blocks:
         gr.HTML(TITLE, apply_default_css=False)
         with gr.Tabs():
@@ -67,8 +64,8 @@ def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
         answer = gr.JSON(visible=False)
         asked = gr.Button(visible=False)
 
-    # Events skip Gradio's queue, which would take them longer; `Readers` limits how many are read at a time.
-    # Values come as the browser sent them, for the door where pictures are checked is `Predictor.read`.
+    blocks.queue(max_size=64, api_open=False)
+    # Events skip Gradio's queue, which is slower. Their values skip its conversions: `schema` has checked them.
     settings: dict[str, Any] = {"queue": False, "preprocess": False, "show_progress": "hidden"}
     private = settings | {"api_visibility": "private"}
     with blocks:
@@ -93,23 +90,9 @@ def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
             )
         photo.boxes.click(None, None, [photo.source], js="() => null")
         runs.select(answers.runs, None, [run, table], **private)
-        gr.on([runs.select, run.change], answers.figures, [run], [figures], **private)
+        gr.on([runs.select, run.change], answers.figures, [run], [figures], postprocess=False, **private)
         asked.click(answers.read, [sent], [answer], api_name="read", **settings)
-    for block in blocks.blocks.values():
-        keep = block.async_move_resource_to_block_cache
-        block.async_move_resource_to_block_cache = files_only(keep)  # type: ignore[assignment, method-assign]
     return blocks
-
-
-def files_only(keep: Keep) -> Keep:
-    """Return a component's way to keep files, without Gradio's offer to fetch them from the internet."""
-
-    async def kept(path: str | Path | None) -> str | None:
-        if "://" in str(path):
-            raise gr.Error("Send the picture itself, not its address.", print_exception=False)
-        return await keep(path)
-
-    return kept
 
 
 def desk(source: Callable[[], gr.HTML | gr.Image], invitation: str, corrections: Path | None) -> Desk:

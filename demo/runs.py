@@ -1,7 +1,8 @@
 """The runs as the page lists them."""
 
-from PIL import Image
+from typing import Any
 
+from demo.views import data_url
 from pipeline import Card, Run, UserError
 
 HEADER = ["Run", "Recipe", "Data", "Accuracy", "Odd or even", "Parameters", "Minutes"]
@@ -29,6 +30,13 @@ def scores(card: Card) -> tuple[str, str]:
     return "not scored", ""
 
 
-def figures(run: Run) -> list[tuple[Image.Image, str]]:
-    """Return the figures that `evaluate` left in a run, each with its name."""
-    return [(Image.open(path), path.stem) for path in sorted(run.folder.glob("figures/*.png"))]
+def figures(run: Run) -> list[dict[str, Any]]:
+    """Return the figures that `evaluate` left in a run, each with its name, as Gradio's Gallery takes them.
+
+    As data URLs they need no route that serves files.
+    """
+    paths = sorted(run.folder.glob("figures/*.png"))
+    return [
+        {"image": {"path": path.stem, "url": data_url(path.read_bytes(), "png")}, "caption": path.stem}
+        for path in paths
+    ]

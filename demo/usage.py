@@ -7,9 +7,9 @@ reading = Client("ADDRESS").predict(handle_file("number.png"), api_name="/read")
 print(reading["text"], reading["parity"], reading["confidence"])"""
 
 CURL = """\
-path=$(curl -s -F files=@number.png ADDRESS/gradio_api/upload | tr -d '[]"')
-curl -s ADDRESS/gradio_api/run/read -H 'Content-Type: application/json' \\
-  -d '{"data": [{"path": "'"$path"'", "meta": {"_type": "gradio.FileData"}}]}'"""
+path=$(curl -s -c visitor.txt -F files=@number.png ADDRESS/gradio_api/upload | tr -d '[]"')
+curl -s -b visitor.txt ADDRESS/gradio_api/run/read -H 'Content-Type: application/json' \\
+  -d '{"data": [{"path": "'"$path"'"}]}'"""
 
 TEMPLATE = """\
 <div class="usage">
@@ -18,6 +18,7 @@ TEMPLATE = """\
   <h3>Python</h3>
   <pre><code>${python.replaceAll("ADDRESS", location.href.split(/[/]*([?#]|$)/)[0])}</code></pre>
   <h3>Shell</h3>
+  <p>The cookie in <code>visitor.txt</code> shows that the picture is yours: only its sender can have it read.</p>
   <pre><code>${curl.replaceAll("ADDRESS", location.href.split(/[/]*([?#]|$)/)[0])}</code></pre>
   <p><code>GET /healthz</code> answers 200 while the page is up.</p>
 </div>

@@ -186,4 +186,9 @@ def address(image: Image.Image, kind: str) -> str:
     """Return an image as an address that holds it."""
     file = BytesIO()
     image.save(file, kind)
-    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+    return data_url(file.getvalue(), kind)
+
+
+def data_url(file: bytes, kind: str) -> str:
+    """Return the content of an image file as an address that holds it; `kind` is "png" or "jpeg"."""
+    return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"

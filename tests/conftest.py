@@ -188,30 +188,49 @@ def peak_memory(folder: Path, *arguments: str) -> int:
 
 @dataclass
 class Page:
-    """The demo, served from a folder with two runs: the one that ships, and a twin of it."""
+    """The demo, served from a folder with two runs: the one that ships, and a twin of it.
+
+    Attributes:
+        temporary: its temporary folder.
+        pid: of its process.
+    """
 
     address: str
     folder: Path
+    temporary: Path
+    pid: int
+
+    @property
+    def log(self) -> str:
+        """What it has written to stderr."""
+        return (self.folder / "log.txt").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """The page as `python -m demo --keep-corrections` serves it, in a process of its own; Ctrl-C must end it."""
+    """The page as `python -m demo --keep-corrections` serves it, in a process of its own; Ctrl-C must end it.
+
+    Whatever the tests do to it, it writes no error to its log, and leaves nothing in its temporary folder.
+    """
     folder = tmp_path_factory.mktemp("demo")
     for name in ("sketchpad", "twin"):
         shutil.copytree(PROJECT / "checkpoints" / "sketchpad", folder / "checkpoints" / name)
+    temporary = tmp_path_factory.mktemp("temporary")
     port = free_port()
     command = [sys.executable, "-m", "demo", "--keep-corrections"]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PORT": str(port)}
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
-    address = f"http://127.0.0.1:{port}"
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PORT": str(port), "TMPDIR": str(temporary)}
+    with (folder / "log.txt").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+    page = Page(f"http://127.0.0.1:{port}", folder, temporary, process.pid)
     with httpx.Client() as client:
-        until(lambda: answers(client, address), "the page does not answer")
-    yield Page(address, folder)
+        until(lambda: answers(client, page.address), "the page does not answer")
+    yield page
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert out == f"The page: {address}  (Ctrl-C ends it)\nThe page is closed.\n"
+    assert out == f"The page: {page.address}  (Ctrl-C ends it)\nThe page is closed.\n"
+    assert page.log == ""
+    assert [path for path in temporary.rglob("*") if path.is_file()] == []
 
 
 def free_port() -> int:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Page, until
+from conftest import PROJECT, Page, until
 from playwright.sync_api import Browser, BrowserContext, Locator, expect, sync_playwright
 from playwright.sync_api import Page as Tab
-from test_demo import number
+from test_demo import number, served
 
+from demo.readers import Readers
 from demo.strokes import drawn
 from pipeline import DigitTable, Run, Source
 from pipeline.mistakes import write_page
@@ -235,6 +236,53 @@ def test_in_the_dark_the_ink_is_light_and_is_read_alike(browser: Browser, page: 
         assert tab.evaluate(f"{pixels}.reduce((one, other) => Math.max(one, other))") > 200
         assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 18, 20)"
     dark.close()
+
+
+def test_names_of_files_and_runs_bring_no_markup(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "<img src=x onerror=document.title='hole'>"
+    run = tmp_path / "checkpoints" / name
+    shutil.copytree(PROJECT / "checkpoints" / "sketchpad", run)
+    (run / "figures" / f"{name}.png").write_bytes((run / "figures" / "confusion.png").read_bytes())
+    (tmp_path / f"{name}.png").write_text("eggs, milk")
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    with served(Readers(run), corrections=tmp_path / name) as address, opened(context, address) as tab:
+        tab.get_by_role("tab", name="Runs").click()
+        expect(tab.locator(".runs td", has_text=name)).to_be_visible()
+        expect(tab.locator("#figures img")).to_have_count(8)
+        tab.get_by_role("tab", name="Upload").click()
+        tab.locator("#photo input[type=file]").set_input_files(tmp_path / f"{name}.png")
+        expect(shown(tab)).to_contain_text("is not a picture")
+        number("7").save(tmp_path / f"{name}.png")
+        tab.reload()
+        tab.get_by_role("tab", name="Upload").click()
+        tab.locator("#photo input[type=file]").set_input_files(tmp_path / f"{name}.png")
+        expect(tab.get_by_text("What you draw and correct is kept in").last).to_contain_text(name)
+        tab.locator("input[placeholder^='Wrong?']:visible, textarea[placeholder^='Wrong?']:visible").fill(name)
+        tab.locator("button:visible", has_text="Keep").click()
+        expect(tab.locator(".note.problem")).to_contain_text(name)
+        assert tab.locator("img[src=x]").count() == 0
+        assert tab.title() == "Digit Recognizer"
+    context.close()
+
+
+def test_with_a_password_the_page_opens_after_the_login(browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    with served(Readers(PROJECT / "checkpoints" / "sketchpad"), "ada:lovelace") as address:
+        tab = context.new_page()
+        refused: list[str] = []
+        tab.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
+        tab.goto(address)
+        tab.get_by_label("username").fill("ada")
+        tab.get_by_label("password").fill("lovelace")
+        tab.get_by_role("button", name="Login").click()
+        tab.locator("#pad canvas").wait_for()
+        draw(tab, "7")
+        expect(shown(tab).locator(".read")).to_have_text("7")
+        assert refused == []
+    context.close()
 
 
 def test_a_page_of_mistakes_fits_any_window_and_shows_every_picture(
