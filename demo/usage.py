@@ -18,8 +18,8 @@ TEMPLATE = """\
   <h3>Python</h3>
   <pre><code>${python.replaceAll("ADDRESS", location.href.split(/[/]*([?#]|$)/)[0])}</code></pre>
   <h3>Shell</h3>
-  <p>The cookie in <code>visitor.txt</code> shows that the picture is yours: only its sender can have it read.</p>
   <pre><code>${curl.replaceAll("ADDRESS", location.href.split(/[/]*([?#]|$)/)[0])}</code></pre>
+  <p>The cookie in <code>visitor.txt</code> shows that the picture is yours: only its sender can have it read.</p>
   <p><code>GET /healthz</code> answers 200 while the page is up.</p>
 </div>
 """
