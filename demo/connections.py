@@ -1,7 +1,6 @@
-"""Connections: how long a client may take, and how many may wait, so that slow clients do not use up the server."""
+"""Connections: how long a client may take, so that slow clients do not use up the server."""
 
 import asyncio
-from typing import cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -12,9 +11,6 @@ BODY_SECONDS = 120
 """For a whole request: 20 MB at 1.4 Mbit/s."""
 STALL_SECONDS = 30
 """For the next 48 KiB of an answer."""
-MAX_WAITING = 256
-"""Connections on which no request, or only a part of one, has come. Above this number the oldest of them is closed."""
-
 MIN_FILES = 4096
 
 
@@ -25,15 +21,11 @@ class TimedProtocol(H11Protocol):
     """When the last request was answered, or the connection made."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the clock, and make room."""
+        """Start the clock."""
         super().connection_made(transport)
         self.since = self.loop.time()
         self.check = self.loop.call_later(HEAD_SECONDS, self.close_if_late)
         self.stall: asyncio.TimerHandle | None = None
-        waiting = [other for other in cast("set[TimedProtocol]", self.connections) if other.is_waiting()]
-        if len(waiting) > MAX_WAITING:
-            # Those that have been answered before come last: a browser may be about to ask again.
-            min(waiting, key=lambda other: (other.cycle is not None, other.since)).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks."""
@@ -43,7 +35,7 @@ class TimedProtocol(H11Protocol):
 
     def is_waiting(self) -> bool:
         """Return whether this side waits for a request, or for the rest of one."""
-        return self.conn.their_state in {h11.IDLE, h11.SEND_BODY} and not self.transport.is_closing()
+        return self.conn.their_state in {h11.IDLE, h11.SEND_BODY}
 
     def close_if_late(self) -> None:
         """Close the connection if its request is not there in time; else look again later."""
