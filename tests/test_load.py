@@ -1,4 +1,4 @@
-"""The page under attack, on this machine: it goes on answering others, and then has its memory and its disk back."""
+"""The page under load, on this machine: it keeps answering others, and frees its memory and files afterwards."""
 
 import base64
 import re
@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from threading import Event
 
@@ -139,3 +140,11 @@ def test_five_hundred_requests_in_the_queue(page: Page, sender: tuple[httpx.Clie
 def test_two_thousand_readings(page: Page) -> None:
     with others(page), httpx.Client(base_url=page.address, timeout=60) as client, ThreadPoolExecutor(50) as pool:
         assert all(pool.map(lambda _: draw(client), range(2000)))
+
+
+def test_three_hundred_readings_at_once_without_cookies(page: Page) -> None:
+    limits = httpx.Limits(max_connections=None)
+    with httpx.Client(base_url=page.address, timeout=60, limits=limits) as client:
+        client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        with others(page), ThreadPoolExecutor(300) as pool:
+            assert all(pool.map(lambda _: draw(client), range(300)))
