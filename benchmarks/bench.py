@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import find_source
-from pipeline.files import written_whole
-from pipeline.recipe import load_recipe
-from pipeline.scoring import interval_of
-from pipeline.settings import names
+from pipeline.config.recipe import load_recipe
+from pipeline.config.settings import names
+from pipeline.metrics.score import interval_of
+from pipeline.utils.files import written_whole
 
 HERE = Path(__file__).parent
 IMAGES = {

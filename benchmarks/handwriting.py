@@ -2,9 +2,9 @@
 
 Usage: PYTHONPATH=. python benchmarks/handwriting.py RUN [DATA]
 
-The drawings, with a round brush, are those of UCI's set 81 that no recipe trains on (pipeline/pendigits.py), in the
-folder for data; the characters that are no digits those of Omniglot's Greek, which none trains on either. What is made
-that is no digit is made as it is for training, of other drawings and other chance.
+The drawings, with a round brush, are those of UCI's set 81 that no recipe trains on (pipeline/sources/pendigits.py), in
+the folder for data; the characters that are no digits those of Omniglot's Greek, which none trains on either. What is
+made that is no digit is made as it is for training, of other drawings and other chance.
 """
 
 import sys
@@ -16,12 +16,12 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from pipeline import Predictor, UserError
-from pipeline.framing import glyphs
-from pipeline.outliers import characters, made
-from pipeline.pendigits import drawings
-from pipeline.scoring import accuracy_in_words
-from pipeline.strokes import Drawing, Points, canvas
-from pipeline.table import DigitTable, Pixels
+from pipeline.data.table import DigitTable, Pixels
+from pipeline.metrics.score import accuracy_in_words
+from pipeline.sources.outliers import characters, made
+from pipeline.sources.pendigits import drawings
+from pipeline.sources.strokes import Drawing, Points, canvas
+from pipeline.vision.segment import glyphs
 
 NUMBERS = 500
 MADE = 1_000

@@ -22,13 +22,13 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from pipeline import CsvFile, DigitTable, Predictor, Recipe, Run, find_source, train
-from pipeline.dataset import ink, normalise
-from pipeline.device import autocast, compute_dtype, keep_freed_memory
-from pipeline.inference import FinalConvolution
+from pipeline.data.loader import ink, normalise
+from pipeline.data.table import SIDE, Labels
+from pipeline.inference.fuse import FinalConvolution
 from pipeline.models import build
-from pipeline.overlap import ahead
-from pipeline.table import SIDE, Labels
-from pipeline.training import Trainer
+from pipeline.training.network import Trainer
+from pipeline.utils.device import autocast, compute_dtype, keep_freed_memory
+from pipeline.utils.prefetch import ahead
 
 CPU = torch.device("cpu")
 LAYOUT = torch.channels_last

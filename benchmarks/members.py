@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline import Predictor, UserError, find_source
-from pipeline.checkpoint import Run
+from pipeline.data.table import DigitTable, Labels
+from pipeline.metrics.score import score
 from pipeline.models import build
 from pipeline.models.ensemble import Ensemble
-from pipeline.scoring import score
-from pipeline.table import DigitTable, Labels
+from pipeline.run import Run
 
 
 @torch.inference_mode()

@@ -18,8 +18,8 @@ import pyarrow
 from pyarrow import parquet
 
 from pipeline import find_source
-from pipeline.files import written_whole
-from pipeline.table import SIDE, Pixels
+from pipeline.data.table import SIDE, Pixels
+from pipeline.utils.files import written_whole
 
 HERE = Path(__file__).parent
 FILE_ROWS = 250_000

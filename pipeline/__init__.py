@@ -7,46 +7,46 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.checkpoint import Card, Epoch, Run
-    from pipeline.classifier import MNISTClassifier
-    from pipeline.confident_learning import LabelError, label_errors
-    from pipeline.corrections import keep_correction, read_corrections
+    from pipeline.config.recipe import Recipe
+    from pipeline.data.csv_file import CsvFile
+    from pipeline.data.table import DigitTable, Fingerprint
     from pipeline.errors import UserError
-    from pipeline.evaluation import evaluate
-    from pipeline.framing import Glyph, glyphs
-    from pipeline.predictor import Predictions, Predictor, Reading
-    from pipeline.recipe import Recipe
-    from pipeline.scoring import Score, score
-    from pipeline.sources import Source, find_source
-    from pipeline.table import DigitTable, Fingerprint
-    from pipeline.table_files import CsvFile
-    from pipeline.trainers import train
+    from pipeline.estimator.classifier import MNISTClassifier
+    from pipeline.inference.corrections import keep_correction, read_corrections
+    from pipeline.inference.predictor import Predictions, Predictor, Reading
+    from pipeline.metrics.label_errors import LabelError, label_errors
+    from pipeline.metrics.score import Score, score
+    from pipeline.reports.evaluate import evaluate
+    from pipeline.run import Card, Epoch, Run
+    from pipeline.sources.find import Source, find_source
+    from pipeline.training.train import train
+    from pipeline.vision.segment import Glyph, glyphs
 
 ROOMS = {
-    "Card": "checkpoint",
-    "CsvFile": "table_files",
-    "DigitTable": "table",
-    "Epoch": "checkpoint",
-    "Fingerprint": "table",
-    "Glyph": "framing",
-    "LabelError": "confident_learning",
-    "MNISTClassifier": "classifier",
-    "Predictions": "predictor",
-    "Predictor": "predictor",
-    "Reading": "predictor",
-    "Recipe": "recipe",
-    "Run": "checkpoint",
-    "Score": "scoring",
-    "Source": "sources",
+    "Card": "run",
+    "CsvFile": "data.csv_file",
+    "DigitTable": "data.table",
+    "Epoch": "run",
+    "Fingerprint": "data.table",
+    "Glyph": "vision.segment",
+    "LabelError": "metrics.label_errors",
+    "MNISTClassifier": "estimator.classifier",
+    "Predictions": "inference.predictor",
+    "Predictor": "inference.predictor",
+    "Reading": "inference.predictor",
+    "Recipe": "config.recipe",
+    "Run": "run",
+    "Score": "metrics.score",
+    "Source": "sources.find",
     "UserError": "errors",
-    "evaluate": "evaluation",
-    "find_source": "sources",
-    "glyphs": "framing",
-    "keep_correction": "corrections",
-    "label_errors": "confident_learning",
-    "read_corrections": "corrections",
-    "score": "scoring",
-    "train": "trainers",
+    "evaluate": "reports.evaluate",
+    "find_source": "sources.find",
+    "glyphs": "vision.segment",
+    "keep_correction": "inference.corrections",
+    "label_errors": "metrics.label_errors",
+    "read_corrections": "inference.corrections",
+    "score": "metrics.score",
+    "train": "training.train",
 }
 
 __all__ = [

@@ -20,10 +20,10 @@ from kaggle_server import KEY, NAME, KaggleServer
 
 from pipeline import DigitTable, Recipe, Run, Source, find_source, train
 from pipeline.__main__ import main
-from pipeline.credentials import find_credentials
-from pipeline.fine_tuning import FineTuning
-from pipeline.recipe import load_recipe
-from pipeline.settings import names
+from pipeline.config.fine_tuning import FineTuning
+from pipeline.config.recipe import load_recipe
+from pipeline.config.settings import names
+from pipeline.kaggle.credentials import find_credentials
 
 PROJECT = Path(__file__).parents[1]
 SHARED = PROJECT.parent / "shared" / "data"
@@ -48,7 +48,7 @@ def control_c() -> None:
 @pytest.fixture(autouse=True)
 def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test from a developer's own account at Kaggle."""
-    monkeypatch.setattr("pipeline.credentials.find_credentials", lambda: None)
+    monkeypatch.setattr("pipeline.kaggle.credentials.find_credentials", lambda: None)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home" / ".kaggle").mkdir(parents=True)
-    monkeypatch.setattr("pipeline.credentials.find_credentials", find_credentials)
+    monkeypatch.setattr("pipeline.kaggle.credentials.find_credentials", find_credentials)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "home"
 
@@ -120,7 +120,7 @@ SMALL = ["image_size=32", "epochs=2", "eval_steps=20", "save_steps=20", "learnin
 @pytest.fixture(scope="session")
 def parity_run(tmp_path_factory: pytest.TempPathFactory, practice: Source, tiny: Path) -> Run:
     """A finished run that tells odd from even."""
-    from pipeline.huggingface import fine_tune
+    from pipeline.training.fine_tune import fine_tune
 
     recipe = FineTuning.load("even-odd", [*SMALL, f"pretrained={tiny}"])
     return fine_tune(recipe, practice, str(tmp_path_factory.mktemp("checkpoints") / "parity"), quiet=True)

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pipeline.kaggle import Limits
+from pipeline.kaggle.competition import Limits
 
 NAME, KEY, TOKEN = "entrant", "c0ffee00c0ffee00c0ffee00", "KGAT_of_the_tests"
 QUICK = Limits(answer=30, download=30, upload=30, appearance=1, score=30, pause=0.1)

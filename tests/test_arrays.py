@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from pipeline import UserError
-from pipeline.arrays import in_bytes, is_single, pixels_of, rows_of
+from pipeline.estimator.arrays import in_bytes, is_single, pixels_of, rows_of
 
 
 def test_bytes_are_pixels_as_they_are() -> None:

@@ -9,8 +9,8 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import affine
 
 from pipeline import DigitTable, Recipe
-from pipeline.augment import augment, bends, blurred, erased, warp
-from pipeline.dataset import ink
+from pipeline.data.augment import augment, bends, blurred, erased, warp
+from pipeline.data.loader import ink
 
 STILL = {"rotation": 0, "shift": 0, "zoom": 0, "shear": 0, "elastic": 0, "blur": 0, "erase": 0}
 

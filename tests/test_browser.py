@@ -16,7 +16,7 @@ from test_demo import number, served
 from demo.readers import Readers
 from demo.strokes import drawn
 from pipeline import DigitTable, Run, Source
-from pipeline.mistakes import write_page
+from pipeline.reports.mistakes import write_page
 
 CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None:

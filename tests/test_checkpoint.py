@@ -6,7 +6,7 @@ import torch
 
 import pipeline
 from pipeline import DigitTable, Recipe, Run, UserError
-from pipeline.checkpoint import CHECKPOINTS
+from pipeline.run import CHECKPOINTS
 
 
 def test_a_finished_run_holds_what_its_page_lists(run: Run) -> None:

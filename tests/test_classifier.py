@@ -20,9 +20,9 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pipeline import DigitTable, Epoch, MNISTClassifier, Recipe, UserError
-from pipeline.learnt import recipe_of
-from pipeline.sources import MNIST_FILES
-from pipeline.training import Trainer
+from pipeline.estimator.state import recipe_of
+from pipeline.sources.find import MNIST_FILES
+from pipeline.training.network import Trainer
 
 matplotlib.use("Agg")
 

@@ -44,8 +44,8 @@ def nodes() -> Iterator[Any]:
 @pytest.fixture
 def some(digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DigitTable:
     """5,188 images in a CSV, an archive and a Parquet file, of many parts each but for the archive."""
-    monkeypatch.setattr("pipeline.table_files.PART_BYTES", 300_000)
-    monkeypatch.setattr("pipeline.parquet.PART_ROWS", 200)
+    monkeypatch.setattr("pipeline.data.csv_file.PART_BYTES", 300_000)
+    monkeypatch.setattr("pipeline.data.parquet.PART_ROWS", 200)
     (tmp_path / "in").mkdir()
     table = DigitTable(digits.pixels)
     header, rows = csv_text(table).split("\n", 1)
@@ -130,7 +130,7 @@ def test_a_fault_in_one_part_is_the_plain_engines_line_and_leaves_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pipeline.table_files.PART_BYTES", 3_000_000)
+    monkeypatch.setattr("pipeline.data.csv_file.PART_BYTES", 3_000_000)
     lines = (tmp_path / "in" / "a.csv").read_text().splitlines()
     lines[1900] = lines[1900].replace("0", "256", 1)
     (tmp_path / "in" / "a.csv").write_text("\n".join(lines))

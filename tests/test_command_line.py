@@ -9,7 +9,7 @@ import pytest
 from conftest import PROJECT, Outcome, csv_text, peak_memory
 
 from pipeline import DigitTable, Predictor, Run, Source
-from pipeline.settings import names
+from pipeline.config.settings import names
 
 
 def python(program: str) -> str:
@@ -129,7 +129,7 @@ def test_predict_answers_a_csv_in_its_order(
 def test_predict_keeps_the_old_answers_when_a_later_row_is_faulty(
     command: Callable[..., Outcome], run: Run, digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.table_files.CHUNK_ROWS", 20)
+    monkeypatch.setattr("pipeline.data.csv_file.CHUNK_ROWS", 20)
     lines = csv_text(DigitTable(digits.pixels[:100])).splitlines()
     lines[90] = lines[90].replace(",", ",x", 1)
     (tmp_path / "digits.csv").write_text("\n".join(lines))

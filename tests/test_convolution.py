@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import Recipe
-from pipeline import device as devices
-from pipeline.convolution import Convolution, quicken
 from pipeline.models import build
+from pipeline.models.convolution import Convolution, quicken
+from pipeline.utils import device as devices
 
 # inputs, outputs, height, width, kernel, stride, padding: all that ResNets do on small maps, and some that they do not.
 SHAPES = [

@@ -20,7 +20,7 @@ from pipeline import (
     read_corrections,
     train,
 )
-from pipeline.training import Trainer
+from pipeline.training.network import Trainer
 
 
 @pytest.fixture(scope="module")

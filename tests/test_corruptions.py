@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline import DigitTable
-from pipeline.corruptions import CORRUPTIONS, Corruption, blur, contrast, noise, rotation, shift, thickness
+from pipeline.reports.corruptions import CORRUPTIONS, Corruption, blur, contrast, noise, rotation, shift, thickness
 
 each = pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda corruption: corruption.name)
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pipeline import DigitTable, Recipe
-from pipeline.dataset import DigitDataset, ink, normalise, ordered_loader, training_loader
+from pipeline.data.loader import DigitDataset, ink, normalise, ordered_loader, training_loader
 
 
 def test_a_batch_is_its_rows_one_by_one(digits: DigitTable) -> None:

@@ -6,7 +6,7 @@ import pytest
 PROGRAM = """
 import resource, torch
 from pipeline import Recipe
-from pipeline.device import keep_freed_memory
+from pipeline.utils.device import keep_freed_memory
 from pipeline.models import build
 
 keep_freed_memory()

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import DigitTable, Predictor, Recipe, Run, Source, UserError, ensemble, train
-from pipeline.ensemble import folds_of
-from pipeline.evaluation import evaluate, validation_rows
+from pipeline import DigitTable, Predictor, Recipe, Run, Source, UserError, train
+from pipeline.metrics.score import softmax
 from pipeline.models import build
-from pipeline.scoring import softmax
+from pipeline.reports.evaluate import evaluate, validation_rows
+from pipeline.training import ensemble
+from pipeline.training.ensemble import folds_of
 
 SHORT = ["validation_fraction=0", "members=3", "folds=2", "epochs=2", "minimum_updates=40", "batch_size=64"]
 

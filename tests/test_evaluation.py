@@ -7,8 +7,8 @@ from conftest import Outcome, csv_text
 from PIL import Image
 
 from pipeline import DigitTable, Predictor, Run, Source, UserError, evaluate, score, train
-from pipeline.comparison import compare, table
-from pipeline.evaluation import labelled_rows, validation_rows
+from pipeline.reports.compare import compare, table
+from pipeline.reports.evaluate import labelled_rows, validation_rows
 
 FIGURES = {"history.png", "confusion.png", "digits.png", "reliability.png", "samples.png", "mistakes.png"}
 

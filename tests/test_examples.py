@@ -11,7 +11,7 @@ from conftest import PROJECT
 from torch.distributed.run import get_args_parser
 from typer.main import get_command
 
-from pipeline.__main__ import app
+from pipeline.cli.app import app
 
 EXAMPLES = PROJECT / "docs" / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.sbatch"))

@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from test_inference import lived_in
 
 from pipeline import Card, DigitTable, Predictor, Recipe, Run, UserError
-from pipeline.dataset import ink, normalise
-from pipeline.export import export
+from pipeline.data.loader import ink, normalise
+from pipeline.export.transformers import export
+from pipeline.metrics.score import accuracy_in_words
 from pipeline.models import build
-from pipeline.scoring import accuracy_in_words
 
 TEMPERATURE = 0.7
 NETWORKS = {

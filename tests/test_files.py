@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import UserError
-from pipeline.files import require_writable, written_whole
+from pipeline.utils.files import require_writable, written_whole
 
 
 def test_the_new_content_takes_the_old_ones_place(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path: Path) -> N
     path.write_text("old")
     program = (
         "import sys, os, signal, pathlib, numpy as np\n"
-        "from pipeline.submission import write\n"
+        "from pipeline.kaggle.solution import write\n"
         "def digits():\n"
         "    yield np.arange(10)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -16,13 +16,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from demo import views
-from pipeline import DigitTable, Predictor, Recipe, Run, Source, UserError, evaluate, plots
-from pipeline.comparison import compare, table
-from pipeline.evaluation import validation_rows
-from pipeline.fine_tuning import FineTuning
-from pipeline.huggingface import History, ParityDataset, fine_tune
+from pipeline import DigitTable, Predictor, Recipe, Run, Source, UserError, evaluate
+from pipeline.config.fine_tuning import FineTuning
+from pipeline.config.recipe import load_recipe
 from pipeline.models.parity import ParityNetwork
-from pipeline.recipe import load_recipe
+from pipeline.reports import figures as plots
+from pipeline.reports.compare import compare, table
+from pipeline.reports.evaluate import validation_rows
+from pipeline.training.fine_tune import History, ParityDataset, fine_tune
 
 FOREIGN = """
 import sys
@@ -281,7 +282,7 @@ def test_a_stopped_training_goes_on_from_its_last_whole_checkpoint_to_the_same_w
     recipe, folder = parity_run.recipe, tmp_path / "run"
     assert isinstance(recipe, FineTuning)
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.huggingface.History", Stop)
+        patch.setattr("pipeline.training.fine_tune.History", Stop)
         with pytest.raises(KeyboardInterrupt):
             fine_tune(recipe, practice, str(folder), quiet=True)
     assert f"those until {folder}/checkpoints/checkpoint-20 are kept" in caplog.text

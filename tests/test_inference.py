@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from pipeline import Recipe
-from pipeline.inference import FinalConvolution, Halving, rewritten
+from pipeline.inference.fuse import FinalConvolution, Halving, rewritten
 from pipeline.models import build
 
 CPU = torch.device("cpu")

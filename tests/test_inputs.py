@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import CsvFile, UserError
-from pipeline.inputs import find_files
-from pipeline.parquet import ParquetFile
+from pipeline.data.formats import find_files
+from pipeline.data.parquet import ParquetFile
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ from conftest import Outcome, csv_text
 from kaggle_server import KEY, NAME, QUICK, TOKEN, Fault, KaggleServer
 from torchvision.datasets import MNIST
 
-from pipeline import DigitTable, UserError, find_source, kaggle
-from pipeline.client import KaggleError
-from pipeline.credentials import find_credentials
-from pipeline.kaggle import Limits
+from pipeline import DigitTable, UserError, find_source
+from pipeline.kaggle import competition as kaggle
+from pipeline.kaggle.client import KaggleError
+from pipeline.kaggle.competition import Limits
+from pipeline.kaggle.credentials import find_credentials
 
 
 def put_archive(server: KaggleServer, digits: DigitTable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 from conftest import PROJECT
 
 from pipeline import UserError
-from pipeline.ledger import Entry, Ledger
+from pipeline.kaggle.ledger import Entry, Ledger
 
 
 def entry(token: str, **known: object) -> Entry:
@@ -31,7 +31,7 @@ def test_a_line_is_added_for_each_change_and_the_last_one_counts(tmp_path: Path)
 def test_processes_that_add_at_once_lose_no_line(tmp_path: Path) -> None:
     program = (
         "import sys; from datetime import UTC, datetime; from pathlib import Path\n"
-        "from pipeline.ledger import Entry, Ledger\n"
+        "from pipeline.kaggle.ledger import Entry, Ledger\n"
         "for number in range(20):\n"
         "    token, now = f'{sys.argv[1]}-{number}', datetime.now(UTC)\n"
         "    Ledger(Path('ledger.csv')).add(Entry(time=now, token=token, file_hash='ab', status='SENDING'))\n"

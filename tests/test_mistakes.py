@@ -11,9 +11,9 @@ from conftest import Outcome, csv_text
 from PIL import Image
 
 from pipeline import DigitTable, Predictions, Predictor, Run, Source, evaluate, label_errors, score
-from pipeline.corruptions import CORRUPTIONS
-from pipeline.evaluation import validation_rows
-from pipeline.mistakes import MOST_MISTAKES, write_page
+from pipeline.reports.corruptions import CORRUPTIONS
+from pipeline.reports.evaluate import validation_rows
+from pipeline.reports.mistakes import MOST_MISTAKES, write_page
 
 
 class Page(HTMLParser):

@@ -6,10 +6,10 @@ import torch
 import torchvision
 
 from pipeline import Recipe, Source, UserError, train
-from pipeline import device as devices
+from pipeline.config.recipe import IMAGE_SIZES
 from pipeline.models import build
 from pipeline.models.pretrained import load_pretrained
-from pipeline.recipe import IMAGE_SIZES
+from pipeline.utils import device as devices
 
 PARAMETERS = {
     "fast": 70_586,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.muon import Muon, orthogonalised
+from pipeline.training.muon import Muon, orthogonalised
 
 
 @pytest.mark.parametrize("shape", [(16, 25), (64, 576), (64, 9)])

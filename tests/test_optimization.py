@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pipeline import Recipe
-from pipeline.optimization import PER_UPDATE, TINY, clear_tiny_numbers, make_optimizer, make_scheduler
+from pipeline.training.optim import PER_UPDATE, TINY, clear_tiny_numbers, make_optimizer, make_scheduler
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from pipeline import DigitTable, Predictor, Recipe, Source, UserError, train
-from pipeline.outliers import HELD_OUT_ALPHABETS, characters, is_bar, made
-from pipeline.scoring import REFUSED, digit_score, digit_threshold
+from pipeline.metrics.score import REFUSED, digit_score, digit_threshold
+from pipeline.sources.outliers import HELD_OUT_ALPHABETS, characters, is_bar, made
 
 
 def omniglot(folder: Path) -> Path:

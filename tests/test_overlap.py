@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.overlap import ahead
+from pipeline.utils.prefetch import ahead
 
 
 def test_items_keep_their_order_and_number() -> None:

@@ -8,8 +8,8 @@ import pytest
 from pyarrow import parquet
 
 from pipeline import DigitTable, UserError
-from pipeline.parquet import ParquetFile
-from pipeline.table_files import PIXEL_COLUMNS
+from pipeline.data.csv_file import PIXEL_COLUMNS
+from pipeline.data.parquet import ParquetFile
 
 
 def column(pixels: np.ndarray, kind: Any) -> Any:
@@ -54,7 +54,7 @@ def test_pixels_are_read_from_784_columns_in_any_order(digits: DigitTable, tmp_p
 def test_parts_are_whole_row_groups_and_together_the_file(
     digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.parquet.PART_ROWS", 50)
+    monkeypatch.setattr("pipeline.data.parquet.PART_ROWS", 50)
     table = arrow.table({"pixels": column(digits.pixels[:110], arrow.binary(784))})
     parquet.write_table(table, tmp_path / "digits.parquet", row_group_size=20)
     parts = ParquetFile(tmp_path / "digits.parquet").parts()

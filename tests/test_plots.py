@@ -13,9 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from pipeline import DigitTable, Epoch, Score, UserError, plots, score, search_plots, style, trust
-from pipeline.corruptions import CORRUPTIONS, Corruption
-from pipeline.ledger import Entry
+from pipeline import DigitTable, Epoch, Score, UserError, score
+from pipeline.kaggle.ledger import Entry
+from pipeline.reports import figures as plots
+from pipeline.reports import reliability as trust
+from pipeline.reports import style
+from pipeline.reports.corruptions import CORRUPTIONS, Corruption
+from pipeline.search import figures as search_plots
 
 # A missing glyph, a layout that failed, a division by zero are only warnings.
 pytestmark = pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
@@ -457,7 +461,8 @@ def test_drawing_needs_no_pyplot_and_changes_no_setting() -> None:
         "matplotlib.use('agg')  # or reading the settings would look for one, through pyplot\n"
         "before = dict(matplotlib.rcParams)\n"
         "from matplotlib.figure import Figure\n"
-        "from pipeline import Score, plots\n"
+        "from pipeline import Score\n"
+        "from pipeline.reports import figures as plots\n"
         "plots.confusion(Figure(), Score(np.eye(10, dtype=np.int64)))\n"
         "assert dict(matplotlib.rcParams) == before\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
@@ -466,7 +471,7 @@ def test_drawing_needs_no_pyplot_and_changes_no_setting() -> None:
 
 
 def test_the_command_line_starts_without_matplotlib() -> None:
-    program = "import sys, pipeline.__main__; assert 'matplotlib' not in sys.modules"
+    program = "import sys, pipeline.cli.app; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

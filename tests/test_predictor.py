@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from pipeline import DigitTable, Predictions, Predictor, Run, Source, UserError, score
-from pipeline.dataset import ink, normalise
-from pipeline.evaluation import labelled_rows
+from pipeline.data.loader import ink, normalise
+from pipeline.inference.predictor import SURE
 from pipeline.models import build
-from pipeline.predictor import SURE
+from pipeline.reports.evaluate import labelled_rows
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ from conftest import PROJECT, Outcome, free_port, until
 from torch.nn.functional import cross_entropy
 
 from pipeline import Recipe, Run, Source, UserError
-from pipeline.checkpoint import Epoch
-from pipeline.dataset import ink, normalise, ordered_loader
+from pipeline.data.loader import ink, normalise, ordered_loader
 from pipeline.models import build
-from pipeline.training import require_divisible, train
+from pipeline.run import Epoch
+from pipeline.training.network import require_divisible, train
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in Linux's /proc")
 
@@ -225,7 +225,7 @@ def test_sigterm_ends_a_process_but_not_before_it_has_told_why_it_ends(block: st
     lines = [
         "import os, signal",
         "from pipeline.errors import UserError",
-        "from pipeline.processes import termination_noted",
+        "from pipeline.utils.distributed import termination_noted",
         "reason = ''",
         "try:",
         f"    with termination_noted(): {block}",
@@ -273,8 +273,8 @@ def test_what_one_process_does_is_refused_to_several(
 
 
 def test_fine_tuning_is_refused_to_several(practice: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.fine_tuning import FineTuning
-    from pipeline.huggingface import fine_tune
+    from pipeline.config.fine_tuning import FineTuning
+    from pipeline.training.fine_tune import fine_tune
 
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="tunes it in one process here"):

@@ -10,7 +10,7 @@ from conftest import peak_memory
 from PIL import Image
 
 from pipeline import CsvFile, DigitTable, Run, find_source
-from pipeline.submission import check
+from pipeline.kaggle.solution import check
 
 
 def test_the_competitions_archive_has_42000_and_28000_rows_with_nothing_in_common(shared_data: Path) -> None:

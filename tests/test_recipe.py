@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline import Recipe, UserError
-from pipeline.recipe import load_recipe
-from pipeline.settings import names
+from pipeline.config.recipe import load_recipe
+from pipeline.config.settings import names
 
 
 @pytest.mark.parametrize("name", names())

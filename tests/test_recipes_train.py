@@ -7,8 +7,8 @@ import pytest
 from conftest import DIGIT_RECIPES
 
 from pipeline import DigitTable, Predictor, Recipe, Run, Source, train
-from pipeline.table import concatenate
-from pipeline.training import Trainer
+from pipeline.data.table import concatenate
+from pipeline.training.network import Trainer
 
 SMALLEST = {
     "best": ["members=2"],

@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
 from pipeline import score
-from pipeline.scoring import calibration_error, interval_of, reliability, surest_mistakes, temperature
+from pipeline.metrics.score import calibration_error, interval_of, reliability, surest_mistakes, temperature
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ import pytest
 from conftest import PROJECT, Outcome
 from kaggle_server import KEY, QUICK, Fault, KaggleServer
 
-from pipeline import UserError, sending
-from pipeline.kaggle import Limits
-from pipeline.ledger import Ledger
-from pipeline.submission import Origin, hash_of, origin_path
+from pipeline import UserError
+from pipeline.kaggle import sending
+from pipeline.kaggle.competition import Limits
+from pipeline.kaggle.ledger import Ledger
+from pipeline.kaggle.solution import Origin, hash_of, origin_path
 
 
 @pytest.fixture
@@ -199,8 +200,8 @@ def test_a_score_that_does_not_come_is_asked_for_by_status(
 def begin(ledger: Ledger, message: str) -> subprocess.Popen[bytes]:
     """Submit in a process of its own."""
     program = (
-        "import sys; from pathlib import Path; from pipeline import credentials, sending\n"
-        "from pipeline.kaggle import Limits; from pipeline.ledger import Ledger\n"
+        "import sys; from pathlib import Path; from pipeline.kaggle import credentials, sending\n"
+        "from pipeline.kaggle.competition import Limits; from pipeline.kaggle.ledger import Ledger\n"
         "limits = Limits(appearance=1, score=60, pause=0.1)\n"
         "sending.submit(Path('submissions/solution.csv'), sys.argv[2], Ledger(Path(sys.argv[1])), limits=limits)\n"
     )

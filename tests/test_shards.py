@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from pipeline import UserError, shards
-from pipeline.shards import Answers
+from pipeline import UserError
+from pipeline.inference import outputs as shards
+from pipeline.inference.outputs import Answers
 
 ANSWERS: Answers = [
     ("a.csv", np.array([7, 1])),
@@ -16,7 +17,7 @@ ANSWERS: Answers = [
 
 @pytest.fixture(autouse=True)
 def short_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.shards.SHARD_ROWS", 4)
+    monkeypatch.setattr("pipeline.inference.outputs.SHARD_ROWS", 4)
 
 
 def test_each_row_says_which_image_of_which_file_it_answers(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from test_table_files import idx
 from torchvision.datasets import MNIST
 
 from pipeline import DigitTable, Source, UserError, find_source
-from pipeline.sources import MIRROR_SECONDS, MNIST_FILES, answering_mirrors
+from pipeline.sources.find import MIRROR_SECONDS, MNIST_FILES, answering_mirrors
 
 
 @pytest.fixture
@@ -145,8 +145,8 @@ def test_mnist_that_cannot_be_had_says_what_to_do(tmp_path: Path) -> None:
 def test_a_mirror_that_breaks_off_says_what_to_do(
     tmp_path: Path, silent_mirror: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.sources.answering_mirrors", lambda: [silent_mirror])
-    monkeypatch.setattr("pipeline.sources.MIRROR_SECONDS", 0.1)
+    monkeypatch.setattr("pipeline.sources.find.answering_mirrors", lambda: [silent_mirror])
+    monkeypatch.setattr("pipeline.sources.find.MIRROR_SECONDS", 0.1)
     before = MNIST.mirrors
     with pytest.raises(UserError, match="the download of MNIST failed"):
         find_source("mnist", tmp_path)

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import Recipe, UserError
-from pipeline.recipe import is_fine_tuning
-from pipeline.settings import names
-from pipeline.space import SPACES, Range, SearchSpace
+from pipeline.config.recipe import is_fine_tuning
+from pipeline.config.settings import names
+from pipeline.search.space import SPACES, Range, SearchSpace
 
 
 def loaded(folder: Path, text: str) -> SearchSpace:

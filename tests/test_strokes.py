@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline import UserError, find_source
-from pipeline.pendigits import HELD_OUT, drawings, drawn_anew
-from pipeline.strokes import Drawing, canvas, read_drawings
+from pipeline.sources.pendigits import HELD_OUT, drawings, drawn_anew
+from pipeline.sources.strokes import Drawing, canvas, read_drawings
 
 UNIPEN = """.VERSION 1.0
 .COORD X Y T

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline import DigitTable, Run, Source, UserError
-from pipeline.submission import check, make, origin_of, write
+from pipeline.kaggle.solution import check, make, origin_of, write
 
 
 def test_a_submission_is_what_kaggle_takes(tmp_path: Path) -> None:

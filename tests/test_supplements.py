@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline import DigitTable, Recipe
-from pipeline.pendigits import HELD_OUT
-from pipeline.supplements import supplemented
+from pipeline.sources.extra import supplemented
+from pipeline.sources.pendigits import HELD_OUT
 
 DRAWINGS = 40
 

@@ -19,9 +19,9 @@ from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
 
 from pipeline import DigitTable, Recipe, Run, Source, UserError
-from pipeline.space import SearchSpace
-from pipeline.study import Search
-from pipeline.sweep import deal, sweep
+from pipeline.search.space import SearchSpace
+from pipeline.search.study import Search
+from pipeline.search.sweep import deal, sweep
 
 SPACE = "learning_rate: {low: 0.02, high: 0.2, log: true}\nmomentum: {low: 0.8, high: 0.95}\nepochs: [1, 2]\n"
 BRIEF = ["minimum_updates=0", "batch_size=64", "epochs=1"]
@@ -138,7 +138,7 @@ def test_a_worker_that_dies_costs_its_trial_and_ctrl_c_ends_the_others(
     assert "Stopped. The same command goes on with the study." in out
     assert not runs(left)
 
-    monkeypatch.setattr("pipeline.study.GRACE", 1)
+    monkeypatch.setattr("pipeline.search.study.GRACE", 1)
     study = searched(tmp_path, practice, ENDLESS).open()
     assert sorted(trial.state.name for trial in study.trials) == ["FAIL", "RUNNING"]
     assert len(histories(tmp_path)) == 1  # of the one that counts as running

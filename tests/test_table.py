@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline import DigitTable, Fingerprint, UserError
-from pipeline.table import BLOCKS
+from pipeline.data.table import BLOCKS
 
 
 def table_of(labels: list[int]) -> DigitTable:

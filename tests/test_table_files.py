@@ -9,7 +9,7 @@ import pytest
 from conftest import csv_text
 
 from pipeline import CsvFile, DigitTable, UserError
-from pipeline.table_files import CHUNK_ROWS, read_idx
+from pipeline.data.csv_file import CHUNK_ROWS, read_idx
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_the_parts_of_a_csv_are_together_the_whole(
     (tmp_path / "train.csv").write_bytes(ends.join([*lines[:20], "", *lines[20:]]).encode())
     length = (tmp_path / "train.csv").stat().st_size
     for size in (1, 2000, len(lines[0] + ends), length // 2, length - 1, length, 2 * length):
-        monkeypatch.setattr("pipeline.table_files.PART_BYTES", size)
+        monkeypatch.setattr("pipeline.data.csv_file.PART_BYTES", size)
         parts = CsvFile(tmp_path / "train.csv").parts()
         assert len(parts) >= 2 or size > length // 2
         tables = [chunk for part in parts for chunk in part.chunks()]
@@ -93,7 +93,7 @@ def test_the_parts_of_a_csv_are_together_the_whole(
 
 
 def test_an_archive_is_one_part(some: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.table_files.PART_BYTES", 1000)
+    monkeypatch.setattr("pipeline.data.csv_file.PART_BYTES", 1000)
     gzipped(tmp_path / "train.csv.gz", csv_text(some))
     assert CsvFile(tmp_path / "train.csv.gz").parts() == [CsvFile(tmp_path / "train.csv.gz")]
 
@@ -101,7 +101,7 @@ def test_an_archive_is_one_part(some: DigitTable, tmp_path: Path, monkeypatch: p
 def test_a_fault_in_a_part_is_named_by_its_row_in_the_file(
     some: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.table_files.PART_BYTES", 20_000)
+    monkeypatch.setattr("pipeline.data.csv_file.PART_BYTES", 20_000)
     lines = csv_text(DigitTable(some.pixels)).splitlines()
     lines[30] = lines[30].replace("0", "256", 1)
     plain(tmp_path / "test.csv", "\n".join([*lines[:10], "", *lines[10:]]))

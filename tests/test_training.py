@@ -14,10 +14,10 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
 from pipeline import DigitTable, Recipe, Run, Source, UserError, train
-from pipeline.dataset import ink, normalise, ordered_loader
-from pipeline.evaluation import labelled_rows
-from pipeline.optimization import make_scheduler
-from pipeline.training import Trainer
+from pipeline.data.loader import ink, normalise, ordered_loader
+from pipeline.reports.evaluate import labelled_rows
+from pipeline.training.network import Trainer
+from pipeline.training.optim import make_scheduler
 
 
 def trainer_of(recipe: Recipe, digits: DigitTable, folder: Path) -> Trainer:

@@ -8,9 +8,9 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline import DigitTable, Recipe, Run, UserError
-from pipeline.space import Range, SearchSpace
-from pipeline.study import ENOUGH, HEADER, Search, best, faults_told, importances, line, losses, shown, standing
-from pipeline.trial import one_trial
+from pipeline.search.space import Range, SearchSpace
+from pipeline.search.study import ENOUGH, HEADER, Search, best, faults_told, importances, line, losses, shown, standing
+from pipeline.search.trial import one_trial
 
 RATES = Range(low=0.02, high=0.2, log=True)
 
@@ -90,7 +90,7 @@ def test_settings_that_diverge_or_exclude_one_another_are_pruned_with_the_reason
 
 def test_what_torch_cannot_do_fails_one_trial_and_not_the_next(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.training.build", lambda recipe: 1 / 0)
+        patch.setattr("pipeline.training.network.build", lambda recipe: 1 / 0)
         failed = tried(search)
     assert failed.state == TrialState.FAIL
     assert "(ZeroDivisionError division by zero)" in line(failed)

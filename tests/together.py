@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline import Recipe, UserError, find_source, processes, training
-from pipeline.augment import augment
-from pipeline.checkpoint import Epoch, Run
-from pipeline.preparation import Rows, require_the_same
-from pipeline.training import Trainer, train
+from pipeline import Recipe, UserError, find_source
+from pipeline.data.augment import augment
+from pipeline.run import Epoch, Run
+from pipeline.training import network as training
+from pipeline.training.network import Trainer, train
+from pipeline.training.setup import Rows, require_the_same
+from pipeline.utils import distributed as processes
 
 folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
 seen: dict[str, object] = {}

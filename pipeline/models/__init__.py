@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from pipeline.recipe import Recipe
+from pipeline.config.recipe import Recipe
 
 AS_TORCH_DRAWS = {"branch-cnn", "light-cnn"}
 """Networks whose ancestors left the weights as torch draws them."""

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
+from pipeline.config.fine_tuning import FineTuning
+from pipeline.data.table import PARITIES, Pixels
 from pipeline.errors import UserError
-from pipeline.fine_tuning import FineTuning
-from pipeline.table import PARITIES, Pixels
 
 PATIENCE = 5.0
 """Seconds that the Hugging Face hub may take to answer before it counts as out of reach."""

@@ -4,8 +4,8 @@ import socket
 
 from torch import nn
 
+from pipeline.config.recipe import Recipe
 from pipeline.errors import UserError
-from pipeline.recipe import Recipe
 
 PATIENCE = 20.0
 """Seconds that the server may be silent."""

@@ -1,0 +1,1 @@
+"""Data: tables of digits, the file formats that hold them, batches."""

@@ -1,0 +1,1 @@
+"""The estimator: the network behind scikit-learn's interface."""

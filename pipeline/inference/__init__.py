@@ -1,0 +1,1 @@
+"""Inference: predictors, and predictions for any number of files."""

@@ -1,0 +1,77 @@
+"""Any number of images in files, answered: on this machine one after the other, or on many by Ray."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from tqdm import tqdm
+
+from pipeline.data.formats import DigitFile, find_files
+from pipeline.data.table import Labels
+from pipeline.errors import UserError
+from pipeline.inference import outputs as shards
+from pipeline.inference.outputs import Format
+from pipeline.kaggle import solution as submission
+from pipeline.utils.files import require_empty, require_writable
+from pipeline.utils.imports import optional
+from pipeline.utils.prefetch import ahead
+
+Engine = Literal["plain", "ray"]
+
+
+def predict(
+    run: str | Path,
+    inputs: Sequence[str],
+    out: Path,
+    *,
+    engine: Engine = "plain",
+    form: Format = "csv",
+    quiet: bool = False,
+) -> int:
+    """Answer every image of one or more files and return how many there were. Memory does not grow with them.
+
+    Args:
+        run: a folder, or the name of one in `checkpoints/`.
+        inputs: files, folders and patterns; see `find_files`.
+        out: NAME.csv for the answers to one file, ImageId,Label; any other name for a folder of shards.
+        engine: "plain", or "ray" for a cluster; the answers are the same.
+        form: of the shards.
+        quiet: whether to draw no progress.
+
+    Raises:
+        UserError: there is no such run or file, an image in one is faulty, or `out` cannot be written. Nothing is
+            written then.
+    """
+    single = out.suffix == ".csv"
+    if single and form != "csv":
+        raise UserError(f"{out}: cannot hold {form}; name a folder by --out, without .csv")
+    if form == "parquet":
+        optional("pyarrow")
+    (require_writable if single else require_empty)(out)
+    files = find_files(inputs)
+    if single and len(files) > 1:
+        raise UserError(f"{out}: cannot hold the answers to {len(files)} files; name a folder by --out, without .csv")
+    if engine == "ray":
+        from pipeline.inference.cluster import answers
+    else:
+        answers = plain_answers
+    found = progress(answers(run, files), quiet=quiet)
+    return submission.write(out, (digits for _, digits in found)) if single else shards.write(out, found, form)
+
+
+def plain_answers(run: str | Path, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:
+    """Return each file's name with the digits of its next rows, in order, reading ahead while it predicts."""
+    from pipeline.inference.predictor import Predictor
+
+    predictor = Predictor.load(run)
+    return ahead(
+        (str(file), predictor.predict(chunk.pixels).known_digits) for file in files for chunk in ahead(file.chunks())
+    )
+
+
+def progress(answers: Iterator[tuple[str, Labels]], *, quiet: bool) -> Iterator[tuple[str, Labels]]:
+    """Yield the answers, and draw how many rows there were."""
+    with tqdm(unit=" rows", unit_scale=True, leave=False, disable=quiet or None) as bar:
+        for file, digits in answers:
+            yield file, digits
+            bar.update(len(digits))

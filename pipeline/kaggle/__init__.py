@@ -1,0 +1,1 @@
+"""Kaggle: the competition, its submissions and their scores."""

@@ -1,0 +1,1 @@
+"""Reports on runs: scores, figures, mistakes."""

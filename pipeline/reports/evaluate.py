@@ -1,0 +1,116 @@
+"""What a run is worth on labelled digits: a score, and the report and figures that it leaves in the run."""
+
+import logging
+from pathlib import Path
+
+from pipeline.config.fine_tuning import FineTuning
+from pipeline.data.csv_file import CsvFile
+from pipeline.data.table import DigitTable
+from pipeline.errors import UserError
+from pipeline.inference.predictor import Predictions, Predictor, predictions_of
+from pipeline.metrics.score import Score
+from pipeline.reports import figures as plots
+from pipeline.reports import reliability as trust
+from pipeline.run import Run
+from pipeline.sources.find import Source, find_source
+from pipeline.utils.files import written_whole
+
+log = logging.getLogger(__name__)
+
+BY_NAME = ("mnist", "validation")
+
+
+def evaluate(run: Run, table: DigitTable, on: str) -> Score:
+    """Score a run on labelled digits; write `report.txt` and the PNGs in `figures/`, in place of earlier ones.
+
+    The card keeps the scores on MNIST's test part and on the validation rows; others it would not know by name.
+
+    Args:
+        on: what the digits are, as `labelled_rows` takes it.
+
+    Raises:
+        UserError: the digits have no labels, or the run is damaged or cannot be written to.
+    """
+    predictions = predictions_on(run, Predictor.load(run.folder), table, on)
+    result = predictions.score(table.known_labels)
+    seen = run.fingerprint.shared(table.fingerprint) if on != "validation" else 0
+    if seen:
+        log.warning("%s was trained on %s of these images: the score flatters it.", run, f"{seen:,}")
+    elif on in BY_NAME:
+        card = run.card
+        card.scores[f"{on}_parity_accuracy"] = result.parity.accuracy
+        if result.of_digits:
+            card.scores[f"{on}_accuracy"] = result.accuracy
+        run.save_card(card)
+    with written_whole(run.folder / "report.txt") as temporary:
+        temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", encoding="utf-8")
+    figures = run.folder / "figures"
+    plots.save(figures / "history.png", plots.training_history, run.history)
+    plots.save(figures / "confusion.png", plots.confusion, result)
+    plots.save(figures / "digits.png", plots.per_digit, result)
+    labels = table.known_labels if result.of_digits else table.known_labels % 2
+    plots.save(figures / "reliability.png", trust.reliability, labels, predictions.probabilities)
+    plots.save(figures / "samples.png", plots.samples, table.pixels, labels, predictions.probabilities)
+    plots.save(figures / "mistakes.png", plots.mistakes, table.pixels, labels, predictions.probabilities)
+    return result
+
+
+def report(run: Run, source: Source) -> None:
+    """Leave a report and figures in a run that was trained, on the rows that were set aside, where there are any.
+
+    A fine-tuning's is on the test part of the source, where the answers are known: as its ancestor's was.
+    """
+    if isinstance(run.recipe, FineTuning) and (test := source.read_test()).labels is not None:
+        log.info("\nOn the test part: %s", evaluate(run, test, source.name))
+    elif run.card.validation_rows:
+        evaluate(run, validation_rows(run, source), "validation")
+
+
+def predictions_on(run: Run, predictor: Predictor, table: DigitTable, on: str) -> Predictions:
+    """Return what a run says of digits; of an ensemble's validation rows what was said by members that never saw them.
+
+    Args:
+        predictor: the run's.
+        on: what the digits are, as `labelled_rows` takes it.
+    """
+    kept = run.out_of_fold if on == "validation" else None
+    if kept is None:
+        return predictor.predict(table.pixels)
+    return predictions_of(kept.logits, run.card.digit_threshold)
+
+
+def labelled_rows(run: Run, on: str, data: Path) -> DigitTable:
+    """Return digits to score a run on: MNIST's test part, the rows that it was validated on, or those of a CSV.
+
+    Args:
+        on: "mnist", "validation" or the path of a CSV.
+
+    Raises:
+        UserError: they are not there, or `data` holds other data than the run was trained on.
+    """
+    if on == "mnist":
+        return find_source("mnist", data).read_test()
+    if on != "validation":
+        return CsvFile(Path(on), "train.csv").read(labels_required=True)
+    trained_on = run.card.source
+    return validation_rows(run, find_source("auto" if trained_on == "competition" else trained_on, data))
+
+
+def validation_rows(run: Run, source: Source) -> DigitTable:
+    """Return the rows of a source that were set aside when the run was trained on it.
+
+    Raises:
+        UserError: none were, or the source holds other data than the run was trained on.
+    """
+    card, recipe = run.card, run.recipe
+    if not card.validation_rows:
+        raise UserError(f"{run}: no rows were set aside in its training; score it on others, by --on mnist or a CSV")
+    table = source.read_train()
+    if table.fingerprint.digest != card.fingerprint:
+        raise UserError(
+            f"{source.place}: holds other data than {run} was trained on ({card.source}); give their folder by --data"
+        )
+    kept = run.out_of_fold
+    if kept:
+        return table.sample(card.train_rows - card.corrections, recipe.seed).select(kept.rows)
+    return table.split(recipe.validation_fraction, recipe.seed)[1].sample(card.validation_rows, recipe.seed)

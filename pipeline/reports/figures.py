@@ -1,0 +1,328 @@
+"""Figures that people look at: how a training went, how good a score is, what was read and what was misread.
+
+Each function clears the figure that it is given and fills it, for a file, a notebook or a page alike.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.data.table import CLASSES, PARITIES, Labels, Pixels
+from pipeline.kaggle.ledger import Entry
+from pipeline.metrics.score import Score, surest_mistakes
+from pipeline.reports.style import (
+    BLUE,
+    ERRORS,
+    GRID,
+    GROUND,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER_AND_INK,
+    SAND,
+    SMALL,
+    TEXT,
+    TITLE,
+    add_legend,
+    frame,
+    percent,
+    percent_tick,
+    prepare,
+)
+from pipeline.run import Epoch
+from pipeline.utils.files import write_whole
+
+DOTS_PER_INCH = 150
+COLOURS = 64
+"""In a file: enough for these figures, at a third of the bytes."""
+MOST_IMAGES = 40
+COLUMNS = 8
+MOST_NAMES = 8
+"""Submissions that are named below their scores."""
+FLOORS = (0.99, 0.98, 0.95, 0.9, 0.8, 0.5)
+"""Where the axis of a digit's figures may begin, if not at 0."""
+
+
+def training_history(figure: Figure, history: Sequence[Epoch]) -> None:
+    """Draw loss, accuracy and learning rate over one or more epochs, and which epoch's model was kept."""
+    kept = next((epoch for epoch in reversed(history) if epoch.saved), None)
+    headline = f"Epoch {kept.epoch:.3g} of {history[-1].epoch:.3g} kept" if kept else "No epoch kept"
+    if kept and kept.validation_accuracy is not None:
+        headline += f", validation accuracy {kept.validation_accuracy:.2%}"
+    prepare(figure, 11.5, 4.1, headline)
+
+    training = [epoch.train_accuracy for epoch in history]
+    rates = [epoch.learning_rate for epoch in history]
+    loss, accuracy, rate = figure.subplots(1, 3)
+    curves(loss, "Loss", history, [epoch.train_loss for epoch in history], [epoch.validation_loss for epoch in history])
+    curves(accuracy, "Accuracy", history, training, [epoch.validation_accuracy for epoch in history])
+    curves(rate, "Learning rate", history, rates)
+    accuracy.yaxis.set_major_formatter(percent_tick)
+    accuracy.set_ylim(top=min(1, accuracy.get_ylim()[1]))
+    if 0 < 10 * min(rates) < max(rates):
+        rate.set_yscale("log")
+        rate.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        rate.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        rate.yaxis.set_minor_formatter(NullFormatter())
+    if kept:
+        for axes in (loss, accuracy, rate):
+            axes.axvline(kept.epoch, color=INK, linestyle=":", linewidth=1.4, label="kept")
+    add_legend(figure, loss)
+
+
+def curves(
+    axes: Axes,
+    title: str,
+    history: Sequence[Epoch],
+    training: Sequence[float | None],
+    validation: Sequence[float | None] = (),
+) -> None:
+    """Draw a panel of one value over the epochs, where it is known."""
+    frame(axes, title)
+    axes.set_xlabel("epoch", color=INK, fontsize=TEXT)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    axes.set_xlim(history[0].epoch - 0.5, history[-1].epoch + 0.5)
+    for name, values, colour, line, marker in (
+        ("training", training, BLUE, "-", "o"),
+        ("validation", validation, ORANGE, "--", "s"),
+    ):
+        known = [(epoch.epoch, value) for epoch, value in zip(history, values, strict=False) if value is not None]
+        if known:
+            axes.plot(
+                *zip(*known, strict=True),
+                color=colour,
+                linestyle=line,
+                linewidth=2,
+                marker=marker,
+                markersize=5,
+                markevery=max(1, len(history) // 20),
+                clip_on=False,
+                label=name,
+            )
+
+
+def confusion(figure: Figure, score: Score) -> None:
+    """Draw how often each class was read as each, in rows and in percent of the class's rows; colour is for errors."""
+    prepare(figure, 12, 6.9, f"{score.rows - score.correct:,} of {score.rows:,} digits misread")
+    counts, shares = figure.subplots(1, 2)
+    of_labels = score.confusion / np.maximum(score.support, 1)[:, None]
+    matrix(counts, "Rows", score.classes, score.confusion, str)
+    matrix(shares, "Percent of each label's rows", score.classes, of_labels, percent)
+
+
+def matrix(axes: Axes, title: str, classes: Sequence[str], values: NDArray[Any], words: Callable[[Any], str]) -> None:
+    """Draw a panel of (C, C) cells, each value but 0 by its `words`."""
+    frame(axes, title)
+    errors = np.ma.masked_array(values, mask=np.eye(len(classes), dtype=bool))
+    most = float(errors.max()) or 1.0
+    places = np.arange(len(classes) + 1) - 0.5
+    axes.pcolormesh(places, places, errors, cmap=ERRORS, vmin=0, vmax=most, edgecolors=GRID, linewidth=0.8)
+    for (label, digit), value in np.ndenumerate(values):
+        if value:
+            colour = GROUND if label != digit and value > most * 0.75 else INK
+            axes.text(digit, label, words(value), color=colour, fontsize=SMALL, ha="center", va="center")
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("predicted", color=INK, fontsize=TEXT)
+    axes.set_ylabel("label", color=INK, fontsize=TEXT)
+    axes.tick_params(length=0, labelsize=TEXT)
+    axes.spines[:].set_visible(False)
+
+
+def per_digit(figure: Figure, score: Score) -> None:
+    """Draw precision, recall and F1 of each class that has rows, and how many it has."""
+    kind = "digit" if score.of_digits else "parity"
+    prepare(figure, 11.5, 4.6, f"Precision, recall and F1 of each {kind}")
+    axes = figure.subplots()
+    present = np.flatnonzero(score.support)
+    figures = {"precision": score.precision[present], "recall": score.recall[present], "F1": score.f1[present]}
+    smallest = min(values.min() for values in figures.values())
+    # A tenth of the axis at least is left for the lowest bar to be seen.
+    floor = next((floor for floor in FLOORS if smallest >= floor + (1 - floor) / 10), 0.0)
+
+    frame(axes, f"The axis begins at {floor:g}, not at 0" if floor else "")
+    looks = ((BLUE, ""), (ORANGE, "////"), (SAND, ""))
+    for place, ((name, values), (colour, hatch)) in enumerate(zip(figures.items(), looks, strict=True)):
+        axes.bar(
+            present + (place - 1) * 0.27,
+            values - floor,
+            bottom=floor,
+            width=0.27,
+            color=colour,
+            edgecolor=GROUND,
+            hatch=hatch,
+            label=name,
+        )
+    axes.set_xlim(-0.6, len(score.classes) - 0.4)
+    axes.set_ylim(floor, 1)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.grid(visible=False, axis="x")
+    axes.set_xticks(range(len(score.classes)), score.classes)
+    axes.xaxis.remove_overlapping_locs = False
+    counts = [f"{rows:,}" if rows else "no rows" for rows in score.support]
+    axes.set_xticks(range(len(score.classes)), counts, minor=True)
+    axes.tick_params(axis="x", length=0, labelsize=TITLE)
+    axes.tick_params(axis="x", which="minor", length=0, labelsize=SMALL, labelcolor=MUTED, pad=22)
+    axes.set_xlabel(f"{kind}, and how many rows it has", color=INK, fontsize=TEXT)
+    add_legend(figure, axes)
+
+
+def samples(figure: Figure, pixels: Pixels, labels: Labels, probabilities: NDArray[np.float32]) -> None:
+    """Draw the first 40 images, at most, with what was read in each, how sure that was, and whether it is right.
+
+    Args:
+        pixels: uint8 (N, 28, 28), 0 = paper, 255 = ink; one image or more.
+        labels: int64 (N,), of the same classes.
+        probabilities: float32 (N, C), of digits or of parity.
+    """
+    shown = min(len(pixels), MOST_IMAGES)
+    right = int((probabilities[:shown].argmax(axis=1) == labels[:shown]).sum())
+    sheet(figure, f"{right} of {shown} read rightly", pixels[:shown], labels[:shown], probabilities[:shown])
+
+
+def mistakes(figure: Figure, pixels: Pixels, labels: Labels, probabilities: NDArray[np.float32]) -> None:
+    """Draw the images that were misread, at most 40, the surest mistake first; or say that there is none.
+
+    Args:
+        pixels: uint8 (N, 28, 28), 0 = paper, 255 = ink.
+        labels: int64 (N,), of the same classes.
+        probabilities: float32 (N, C), of digits or of parity.
+    """
+    wrong = surest_mistakes(probabilities, labels)
+    surest = wrong[:MOST_IMAGES]
+    headline = f"{len(wrong):,} of {len(labels):,} digits misread"
+    if len(wrong) > MOST_IMAGES:
+        headline += f", the {MOST_IMAGES} surest mistakes"
+    sheet(
+        figure,
+        headline if len(wrong) else f"No mistakes: {len(labels):,} of {len(labels):,} digits read rightly",
+        pixels[surest],
+        labels[surest],
+        probabilities[surest],
+    )
+
+
+def sheet(figure: Figure, headline: str, pixels: Pixels, labels: Labels, probabilities: NDArray[np.float32]) -> None:
+    """Draw images in rows of eight, under each what was read in it, after the label where that is another."""
+    columns, rows = min(COLUMNS, max(len(pixels), 4)), -(-len(pixels) // COLUMNS)
+    prepare(figure, 1.3 * columns + 0.3, 1.9 * rows + 0.8, headline)
+    # One pair of axes, in units of a tile, is drawn many times faster than one pair for each image.
+    axes = figure.subplots()
+    axes.axis("off")
+    for place, (image, label, answer) in enumerate(zip(pixels, labels, probabilities, strict=True)):
+        row, left = divmod(place, COLUMNS)
+        top, middle = 1.46 * row, left + 0.45
+        names = PARITIES if len(answer) == len(PARITIES) else range(CLASSES)
+        right = answer.argmax() == label
+        digit = names[answer.argmax()]
+        axes.imshow(image, PAPER_AND_INK, vmin=0, vmax=255, extent=(left, left + 0.9, top + 0.9, top))
+        colour, width = (MUTED, 0.8) if right else (ORANGE, 2.4)
+        axes.add_patch(Rectangle((left, top), 0.9, 0.9, fill=False, edgecolor=colour, linewidth=width))
+        words = f"\N{CHECK MARK} {digit}" if right else f"\N{BALLOT X} {names[label]} \N{RIGHTWARDS ARROW} {digit}"
+        axes.text(middle, top + 1.05, words, color=BLUE if right else INK, fontsize=TEXT, ha="center", va="center")
+        sure = percent(answer.max()) + "%"
+        axes.text(middle, top + 1.24, sure, color=MUTED, fontsize=SMALL, ha="center", va="center")
+    axes.set_aspect("equal", anchor="NW")
+    axes.set_xlim(-0.02, columns - 0.08)
+    axes.set_ylim(1.46 * rows - 0.1, -0.02)
+
+
+def comparison(figure: Figure, scores: Mapping[str, Score]) -> None:
+    """Draw the accuracy of one or more runs, by name, and that of their parity, each with its 95 % interval."""
+    prepare(figure, 11.5, 1.5 + 0.45 * len(scores), "Accuracy with its 95% interval")
+    axes = figure.subplots()
+    frame(axes)
+    for line, score in enumerate(scores.values()):
+        intervals = [(score.parity.interval, ORANGE, line + 0.14)]
+        words = f"parity {score.parity.accuracy:.2%}"
+        if score.of_digits:
+            intervals.append((score.interval, BLUE, line - 0.14))
+            words = f"{score.accuracy:.2%}, {words}"
+        for interval, colour, height in intervals:
+            axes.plot(interval, [height, height], "|-", color=colour, linewidth=2, markersize=11, markeredgewidth=1.6)
+        axes.text(1.02, line, words, transform=axes.get_yaxis_transform(), color=INK, fontsize=SMALL, va="center")
+    lines = np.arange(len(scores))
+    accuracies = [score.accuracy if score.of_digits else np.nan for score in scores.values()]
+    parities = [score.parity.accuracy for score in scores.values()]
+    axes.plot(accuracies, lines - 0.14, "o", color=BLUE, markersize=8, label="accuracy")
+    axes.plot(parities, lines + 0.14, "D", color=ORANGE, markersize=8, label="parity")
+    axes.set_yticks(lines, list(scores))
+    axes.set_ylim(len(scores) - 0.4, -0.6)
+    axes.xaxis.set_major_formatter(percent_tick)
+    add_legend(figure, axes)
+
+
+def progress(figure: Figure, entries: Sequence[Entry]) -> None:
+    """Draw the public score of one or more submissions to Kaggle, the oldest at the left, beside what was expected.
+
+    Expected is the validation accuracy with its 95 % interval; one that is not known is left out, and what leaked is
+    drawn hollow.
+    """
+    honest = [entry.public_score for entry in entries if entry.public_score is not None and not entry.leaked]
+    prepare(figure, 11.5, 4.6, f"Best public score {max(honest):.5f}" if honest else "No score that means anything")
+    axes = figure.subplots()
+    frame(axes)
+    known = [
+        (place, entry.validation_accuracy, *entry.interval) for place, entry in enumerate(entries) if entry.interval
+    ]
+    if known:
+        places, accuracies, low, high = np.array(known, dtype=float).T
+        axes.errorbar(
+            places - 0.1,
+            accuracies,
+            [accuracies - low, high - accuracies],
+            fmt="o",
+            color=BLUE,
+            markersize=8,
+            linewidth=2,
+            capsize=5,
+            label="validation accuracy, 95% interval",
+        )
+    for name, leaked, fill in (("public score", False, ORANGE), ("of a run that saw the answers", True, "none")):
+        scored = [
+            (place + 0.1, entry.public_score) for place, entry in enumerate(entries) if bool(entry.leaked) == leaked
+        ]
+        if scored:
+            places, scores = np.array(scored, dtype=float).T
+            axes.plot(
+                places, scores, "D", color=ORANGE, markersize=9, markerfacecolor=fill, markeredgewidth=1.8, label=name
+            )
+    told = slice(None, None, -(-len(entries) // MOST_NAMES))
+    names = [f"{entry.time:%Y-%m-%d}\n{entry.recipe or 'unknown'}" for entry in entries]
+    axes.set_xticks(range(len(entries))[told], names[told])
+    axes.set_xlim(-0.6, len(entries) - 0.4)
+    axes.yaxis.set_major_formatter(percent_tick)
+    add_legend(figure, axes)
+
+
+def save(path: Path, draw: Callable[..., None], *arguments: object) -> None:
+    """Let `draw` fill a figure from `arguments`, and write it to `path` as a PNG, whole or not at all.
+
+    Raises:
+        UserError: the folder cannot be made or written to, or the disk is full.
+    """
+    write_whole(path, png(draw, *arguments))
+
+
+def png(draw: Callable[..., None], *arguments: object) -> bytes:
+    """Let `draw` fill a figure from `arguments`, and return it as the bytes of a PNG."""
+    figure = Figure()
+    draw(figure, *arguments)
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": 1})
+    image = Image.open(drawn).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    file = BytesIO()
+    image.save(file, "PNG", optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
+    return file.getvalue()

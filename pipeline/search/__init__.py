@@ -1,0 +1,1 @@
+"""Hyperparameter search: studies, trials, search spaces."""

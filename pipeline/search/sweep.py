@@ -1,0 +1,271 @@
+"""A search: many trainings of one recipe, each with other settings, for those with the lowest validation loss."""
+
+import logging
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+from tqdm import tqdm
+
+from pipeline.config.recipe import Recipe
+from pipeline.errors import UserError
+from pipeline.search.space import SearchSpace
+from pipeline.search.study import (
+    HEADER,
+    Search,
+    accuracy,
+    best,
+    faults_told,
+    importances,
+    line,
+    losses,
+    shown,
+    standing,
+)
+from pipeline.sources.find import Source
+from pipeline.utils.files import require_writable
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+log = logging.getLogger(__name__)
+library = logging.getLogger("pipeline")
+
+SWEEPS = Path("sweeps")
+SET_ASIDE = 0.1
+"""Of the rows, where the recipe sets none aside: trials are compared on these."""
+
+Workers = dict[Connection, SpawnProcess]
+
+
+def sweep(
+    recipe: Recipe,
+    source: Source,
+    space: SearchSpace,
+    trials: int,
+    *,
+    storage: str | None = None,
+    jobs: int = 1,
+    quiet: bool = False,
+) -> Path:
+    """Try settings on a source's labelled rows; return the recipe file of the best, in `sweeps/` under its name.
+
+    The study is named as the recipe, and one that there is goes on. Beside the file are left `best/`, the run of the
+    best trial where it was trained here, and figures of the search. An interrupt ends all workers and leaves as much.
+    Workers are processes that import the main module: a script calls this under `if __name__ == "__main__"`.
+
+    Args:
+        trials: how many to add to the study, 1 or more; what is pruned or fails is one of them.
+        storage: URL of the study's database, as SQLAlchemy takes it; None is a file in the same folder.
+        jobs: processes that do trials beside one another.
+        quiet: draw no progress bar.
+
+    Raises:
+        UserError: the rows are unsound, the database cannot be used, its study has another subject, or no trial is
+            complete.
+    """
+    if recipe.members > 1:
+        raise UserError(f"{recipe.name}: a search compares single networks; --set members=1")
+    if not recipe.validation_fraction:
+        log.info("%s sets no rows aside; its trials are compared on %.0f %% of them", recipe.name, 100 * SET_ASIDE)
+        recipe = recipe.model_copy(update={"validation_fraction": SET_ASIDE})
+    folder = SWEEPS / recipe.name
+    require_writable(folder / "best.yaml")
+    url = storage or f"sqlite:///{folder / 'study.db'}"
+    search = Search(recipe, space, source.read_train(), source.name, folder, url)
+    with faults_told(url):
+        study = search.open()
+        log.info("Study: %s, %d trials before\n%s", shown(url), len(study.get_trials(deepcopy=False)), HEADER)
+        try:
+            do_trials(search, study, trials, jobs, quiet)
+        except KeyboardInterrupt:
+            log.warning("Stopped. The same command goes on with the study.")
+            raise
+        finally:
+            keep_best_run(search, study)
+            tell_results(search, study)
+        if not best(study):
+            raise UserError(
+                f"{shown(url)}: no trial is complete, so there is no best; the lines above say why: search on, or in a "
+                "narrower space"
+            )
+    return folder / "best.yaml"
+
+
+def do_trials(search: Search, study: "Study", trials: int, jobs: int, quiet: bool) -> None:
+    """Let workers do so many trials, and tell each when it has ended."""
+    with (
+        tqdm(total=trials, desc="search", unit="trial", disable=quiet or None) as bar,
+        started(search, min(jobs, trials)) as workers,
+    ):
+
+        def ended(number: int) -> None:
+            with tqdm.external_write_mode():
+                log.info("%s", line(study.get_trials(deepcopy=False)[number]))
+            keep_best_run(search, study)
+            bar.update()
+
+        left = deal(workers, trials, ended)
+    if left:
+        raise UserError(f"every worker has ended, with {left} trials to do; the same command goes on with fewer --jobs")
+
+
+@contextmanager
+def started(search: Search, jobs: int) -> Iterator[Workers]:
+    """Yield worker processes, each by the connection to it; when the block ends they have ended."""
+    context = get_context("spawn")
+    workers: Workers = {}
+    # Ctrl-C reaches every process of a terminal: a worker leaves it to this one, which then stops it by SIGTERM.
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        for _ in range(jobs):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=work, args=(theirs, jobs))  # no daemon, which could not load in processes
+            process.start()
+            theirs.close()
+            workers[ours] = process
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+    processes = list(workers.values())
+    try:
+        for connection in workers:
+            with suppress(OSError):  # it has died; `deal` will hear of it
+                connection.send(search)
+        yield workers
+    except BaseException:
+        for process in processes:
+            process.terminate()
+        raise
+    finally:
+        for process in processes:
+            process.join()
+
+
+def deal(workers: Workers, trials: int, ended: Callable[[int], None]) -> int:
+    """Give each worker that asks a trial to do, until all are done; return how many are left because all have died.
+
+    Each question is the number of the trial that was done before it, or None.
+    """
+    while workers:
+        for connection in wait(list(workers)):
+            assert isinstance(connection, Connection)
+            try:
+                said = connection.recv()
+            except (EOFError, OSError):
+                tell_death(workers.pop(connection))
+                continue
+            if isinstance(said, UserError):
+                raise said
+            if said is not None:
+                ended(said)
+            with suppress(OSError):  # it has died; the next `wait` says so
+                connection.send(trials > 0)
+                trials = max(0, trials - 1)
+    return trials
+
+
+def tell_death(process: SpawnProcess) -> None:
+    """Say of a worker that ended why, unless there was nothing left for it to do."""
+    process.join()
+    if process.exitcode:
+        how = f"signal {-process.exitcode}" if process.exitcode < 0 else f"status {process.exitcode}"
+        log.warning("A worker ended by %s; the others go on. Its trial will count as failed.", how)
+
+
+def work(connection: Connection, jobs: int) -> None:
+    """Do trials for as long as there are some to be had: the life of a worker."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    library.addHandler(logging.NullHandler())
+    Thread(target=leave_with_parent, daemon=True).start()
+    try:
+        search: Search = connection.recv()
+        try:
+            do_what_is_dealt(search, connection, jobs)
+        except UserError as error:
+            connection.send(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (EOFError, BrokenPipeError):
+        sys.exit(1)  # its parent has died
+
+
+def leave_with_parent() -> None:
+    """Stop this worker when the process that it works for has died, however that was."""
+    parent = parent_process()
+    assert parent, "a worker is started by another process"
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def do_what_is_dealt(search: Search, connection: Connection, jobs: int) -> None:
+    """Ask for trials and do them, on a share of the processor's cores."""
+    import torch
+
+    from pipeline.search.trial import one_trial
+
+    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
+    with faults_told(search.url):
+        study = search.open()
+        connection.send(None)
+        while connection.recv():
+            connection.send(one_trial(search, study))
+
+
+def keep_best_run(search: Search, study: "Study") -> None:
+    """Move the run of the best trial to `best/`, where it is new, and delete those of all other trials that ended."""
+    with FileLock(search.folder / ".lock"):  # another search may be at work in the same folder
+        # Asked in this order: a trial that ends in between is kept.
+        over = [trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        winner = best(study)
+        newest, kept, old = (search.folder / name for name in (f"trial-{winner and winner.number}", "best", ".old"))
+        if newest.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                kept.rename(old)
+            newest.rename(kept)
+            shutil.rmtree(old, ignore_errors=True)
+        for number in over:
+            shutil.rmtree(search.folder / f"trial-{number}", ignore_errors=True)
+
+
+def tell_results(search: Search, study: "Study") -> None:
+    """Write the best trial's recipe and the figures; tell the best trials, and where all of it is."""
+    from pipeline.reports import figures as plots
+    from pipeline.search import figures as search_plots
+
+    winner = best(study)
+    if not winner:
+        return
+    recipe = write_recipe(search, winner)
+    complete, pruned = losses(study)
+    plots.save(search.folder / "history.png", search_plots.history, complete, pruned)
+    shares = importances(study)
+    if shares:
+        plots.save(search.folder / "importances.png", search_plots.importances, shares, len(complete))
+    log.info("\n%s\n\nValidation accuracy of the best: %s", standing(study), accuracy(winner))
+    log.info("It is in %s; to train it: python -m pipeline train %s", search.folder, recipe)
+
+
+def write_recipe(search: Search, winner: "FrozenTrial") -> Path:
+    """Write the recipe of the best trial, as `train` takes it, and return its file."""
+    path = search.folder / "best.yaml"
+    name, summary = f"{search.recipe.name}-best", f"{search.recipe.summary}; settings found by a search"
+    search.with_settings({**winner.params, "name": name, "summary": summary}).save(
+        path,
+        f"python -m pipeline train {path}\n"
+        f"Trial {winner.number} of the study {search.recipe.name}, in {shown(search.url)}: validation loss "
+        f"{winner.value:.4f}, accuracy\n{accuracy(winner)}.\n"
+        "It was chosen by the very rows that it is measured on, which flatters both figures.",
+    )
+    return path

@@ -1,0 +1,1 @@
+"""Data sources: where digits come from."""

@@ -1,0 +1,1 @@
+"""Training: from a recipe and a source to a finished run."""

@@ -1,0 +1,205 @@
+"""An ensemble: members trained side by side, each without one fold of the rows, and measured on what they never saw."""
+
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from pipeline.config.recipe import Recipe
+from pipeline.data.table import CLASSES, DigitTable
+from pipeline.errors import UserError
+from pipeline.inference.predictor import Predictor
+from pipeline.metrics.score import digit_threshold, score, softmax, temperature
+from pipeline.models import build
+from pipeline.run import Epoch, OutOfFold, Run
+from pipeline.sources.find import Source
+from pipeline.training.network import train
+from pipeline.training.setup import card_of, prepared
+from pipeline.utils import device as devices
+from pipeline.utils import distributed as processes
+
+log = logging.getLogger(__name__)
+
+
+def train_ensemble(
+    recipe: Recipe,
+    source: Source,
+    name: str | None = None,
+    *,
+    corrections: DigitTable | None = None,
+    limit: int | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+) -> Run:
+    """Train the recipe's members and return the run in which they answer together.
+
+    Each is trained on all rows but those of one fold, from a seed of its own, by a fixed schedule of which the last
+    epoch is kept: nothing is chosen on the rows left out. They are what the ensemble is measured and calibrated on,
+    each row by the members that never saw it: fewer than answer in the end, on less data, so that the estimate errs on
+    the low side. On a CPU as many members are trained at once as there are cores, each on one, where none waits for
+    another.
+
+    Arguments and errors are those of `training.train`; and a UserError where a member's process fails.
+    """
+    if processes.count() > 1:
+        raise UserError(f"{recipe.name}: its members are trained side by side as it is: start it as one process")
+    run, rows = prepared(recipe, source, name, corrections, limit, resume=resume)
+    if rows is None:
+        return run
+    if not resume:
+        device = devices.pick()
+        card = card_of(
+            recipe, rows, source.name, build(recipe), device, devices.compute_dtype(recipe, device), "accelerate"
+        )
+        run.begin(recipe, card, rows.seen.fingerprint)
+    # Corrections come last, and none of them is left out.
+    folds = folds_of(recipe, rows.training.select(np.arange(len(rows.training) - rows.corrections)))
+    train_members(run, recipe, source, rows.training, folds, quiet=quiet)
+    finish(run, recipe, rows.training, folds)
+    return run
+
+
+def folds_of(recipe: Recipe, table: DigitTable) -> list[NDArray[np.int64]]:
+    """Return the rows that each member leaves out; after `folds` members the rows are parted anew."""
+    parts = [table.folds(recipe.folds, recipe.seed + first) for first in range(0, recipe.members, recipe.folds)]
+    return [np.flatnonzero(parts[index // recipe.folds] == index % recipe.folds) for index in range(recipe.members)]
+
+
+def train_members(
+    run: Run, recipe: Recipe, source: Source, table: DigitTable, folds: list[NDArray[np.int64]], *, quiet: bool
+) -> None:
+    """Train all members that are not complete, several at once, each in a process of its own."""
+    side_by_side = at_once(recipe)
+    waiting = [index for index in range(recipe.members) if not complete(member_run(run, index))]
+    log.info(
+        "%s: %d members, %d at once, each without one of %d folds of %s rows\nRun: %s",
+        recipe.name, recipe.members, side_by_side, recipe.folds, f"{len(table):,}", run,
+    )  # fmt: skip
+    context = multiprocessing.get_context("spawn")
+    running: dict[Any, SpawnProcess] = {}
+    bar = tqdm(total=recipe.members, initial=recipe.members - len(waiting), unit="member", disable=quiet or None)
+    try:
+        while waiting or running:
+            while waiting and len(running) < side_by_side:
+                index = waiting.pop(0)
+                task = (recipe.member(index), source.name, table, folds[index], source.home, member_run(run, index))
+                process = context.Process(target=train_member, args=(*task, max(1, available_cores() // side_by_side)))
+                process.start()
+                running[process.sentinel] = process
+            for sentinel in wait(list(running)):
+                process = running.pop(sentinel)
+                process.join()
+                if process.exitcode:
+                    raise UserError(
+                        f"{run}: a member's process ended with status {process.exitcode}; the others' work is kept. "
+                        f"To go on: python -m pipeline train {run.recipe_path} --run {run} --resume"
+                    )
+                bar.update()
+    except KeyboardInterrupt:
+        log.warning("Stopped. To go on: python -m pipeline train %s --run %s --resume", run.recipe_path, run)
+        raise
+    finally:
+        bar.close()
+        for process in running.values():
+            process.terminate()
+            process.join()
+
+
+def at_once(recipe: Recipe) -> int:
+    """Return how many members are trained at once: on a CPU as many as there are cores, one on anything else."""
+    return min(available_cores(), recipe.members) if devices.pick().type == "cpu" else 1
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def member_run(run: Run, index: int) -> Run:
+    """Return the run of one member, within that of the ensemble until it is complete."""
+    return Run(run.folder / "members" / f"{index:02}")
+
+
+def complete(run: Run) -> bool:
+    """Tell whether a run was trained to its end."""
+    return run.recipe_path.exists() and run.card.finished
+
+
+def train_member(
+    recipe: Recipe, source: str, table: DigitTable, left_out: NDArray[np.int64], home: Path, run: Run, threads: int
+) -> None:
+    """Train one member, or go on with it, in this process, which was started for it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one decides
+    logging.getLogger("pipeline").setLevel(logging.ERROR)
+    torch.set_num_threads(threads)
+    rest = table.select(np.setdiff1d(np.arange(len(table)), left_out))
+    part = Source(source, run.folder, "all folds but one", lambda: rest, lambda: rest, home)
+    try:
+        train(recipe, part, str(run), resume=run.recipe_path.exists(), quiet=True)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def finish(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDArray[np.int64]]) -> None:
+    """Put the members together, measure and calibrate them on what they left out, and write the run's last word."""
+    weights: dict[str, Tensor] = {}
+    sums = np.zeros((len(table), recipe.classes), dtype=np.float32)
+    counts = np.zeros(len(table), dtype=np.int64)
+    histories = []
+    minutes = 0.0
+    for index, left_out in enumerate(folds):
+        member = member_run(run, index)
+        weights |= {f"members.{index}.{name}": tensor for name, tensor in member.load_model().items()}
+        predictor = Predictor.load(member.folder)
+        sums[left_out] += predictor.logits(predictor.exact, torch.float32, table.select(left_out))
+        counts[left_out] += 1
+        histories.append(member.history)
+        minutes += member.card.minutes
+    seen = np.flatnonzero(counts)
+    logits: NDArray[np.float32] = (sums[seen] / counts[seen, None]).astype(np.float32)
+    labels = table.known_labels[seen]
+    card = run.card
+    card.temperature = temperature(logits[:, :CLASSES], labels)
+    logits /= np.float32(card.temperature)
+    card.digit_threshold = digit_threshold(logits)
+    probabilities = softmax(logits[:, :CLASSES])
+    result = score(probabilities.argmax(axis=1), labels, probabilities)
+    assert result.loss is not None
+    card.validation_rows = len(seen)
+    card.scores = {"validation_loss": result.loss, "validation_accuracy": result.accuracy}
+    card.minutes = minutes / at_once(recipe)
+    card.finished = True
+    run.save_model(weights)
+    run.save_out_of_fold(OutOfFold(seen, logits))
+    run.save_history([mean_of(epochs) for epochs in zip(*histories, strict=True)])
+    run.finish(card)
+    shutil.rmtree(run.folder / "members")
+    log.info(
+        "Out of fold, each row by %.1f of the %d members, which never saw it: %s",
+        counts[seen].mean(),
+        len(folds),
+        result,
+    )
+
+
+def mean_of(epochs: tuple[Epoch, ...]) -> Epoch:
+    """Return what the members' same epoch was in the mean, its seconds in sum."""
+    return epochs[0].model_copy(
+        update={
+            "train_loss": float(np.mean([epoch.train_loss for epoch in epochs])),
+            "train_accuracy": float(np.mean([epoch.train_accuracy or 0 for epoch in epochs])),
+            "seconds": sum(epoch.seconds for epoch in epochs),
+        }
+    )

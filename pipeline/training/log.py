@@ -1,0 +1,87 @@
+"""What a training tells while it runs: lines on the screen and in training.log, and events for TensorBoard."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from torch.utils.tensorboard import SummaryWriter
+
+from pipeline.run import Epoch
+
+HEADER = "epoch  train loss  accuracy  validation loss  accuracy  learning rate     time"
+
+library = logging.getLogger("pipeline")
+
+
+class Journal:
+    """A context in which what the library logs also goes to `training.log`, and epochs to TensorBoard.
+
+    Args:
+        folder: of the run; `training.log` is appended to, and the events go to `tensorboard/`.
+        steps_before: epochs, or what else its events count, of a training that is resumed; later ones count no more.
+    """
+
+    def __init__(self, folder: Path, steps_before: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        formatter = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+        formatter.converter = time.gmtime
+        self.handler = logging.FileHandler(folder / "training.log", encoding="utf-8")
+        self.handler.setFormatter(formatter)
+        self.events = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_before + 1)
+        self.level = library.level
+
+    def __enter__(self) -> Self:
+        library.addHandler(self.handler)
+        library.setLevel(logging.INFO)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        library.setLevel(self.level)
+        library.removeHandler(self.handler)
+        self.handler.close()
+        self.events.close()
+
+    def add(self, epoch: Epoch, step: int | None = None) -> None:
+        """Write an epoch's figures as events, at the epoch or, where those are not whole, at the update `step`."""
+        figures = {
+            "loss/train": epoch.train_loss,
+            "loss/validation": epoch.validation_loss,
+            "accuracy/train": epoch.train_accuracy,
+            "accuracy/validation": epoch.validation_accuracy,
+            "learning rate": epoch.learning_rate,
+        }
+        for name, figure in figures.items():
+            if figure is not None:
+                self.events.add_scalar(name, figure, epoch.epoch if step is None else step)
+        self.events.flush()
+
+
+def line(epoch: Epoch, epochs: int) -> str:
+    """Return an epoch as a line under `HEADER`."""
+    loss = "-" if epoch.validation_loss is None else f"{epoch.validation_loss:.4f}"
+    training, validation = (
+        "-" if accuracy is None else f"{accuracy:.2%}" for accuracy in (epoch.train_accuracy, epoch.validation_accuracy)
+    )
+    return (
+        f"{f'{round(epoch.epoch, 1):g}/{epochs}':>5}  {epoch.train_loss:10.4f}  {training:>8}  {loss:>15}  "
+        f"{validation:>8}  {epoch.learning_rate:13.1e}  {epoch.seconds:5.1f} s{'  saved' if epoch.saved else ''}"
+    )
+
+
+@contextmanager
+def spoken(aloud: bool) -> Iterator[None]:
+    """Print what the library logs as plain lines on stdout until the block ends, if `aloud`."""
+    handler = logging.StreamHandler(sys.stdout)
+    if aloud:
+        library.addHandler(handler)
+    try:
+        yield
+    finally:
+        library.removeHandler(handler)

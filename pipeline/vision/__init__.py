@@ -1,0 +1,1 @@
+"""Vision: from a picture to framed digits."""
