@@ -4,31 +4,25 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 import torch
-from kaggle_server import KEY, NAME, KaggleServer
+from helpers.commands import Outcome
+from helpers.kaggle_server import KEY, NAME, KaggleServer
+from helpers.page import Page
+from helpers.paths import PROJECT, SHARED
+from helpers.recipes import SMALL
+from helpers.waiting import answers, free_port, until
 
 from pipeline import DigitTable, Recipe, Run, Source, find_source, train
 from pipeline.__main__ import main
 from pipeline.config.fine_tuning import FineTuning
-from pipeline.config.recipe import load_recipe
-from pipeline.config.settings import names
 from pipeline.kaggle.credentials import find_credentials
-
-PROJECT = Path(__file__).parents[1]
-SHARED = PROJECT.parent / "shared" / "data"
-DIGIT_RECIPES = [name for name in names() if isinstance(load_recipe(name), Recipe)]
-"""Those of our own loop, which read digits."""
 
 
 @pytest.fixture(scope="session")
@@ -113,10 +107,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-SMALL = ["image_size=32", "epochs=2", "eval_steps=20", "save_steps=20", "learning_rate=2e-2", "precision=float32"]
-"""Settings with which `even-odd` tunes a very small network in a second or two."""
-
-
 @pytest.fixture(scope="session")
 def parity_run(tmp_path_factory: pytest.TempPathFactory, practice: Source, tiny: Path) -> Run:
     """A finished run that tells odd from even."""
@@ -124,15 +114,6 @@ def parity_run(tmp_path_factory: pytest.TempPathFactory, practice: Source, tiny:
 
     recipe = FineTuning.load("even-odd", [*SMALL, f"pretrained={tiny}"])
     return fine_tune(recipe, practice, str(tmp_path_factory.mktemp("checkpoints") / "parity"), quiet=True)
-
-
-@dataclass
-class Outcome:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -157,53 +138,6 @@ def command(
         return Outcome(status, captured.out, captured.err)
 
     return call
-
-
-def csv_text(table: DigitTable, columns: Sequence[str] | None = None) -> str:
-    """Return a table as Kaggle writes it."""
-    pixels = table.pixels.reshape(len(table), -1)
-    names = [f"pixel{index}" for index in range(784)]
-    if table.labels is not None:
-        pixels = np.column_stack([table.labels, pixels])
-        names = ["label", *names]
-    rows = [",".join(map(str, row)) for row in pixels.tolist()]
-    return "\n".join([",".join(columns or names), *rows]) + "\n"
-
-
-def peak_memory(folder: Path, *arguments: str) -> int:
-    """Run a command in a process of its own, in `folder`, and return the most memory that it held, in KiB."""
-    if sys.platform != "linux":
-        pytest.skip("peak memory is read from Linux's /proc")
-    program = (
-        "import re; from pipeline.__main__ import main\n"
-        "try: main()\n"
-        "except SystemExit as end: assert not end.code, end.code\n"
-        "print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    command = [sys.executable, "-c", program, *arguments]
-    ended = subprocess.run(command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, check=True)
-    return int(ended.stdout.split()[-1])
-
-
-@dataclass
-class Page:
-    """The demo, served from a folder with two runs: the one that ships, and a twin of it.
-
-    Attributes:
-        temporary: its temporary folder.
-        pid: of its process.
-    """
-
-    address: str
-    folder: Path
-    temporary: Path
-    pid: int
-
-    @property
-    def log(self) -> str:
-        """What it has written to stderr."""
-        return (self.folder / "log.txt").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -231,27 +165,3 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     assert out == f"The page: {page.address}  (Ctrl-C ends it)\nThe page is closed.\n"
     assert page.log == ""
     assert [path for path in temporary.rglob("*") if path.is_file()] == []
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def answers(client: httpx.Client, address: str) -> bool:
-    """Return whether a page is up."""
-    try:
-        return client.get(f"{address}/healthz").is_success
-    except httpx.TransportError:
-        return False
-
-
-def until(condition: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
-    """Wait until a condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, otherwise
-        time.sleep(0.05)

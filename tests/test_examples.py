@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import yaml
-from conftest import PROJECT
+from helpers.paths import PROJECT
 from torch.distributed.run import get_args_parser
 from typer.main import get_command
 

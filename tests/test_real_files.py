@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import peak_memory
+from helpers.commands import peak_memory
 from PIL import Image
 
 from pipeline import CsvFile, DigitTable, Run, find_source

@@ -1,0 +1,175 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.commands import Outcome, peak_memory
+from helpers.files import csv_text
+from helpers.paths import PROJECT
+
+from pipeline import DigitTable, Predictor, Run, Source
+from pipeline.config.settings import names
+
+
+def python(program: str) -> str:
+    """Run a program in a fresh interpreter and return what it prints."""
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, text=True, stdout=subprocess.PIPE, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["submit", "--help"], ["recipes"]])
+def test_help_and_lists_load_nothing_heavy(arguments: list[str]) -> None:
+    loaded = python(
+        f"import sys; sys.argv = ['pipeline', *{arguments}]\n"
+        "from pipeline.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print('LOADED', {'torch', 'pandas', 'numpy', 'sklearn', 'accelerate'} & set(sys.modules))"
+    )
+    assert loaded.endswith("LOADED set()\n")
+
+
+def test_importing_the_library_loads_nothing_heavy() -> None:
+    assert python("import sys, pipeline; print('torch' in sys.modules, 'numpy' in sys.modules)") == "False False\n"
+
+
+def test_help_names_every_verb(command: Callable[..., Outcome]) -> None:
+    outcome = command("--help")
+    assert outcome.status == 0
+    for verb in ("data", "train", "sweep", "evaluate", "predict", "submit", "recipes"):
+        assert f" {verb} " in outcome.out
+
+
+def test_recipes_are_listed_with_a_line_each(command: Callable[..., Outcome]) -> None:
+    header, *lines = command("recipes").out.splitlines()
+    assert header.split() == ["recipe", "minutes", "accuracy", "what"]
+    assert [line.split()[0] for line in lines] == names()
+
+
+def test_a_reader_who_leaves_early_is_no_error() -> None:
+    command = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "recipes"], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert command.stdout is not None
+    command.stdout.close()
+    _, errors = command.communicate(timeout=60)
+    assert (command.returncode, errors) == (0, b"")
+
+
+def test_an_unknown_verb_or_option_exits_with_2(command: Callable[..., Outcome]) -> None:
+    assert command("submitt").status == 2
+    assert command("submit", "--recip", "fast").status == 2
+
+
+@pytest.fixture
+def brief(tmp_path: Path) -> Path:
+    """A recipe that trains in a second."""
+    from pipeline import Recipe
+
+    recipe = Recipe.load("fast", ["epochs=2", "minimum_updates=20"])
+    recipe.save(tmp_path / "brief.yaml")
+    return tmp_path / "brief.yaml"
+
+
+def test_submit_goes_all_the_way_and_says_where_and_how_good(
+    command: Callable[..., Outcome], brief: Path, tmp_path: Path
+) -> None:
+    outcome = command("submit", "--recipe", brief, "--source", "practice")
+    assert outcome.status == 0
+    lines = (tmp_path / "submissions" / "solution.csv").read_text().splitlines()
+    assert (lines[0], len(lines)) == ("ImageId,Label", 501)
+    assert "Data: practice, in data/practice (asked for)" in outcome.out
+    assert "submissions/solution.csv: 500 rows, by checkpoints/fast-" in outcome.out
+    assert "Validation accuracy: " in outcome.out
+    assert "Test accuracy: " in outcome.out
+    assert "of 500 right" in outcome.out
+
+
+def test_the_same_seed_writes_the_same_solution_to_the_byte(
+    command: Callable[..., Outcome], brief: Path, tmp_path: Path
+) -> None:
+    for name in ("a.csv", "b.csv"):
+        assert command("submit", "--recipe", brief, "--source", "practice", "--out", name).status == 0
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+def test_quiet_prints_nothing(command: Callable[..., Outcome], brief: Path) -> None:
+    outcome = command("submit", "--recipe", brief, "--source", "practice", "--quiet")
+    assert (outcome.status, outcome.out, outcome.err) == (0, "", "")
+
+
+def test_data_says_what_there_is(command: Callable[..., Outcome]) -> None:
+    assert "1,297 rows to learn from, 500 to predict" in command("data", "--source", "practice").out
+
+
+def test_train_then_submit_the_run_by_its_name(command: Callable[..., Outcome], brief: Path, tmp_path: Path) -> None:
+    trained = command("train", brief, "--source", "practice", "--run", "mine", "--set", "seed=4")
+    assert trained.status == 0
+    assert "Run: checkpoints/mine" in trained.out
+    assert json.loads((tmp_path / "checkpoints" / "mine" / "card.json").read_text())["seed"] == 4
+    assert "train loss" not in command("submit", "--run", "mine", "--source", "practice").out
+    again = command("train", brief, "--source", "practice", "--run", "mine")
+    assert (again.status, "there is a run already" in again.err) == (2, True)
+
+
+def test_predict_answers_a_csv_in_its_order(
+    command: Callable[..., Outcome], run: Run, digits: DigitTable, tmp_path: Path
+) -> None:
+    (tmp_path / "digits.csv").write_text(csv_text(digits.select(np.arange(100))))
+    outcome = command("predict", run.folder, "digits.csv", "--out", "new folder/answers.csv")
+    assert outcome.out == "new folder/answers.csv: 100 rows\n"
+    answers = np.loadtxt(tmp_path / "new folder" / "answers.csv", delimiter=",", skiprows=1, dtype=int)
+    assert np.array_equal(answers[:, 0], np.arange(1, 101))
+    assert np.array_equal(answers[:, 1], Predictor.load(run.folder).predict(digits.pixels[:100]).digits)
+
+
+def test_predict_keeps_the_old_answers_when_a_later_row_is_faulty(
+    command: Callable[..., Outcome], run: Run, digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.data.csv_file.CHUNK_ROWS", 20)
+    lines = csv_text(DigitTable(digits.pixels[:100])).splitlines()
+    lines[90] = lines[90].replace(",", ",x", 1)
+    (tmp_path / "digits.csv").write_text("\n".join(lines))
+    (tmp_path / "answers.csv").write_text("yesterday's")
+    outcome = command("predict", run.folder, "digits.csv", "--out", "answers.csv")
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert "digits.csv, row 90 (line 91): column pixel1" in outcome.err
+    assert (tmp_path / "answers.csv").read_text() == "yesterday's"
+    assert {path.name for path in tmp_path.iterdir()} == {"digits.csv", "answers.csv"}
+
+
+def test_predict_and_submit_give_the_same_answers(
+    command: Callable[..., Outcome], run: Run, practice: Source, tmp_path: Path
+) -> None:
+    data = practice.place.parent
+    command("submit", "--run", run.folder, "--source", "practice", "--data", data, "--out", "submitted.csv")
+    command("predict", run.folder, practice.place / "test.csv", "--out", "predicted.csv")
+    assert (tmp_path / "submitted.csv").read_bytes() == (tmp_path / "predicted.csv").read_bytes()
+
+
+def test_evaluate_reports_on_a_csv_and_on_the_validation_rows(
+    command: Callable[..., Outcome], run: Run, practice: Source
+) -> None:
+    outcome = command("evaluate", run.folder, "--data", practice.place.parent)
+    assert "of 130 right" in outcome.out
+    assert "confusion" in outcome.out
+    outcome = command("evaluate", run.folder, "--on", practice.place / "train.csv")
+    assert "of 1,297 right" in outcome.out
+    assert command("evaluate", run.folder, "--on", practice.place / "test.csv").status == 2
+
+
+def test_predict_needs_no_more_memory_for_a_file_ten_times_as_long(
+    run: Run, digits: DigitTable, tmp_path: Path
+) -> None:
+    header, rows = csv_text(DigitTable(digits.pixels[:1000])).split("\n", 1)
+    peaks = []
+    for thousands in (6, 60):
+        (tmp_path / "long.csv").write_text(header + "\n" + thousands * rows)
+        peaks.append(peak_memory(tmp_path, "predict", str(run.folder), "long.csv", "--out", "out.csv"))
+        assert (tmp_path / "out.csv").read_text().count("\n") == 1000 * thousands + 1
+    assert peaks[1] - peaks[0] < 100 * 1024

@@ -1,0 +1,143 @@
+import gzip
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.files import csv_text, idx
+
+from pipeline import CsvFile, DigitTable, UserError
+from pipeline.data.csv_file import CHUNK_ROWS, read_idx
+
+
+@pytest.fixture
+def some(digits: DigitTable) -> DigitTable:
+    return digits.select(np.arange(40))
+
+
+def plain(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def gzipped(path: Path, text: str) -> None:
+    path.write_bytes(gzip.compress(text.encode()))
+
+
+def zipped(path: Path, text: str) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("digit-recognizer/train.csv", text)
+        archive.writestr("digit-recognizer/test.csv", "another file")
+
+
+@pytest.mark.parametrize("pack", [plain, gzipped, zipped])
+def test_a_csv_is_read_plain_gzipped_or_zipped(
+    tmp_path: Path, some: DigitTable, pack: Callable[[Path, str], None]
+) -> None:
+    pack(tmp_path / "file", csv_text(some))
+    table = CsvFile(tmp_path / "file", "train.csv").read(labels_required=True)
+    assert np.array_equal(table.pixels, some.pixels)
+    assert np.array_equal(table.known_labels, some.known_labels)
+    assert (table.pixels.dtype, table.known_labels.dtype) == (np.uint8, np.int64)
+
+
+def test_a_csv_without_labels_has_none(tmp_path: Path, some: DigitTable) -> None:
+    plain(tmp_path / "test.csv", csv_text(DigitTable(some.pixels)))
+    table = CsvFile(tmp_path / "test.csv").read(labels_required=False)
+    assert table.labels is None
+    assert np.array_equal(table.pixels, some.pixels)
+
+
+def test_a_byte_order_mark_quotes_and_windows_line_ends_do_no_harm(tmp_path: Path, some: DigitTable) -> None:
+    header, *rows = csv_text(some).splitlines()
+    quoted = ",".join(f'"{name}"' for name in header.split(","))
+    (tmp_path / "train.csv").write_text("\r\n".join([quoted, *rows]) + "\r\n", encoding="utf-8-sig")
+    table = CsvFile(tmp_path / "train.csv").read(labels_required=True)
+    assert table.fingerprint.digest == some.fingerprint.digest
+
+
+def test_a_long_csv_comes_in_chunks_in_order(tmp_path: Path) -> None:
+    rows = CHUNK_ROWS + 5
+    pixels = np.zeros((rows, 28, 28), dtype=np.uint8)
+    pixels[:, 0, 0] = np.arange(rows) % 256
+    plain(tmp_path / "test.csv", csv_text(DigitTable(pixels)))
+    chunks = list(CsvFile(tmp_path / "test.csv").chunks(labels_required=False))
+    assert [len(chunk) for chunk in chunks] == [CHUNK_ROWS, 5]
+    assert np.array_equal(np.concatenate([chunk.pixels for chunk in chunks]), pixels)
+
+
+def test_a_fault_beyond_the_first_chunk_is_named_by_its_row_in_the_file(tmp_path: Path) -> None:
+    text = csv_text(DigitTable(np.zeros((CHUNK_ROWS + 5, 28, 28), dtype=np.uint8))).splitlines()
+    text[CHUNK_ROWS + 3] = text[CHUNK_ROWS + 3].replace("0", "256", 1)
+    plain(tmp_path / "test.csv", "\n".join(text))
+    fault = rf"test.csv, row {CHUNK_ROWS + 3} \(line {CHUNK_ROWS + 4}\): column pixel0: 256 is outside 0 to 255"
+    with pytest.raises(UserError, match=fault):
+        CsvFile(tmp_path / "test.csv").read(labels_required=False)
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_the_parts_of_a_csv_are_together_the_whole(
+    ends: str, some: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = csv_text(some).splitlines()
+    (tmp_path / "train.csv").write_bytes(ends.join([*lines[:20], "", *lines[20:]]).encode())
+    length = (tmp_path / "train.csv").stat().st_size
+    for size in (1, 2000, len(lines[0] + ends), length // 2, length - 1, length, 2 * length):
+        monkeypatch.setattr("pipeline.data.csv_file.PART_BYTES", size)
+        parts = CsvFile(tmp_path / "train.csv").parts()
+        assert len(parts) >= 2 or size > length // 2
+        tables = [chunk for part in parts for chunk in part.chunks()]
+        assert np.array_equal(np.concatenate([table.pixels for table in tables]), some.pixels)
+        assert np.array_equal(np.concatenate([table.known_labels for table in tables]), some.known_labels)
+
+
+def test_an_archive_is_one_part(some: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.data.csv_file.PART_BYTES", 1000)
+    gzipped(tmp_path / "train.csv.gz", csv_text(some))
+    assert CsvFile(tmp_path / "train.csv.gz").parts() == [CsvFile(tmp_path / "train.csv.gz")]
+
+
+def test_a_fault_in_a_part_is_named_by_its_row_in_the_file(
+    some: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.data.csv_file.PART_BYTES", 20_000)
+    lines = csv_text(DigitTable(some.pixels)).splitlines()
+    lines[30] = lines[30].replace("0", "256", 1)
+    plain(tmp_path / "test.csv", "\n".join([*lines[:10], "", *lines[10:]]))
+    faults = []
+    for part in CsvFile(tmp_path / "test.csv").parts():
+        try:
+            list(part.chunks())
+        except UserError as error:
+            faults.append(str(error))
+    assert len(faults) == 1
+    assert "test.csv, row 30 (line 32): column pixel0: 256 is outside 0 to 255" in faults[0]
+
+
+def test_idx_files_are_read_plain_and_gzipped(tmp_path: Path, some: DigitTable) -> None:
+    (tmp_path / "images").write_bytes(idx(some.pixels))
+    (tmp_path / "labels").write_bytes(gzip.compress(idx(some.known_labels.astype(np.uint8))))
+    table = read_idx(tmp_path / "images", tmp_path / "labels")
+    assert np.array_equal(table.pixels, some.pixels)
+    assert np.array_equal(table.known_labels, some.known_labels)
+
+
+@pytest.mark.parametrize(
+    ("images", "fault"),
+    [
+        (b"", "not an IDX file"),
+        (b"<html>not found</html>", "not an IDX file"),
+        (idx(np.zeros((3, 28, 28), dtype=np.uint8))[:-1], "bytes where"),
+        (idx(np.zeros((2, 28, 28), dtype=np.uint8)), "3 labels for the 2 images"),
+    ],
+)
+def test_a_damaged_idx_file_is_refused(tmp_path: Path, images: bytes, fault: str) -> None:
+    (tmp_path / "images").write_bytes(images)
+    (tmp_path / "labels").write_bytes(idx(np.zeros(3, dtype=np.uint8)))
+    with pytest.raises(UserError, match=fault):
+        read_idx(tmp_path / "images", tmp_path / "labels")
+
+
+def test_a_missing_idx_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="train-images: there is no such file"):
+        read_idx(tmp_path / "train-images", tmp_path / "labels")

@@ -1,0 +1,301 @@
+"""The page without a browser: its endpoint, what it refuses, its command line, and what it shows of a reading."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from helpers.commands import Outcome
+from helpers.page import Page, number, saved, served, upload
+from helpers.paths import PROJECT
+from helpers.waiting import until
+from PIL import Image
+
+from demo import runs, server, usage, views
+from demo.__main__ import main
+from demo.answers import Answers, drawn
+from demo.readers import Readers
+from pipeline import Glyph, Predictions, Reading, Run, UserError
+
+FILE = {"_type": "gradio.FileData"}
+
+
+@pytest.fixture(scope="module")
+def client(page: Page) -> Iterator[httpx.Client]:
+    """A client of the page."""
+    with httpx.Client(base_url=page.address, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def readers() -> Readers:
+    """The run that ships, ready to read."""
+    return Readers(PROJECT / "checkpoints" / "sketchpad")
+
+
+def read(client: httpx.Client, picture: Any) -> httpx.Response:
+    return client.post("/gradio_api/run/read", json={"data": [picture]})
+
+
+def sent(client: httpx.Client, name: str, content: bytes) -> httpx.Response:
+    """Upload a file and have it read."""
+    return read(client, {"path": upload(client, name, content).json()[0], "meta": FILE})
+
+
+# The endpoint
+
+
+@pytest.mark.parametrize("example", [usage.PYTHON, usage.CURL], ids=["python", "curl"])
+def test_the_page_own_examples_read_a_number(page: Page, tmp_path: Path, example: str) -> None:
+    number("2025").save(tmp_path / "number.png")
+    shell = [sys.executable, "-c"] if example == usage.PYTHON else ["bash", "-c"]
+    ended = subprocess.run(
+        [*shell, example.replace("ADDRESS", page.address)], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "2025" in ended.stdout
+    assert "odd" in ended.stdout
+
+
+@pytest.mark.parametrize("example", [usage.PYTHON, usage.CURL], ids=["python", "curl"])
+def test_the_readme_has_the_same_examples(example: str) -> None:
+    assert example.replace("ADDRESS", "http://127.0.0.1:7860") in (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_endpoint_tells_the_number_and_each_glyph(client: httpx.Client) -> None:
+    (reading,) = sent(client, "42.png", saved(number("42"))).json()["data"]
+    assert (reading["text"], reading["parity"]) == ("42", "even")
+    assert 0.5 < reading["confidence"] <= 1
+    for glyph, digit in zip(reading["glyphs"], (4, 2), strict=True):
+        assert glyph["digit"] == digit
+        assert glyph["is_digit"]
+        assert glyph["confidence"] == max(glyph["probabilities"])
+        assert sum(glyph["probabilities"]) == pytest.approx(1, abs=1e-5)
+        left, top, right, bottom = glyph["box"]
+        assert 0 <= left < right <= 600
+        assert 0 <= top < bottom <= 260
+
+
+def test_only_the_endpoint_is_public(client: httpx.Client) -> None:
+    assert list(client.get("/gradio_api/info").json()["named_endpoints"]) == ["/read"]
+
+
+def test_healthz_tells_that_it_is_up_and_by_which_run(client: httpx.Client) -> None:
+    assert client.get("/healthz").json() == {"status": "ok", "run": "sketchpad"}
+
+
+# What it refuses
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("huge.png", lambda: saved(Image.new("1", (20_000, 20_000))), "huge.png: over the limit"),
+        ("text.png", lambda: b"a shopping list", "text.png is not a picture"),
+        ("cut.jpg", lambda: saved(number("7"), "jpeg")[:3000], "cut.jpg is damaged"),
+        ("drawing.svg", lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "drawing.svg is not a picture"),
+        ("../../empty.png", lambda: b"", "empty.png is empty"),
+    ],
+    ids=["20,000 x 20,000", "text", "truncated", "svg", "empty"],
+)
+def test_what_is_no_picture_is_refused_in_plain_words(
+    client: httpx.Client, name: str, content: Callable[[], bytes], said: str
+) -> None:
+    answer = sent(client, name, content())
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith(said)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        saved(Image.new("RGB", (1, 1))),
+        saved(Image.new("L", (60, 40), 255), "gif", save_all=True, append_images=[Image.new("L", (60, 40))]),
+    ],
+    ids=["1 x 1", "animation that begins blank"],
+)
+def test_what_holds_no_number_is_read_as_none(client: httpx.Client, content: bytes) -> None:
+    (reading,) = sent(client, "picture", content).json()["data"]
+    assert reading == {"text": "", "parity": None, "confidence": None, "glyphs": []}
+
+
+def test_a_file_of_100_mb_is_refused(client: httpx.Client) -> None:
+    assert upload(client, "big.png", bytes(100_000_000)).status_code == 413
+
+
+def test_a_pad_that_sends_no_drawing_is_refused() -> None:
+    for nonsense in ("data:image/png;base64,AAAA", "data:text/html,hello", "?"):
+        with pytest.raises(UserError, match="load the page again"):
+            drawn(nonsense)
+
+
+# The command line
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch, command: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """Call `python -m demo` in this process."""
+    monkeypatch.setattr("conftest.main", main)
+    return command
+
+
+def test_a_missing_run_is_one_line(demo: Callable[..., Outcome]) -> None:
+    outcome = demo("--run", "nowhere")
+    assert outcome.status == 2
+    assert outcome.err.startswith("error: checkpoints/nowhere: there is no run there")
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_broken_run_is_one_line(demo: Callable[..., Outcome], tmp_path: Path) -> None:
+    source = PROJECT / "checkpoints" / "sketchpad"
+    for name in ("recipe.yaml", "card.json"):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    (tmp_path / "model.safetensors").write_bytes((source / "model.safetensors").read_bytes()[:1000])
+    outcome = demo("--run", tmp_path)
+    assert outcome.status == 2
+    assert "model.safetensors: missing or damaged" in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_port_in_use_is_one_line(demo: Callable[..., Outcome], page: Page) -> None:
+    port = page.address.rpartition(":")[2]
+    outcome = demo("--run", PROJECT / "checkpoints" / "sketchpad", "--port", port)
+    assert outcome.status == 2
+    assert outcome.err == f"error: 127.0.0.1:{port} is taken, or is no address of this machine; choose another --port\n"
+
+
+@pytest.mark.parametrize("option", ["--auth=ada", "--share-server=example.com"])
+def test_half_an_option_is_told(demo: Callable[..., Outcome], option: str) -> None:
+    outcome = demo(option)
+    assert outcome.status == 2
+    assert "give it as" in outcome.err
+
+
+def test_with_auth_a_stranger_is_refused(readers: Readers) -> None:
+    with served(readers, "ada:love:lace") as address, httpx.Client(base_url=address) as stranger:
+        assert stranger.get("/config").status_code == 401
+        assert stranger.post("/gradio_api/run/read", json={"data": [None]}).status_code == 401
+        stranger.post("/login", data={"username": "ada", "password": "wrong"})
+        assert stranger.get("/config").status_code == 401
+        stranger.post("/login", data={"username": "ada", "password": "love:lace"})
+        assert stranger.get("/config").status_code == 200
+
+
+# The public link
+
+
+class Served:
+    """What `public_link` looks at of a page that is served."""
+
+    host, port, address, page = "127.0.0.1", 7860, "http://127.0.0.1:7860", SimpleNamespace(share_token="token")
+
+
+def test_without_a_network_it_says_that_there_is_no_link_and_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    def setup_tunnel(*_: object) -> str:
+        raise RuntimeError("Could not get share link from Gradio API Server.")
+
+    monkeypatch.setattr(server.networking, "setup_tunnel", setup_tunnel)
+    with pytest.raises(UserError, match="There is no public link: Gradio's share server") as error:
+        server.public_link(Served, None)
+    for way in ("--share-server", "ssh -R", "make space", "goes on at http://127.0.0.1:7860"):
+        assert way in str(error.value)
+
+
+def test_a_link_that_comes_too_late_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+
+    class Tunnel:
+        def kill(self) -> None:
+            closed.append("closed")
+
+    def setup_tunnel(*_: object) -> str:
+        time.sleep(0.3)
+        return "https://late.gradio.live"
+
+    monkeypatch.setattr(server.networking, "setup_tunnel", setup_tunnel)
+    monkeypatch.setattr(server, "CURRENT_TUNNELS", [Tunnel()])
+    monkeypatch.setattr(server, "LINK_SECONDS", 0.05)
+    with pytest.raises(UserError, match=r"no answer within 0.05 s"):
+        server.public_link(Served, "example.com:7000")
+    until(lambda: closed == ["closed"], "the tunnel stays open")
+
+
+def test_a_link_is_https_unless_the_server_is_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.networking, "setup_tunnel", lambda *_: "http://abc.example.com")
+    assert server.public_link(Served, None) == "https://abc.example.com"
+    assert server.public_link(Served, "example.com:7000") == "http://abc.example.com"
+
+
+# What is shown
+
+
+def reading(*probabilities: float, digit: int = 7) -> Reading:
+    """Return a reading whose digits are all `digit`, as probable as given."""
+    rows = np.array([np.full(10, (1 - p) / 9) for p in probabilities], dtype=np.float32).reshape(-1, 10)
+    rows[:, digit] = probabilities
+    glyphs = tuple(Glyph((0, 0, 9, 9), np.zeros((28, 28), dtype=np.uint8)) for _ in probabilities)
+    return Reading(glyphs, Predictions(rows))
+
+
+def test_a_sure_number_is_told_with_its_parity() -> None:
+    shown = views.number(reading(0.98, 0.97))
+    assert ">77</p>" in shown
+    assert ">odd<" in shown
+    assert "95 % sure" in shown
+
+
+def test_what_is_hardly_a_digit_is_a_question_and_has_no_parity() -> None:
+    shown = views.number(reading(0.98, 0.3))
+    assert ">7?</p>" in shown
+    assert "not a digit?" in shown
+    assert "odd" not in shown
+    assert views.cards(reading(0.98, 0.3)).count("card doubtful") == 1
+
+
+def test_saliency_is_warm_for_and_cool_against() -> None:
+    signed = np.zeros((28, 28), dtype=np.float32)
+    signed[0, 0], signed[0, 1] = 2, -1
+    pixels = views.heat(signed)
+    assert tuple(pixels[0, 0, :3]) == views.FOR
+    assert tuple(pixels[0, 1, :3]) == views.AGAINST
+    assert pixels[0, 0, 3] == 255 > pixels[0, 1, 3] > pixels[5, 5, 3] == 0
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "1", "P", "I;16"])
+def test_any_kind_of_picture_is_shown_with_its_boxes(tmp_path: Path, mode: str) -> None:
+    number("7").convert("L" if mode == "I;16" else mode).convert(mode).save(tmp_path / "7.png")
+    shown = views.boxed(tmp_path / "7.png", reading(0.99))
+    assert "left: 0.00%; top: 0.00%; width: 1.50%; height: 3.46%" in shown
+
+
+def test_a_picture_taken_upright_is_shown_upright(tmp_path: Path) -> None:
+    sideways = number("7").resize((6000, 2600))
+    exif = sideways.getexif()
+    exif[0x0112] = 6
+    sideways.save(tmp_path / "7.jpg", exif=exif)
+    assert "width: 0.35%; height: 0.15%" in views.boxed(tmp_path / "7.jpg", reading(0.99))
+
+
+def test_messages_cannot_bring_markup() -> None:
+    assert "<b>" not in views.problem("<b>.png is no picture")
+    assert "<b>" not in views.table(["Run"], [["<b>"]])
+
+
+def test_a_run_that_is_damaged_is_told_in_the_table(tmp_path: Path) -> None:
+    assert runs.row(Run(tmp_path))[1] == "damaged: train it again"
+
+
+def test_a_run_that_is_gone_is_told(readers: Readers) -> None:
+    with pytest.raises(UserError, match="choose another"):
+        readers.read(np.zeros((9, 9), dtype=np.uint8), "/etc")
+
+
+def test_nothing_is_kept_unless_it_was_asked_for(readers: Readers, tmp_path: Path) -> None:
+    number("7").save(tmp_path / "7.png")
+    said = Answers(readers, None).correct_upload({"path": str(tmp_path / "7.png")}, "7", "sketchpad")
+    assert "nothing to keep" in said

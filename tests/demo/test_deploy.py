@@ -1,0 +1,89 @@
+"""What is deployed starts from what is copied, and from nothing else of the project."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from helpers.paths import PROJECT
+from helpers.waiting import answers, free_port, until
+
+
+@contextmanager
+def started(command: list[str], folder: Path, port: int) -> Iterator[None]:
+    """Run a server in `folder`, with an environment of its own, until the block ends; yield when it is healthy."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PORT": str(port)}
+    server = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        with httpx.Client() as client:
+            until(lambda: answers(client, f"http://127.0.0.1:{port}"), "it does not answer")
+        yield
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Return the Dockerfile's instructions, each with what follows it."""
+    text = re.sub(r"^#.*\n", "", (PROJECT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in text.splitlines() if line)]
+
+
+def test_the_containers_commands_serve_the_page_from_what_it_copies(tmp_path: Path) -> None:
+    found = instructions()
+    for name, rest in found:
+        if name == "COPY":
+            origin, target = rest.split()
+            if (PROJECT / origin).is_dir():
+                shutil.copytree(PROJECT / origin, tmp_path / target)
+            else:
+                shutil.copy(PROJECT / origin, tmp_path / target)
+    single = dict(found)
+    program, *rest = json.loads(single["CMD"])
+    assert program == "python"
+    health = single["HEALTHCHECK"].partition("CMD")[2].replace("python", shlex.quote(sys.executable), 1)
+    port = free_port()
+
+    def healthy() -> bool:
+        quiet = {"env": {"PORT": str(port)}, "stderr": subprocess.DEVNULL}
+        return subprocess.run(["sh", "-c", health], check=False, **quiet).returncode == 0
+
+    assert not healthy()
+    with started([sys.executable, *rest], tmp_path, port):
+        assert healthy()
+    assert not healthy()
+    assert single["USER"] != "root"
+
+
+def test_a_space_is_assembled_and_serves_the_page(tmp_path: Path) -> None:
+    subprocess.run(["make", "--silent", "space", f"SPACE={tmp_path / 'space'}"], cwd=PROJECT, check=True)
+    folder = tmp_path / "space"
+    front = (folder / "README.md").read_text(encoding="utf-8").split("---\n")[1]
+    settings = yaml.safe_load(front)
+    assert settings["sdk"] == "gradio"
+    required = re.search(r"^gradio>=([\d.]+)", (folder / "requirements.txt").read_text(), re.MULTILINE)
+    assert required
+    assert settings["sdk_version"].startswith(required[1])
+    assert not list(folder.rglob("__pycache__"))
+    assert sum(path.stat().st_size for path in folder.rglob("*")) < 3_000_000
+    with started([sys.executable, settings["app_file"]], folder, free_port()):
+        pass
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "docs/deploy.md"])
+def test_every_option_that_is_named_exists(name: str) -> None:
+    known = subprocess.run(
+        [sys.executable, "-m", "demo", "--help"], cwd=PROJECT, text=True, stdout=subprocess.PIPE, check=True
+    ).stdout
+    for line in re.findall(r"python -m demo(.*)", (PROJECT / name).read_text()):
+        for option in re.findall(r"--[a-z-]+", line):
+            assert option in known

@@ -1,0 +1,481 @@
+"""What a stranger may ask of the page: each route, each event, and values of every kind."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from helpers.page import Page, number, saved, served, upload
+from helpers.paths import PROJECT
+from starlette.routing import Mount
+
+from demo.app import page as build
+from demo.gateway import MAX_UPLOAD_BYTES, ROUTES
+from demo.readers import Readers
+from demo.schema import PNG_URL, SEND_THE_PICTURE
+from demo.server import application
+from demo.uploads import Uploads
+
+FILE = {"_type": "gradio.FileData"}
+SEVEN = saved(number("7"))
+ANSWER = {"error": SEND_THE_PICTURE, "detail": SEND_THE_PICTURE}
+EVENTS: dict[str, tuple[int, list[Any]]] = {
+    "read": (0, [None]),
+    "upload": (0, [None, "sketchpad", False]),
+    "correct_upload": (0, [None, "7", "sketchpad"]),
+}
+"""The events that take a picture: its place among their values, and values that are right but for it."""
+
+
+@pytest.fixture(scope="module")
+def client(page: Page) -> Iterator[httpx.Client]:
+    """A visitor of the page."""
+    with httpx.Client(base_url=page.address, timeout=60) as client:
+        client.get("/")
+        yield client
+
+
+@pytest.fixture(scope="module")
+def own(client: httpx.Client) -> str:
+    """The path of a picture that the visitor has uploaded."""
+    path: str = upload(client, "7.png", SEVEN).json()[0]
+    return path
+
+
+@pytest.fixture(scope="module")
+def private(page: Page) -> Path:
+    """A picture on this machine that nobody uploaded."""
+    path = page.folder / "private.png"
+    path.write_bytes(SEVEN)
+    (page.folder / "empty.png").touch()
+    return path
+
+
+def indices(client: httpx.Client) -> dict[str, int]:
+    """Return the index of each event, as the page itself tells it."""
+    return {event["api_name"]: event["id"] for event in client.get("/config").json()["dependencies"]}
+
+
+def with_picture(event: str, picture: Any) -> list[Any]:
+    """Return an event's values, with this as the picture."""
+    place, values = EVENTS[event]
+    return [*values[:place], picture, *values[place + 1 :]]
+
+
+def run(client: httpx.Client, event: str, data: Any, by: str = "name") -> httpx.Response:
+    """Send an event by its name, by its index, or to Gradio's queue."""
+    if by == "name":
+        return client.post(f"/gradio_api/run/{event}", json={"data": data})
+    body = {"data": data, "fn_index": indices(client)[event], "session_hash": "stranger"}
+    return client.post("/gradio_api/run/predict" if by == "index" else "/gradio_api/queue/join", json=body)
+
+
+# Values: pictures
+
+FOREIGN: dict[str, Callable[[Path, str], Any]] = {
+    "a picture of the machine": lambda private, _: {"path": str(private)},
+    "with meta": lambda private, _: {"path": str(private), "meta": FILE},
+    "with a url": lambda private, _: {"path": str(private), "url": f"http://127.0.0.1/gradio_api/file={private}"},
+    "with a name": lambda private, _: {"path": str(private), "orig_name": "7.png", "mime_type": "image/png"},
+    "as a stream": lambda private, _: {"path": str(private), "is_stream": True, "meta": FILE},
+    "a file that is empty": lambda private, _: {"path": str(private.with_name("empty.png"))},
+    "a file that is no picture": lambda *_: {"path": "/etc/passwd", "meta": FILE},
+    "no file": lambda *_: {"path": "/nowhere/7.png"},
+    "a folder": lambda private, _: {"path": str(private.parent)},
+    "the folder of the upload": lambda _, own: {"path": str(Path(own).parent)},
+    "up from the upload": lambda private, own: {"path": f"{own}/../../../..{private}"},
+    "relative": lambda *_: {"path": "../../etc/passwd", "meta": FILE},
+    "of the project": lambda *_: {"path": str(PROJECT / "docs" / "demo.png"), "meta": FILE},
+    "file:": lambda private, _: {"path": f"file://{private}"},
+    "file: as the url": lambda private, _: {"url": f"file://{private}", "meta": FILE},
+    "http:": lambda *_: {"path": "http://127.0.0.1/", "meta": FILE},
+    "a data URL": lambda *_: {"path": "data:text/html;base64,PGI+", "meta": FILE},
+    "a data URL as the url": lambda *_: {"path": None, "url": "data:image/svg+xml,<svg/>"},
+    "an upload and a NUL": lambda _, own: {"path": f"{own}\0.png"},
+    "NUL": lambda *_: {"path": "\0"},
+    "an empty path": lambda *_: {"path": ""},
+    "10,000 characters": lambda *_: {"path": "/a" * 5000},
+    "a path that is a number": lambda *_: {"path": 7},
+    "a path that is a list": lambda private, _: {"path": [str(private)]},
+    "a path that is an upload": lambda private, _: {"path": {"path": str(private)}},
+    "no path": lambda *_: {},
+    "text": lambda private, _: str(private),
+    "a number": lambda *_: 7,
+    "true": lambda *_: True,
+    "a list": lambda private, _: [{"path": str(private)}],
+    "an upload in a list": lambda _, own: [{"path": own}],
+}
+
+
+@pytest.mark.parametrize("by", ["name", "index"])
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("value", FOREIGN)
+def test_any_path_but_that_of_an_own_upload_has_one_answer(
+    client: httpx.Client, private: Path, own: str, value: str, event: str, by: str
+) -> None:
+    picture = FOREIGN[value](private, own)
+    body = json.dumps(
+        {"data": with_picture(event, picture), "fn_index": indices(client)[event] if by == "index" else None}
+    )
+    answer = client.post(f"/gradio_api/run/{event}", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()) == (422, ANSWER)
+
+
+@pytest.mark.parametrize("value", FOREIGN)
+def test_the_queue_gives_the_same_answer(client: httpx.Client, private: Path, own: str, value: str) -> None:
+    body = {"data": [FOREIGN[value](private, own)], "fn_index": indices(client)["read"], "session_hash": "stranger"}
+    headers = {"Content-Type": "application/json"}
+    answer = client.post("/gradio_api/queue/join", content=json.dumps(body), headers=headers)
+    assert (answer.status_code, answer.json()) == (422, ANSWER)
+
+
+def test_a_link_beside_an_upload_or_in_its_place_leads_nowhere(client: httpx.Client, private: Path) -> None:
+    mine = Path(upload(client, "7.png", SEVEN).json()[0])
+    link = mine.with_name("link.png")
+    link.symlink_to(private)
+    assert run(client, "read", [{"path": str(link)}]).json() == ANSWER
+    mine.unlink()
+    mine.symlink_to(private)
+    assert run(client, "read", [{"path": str(mine)}]).json() == ANSWER
+    assert client.get(f"/gradio_api/file={mine}").status_code == 404
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_own_upload_is_read_with_and_without_what_gradio_adds(client: httpx.Client, own: str, event: str) -> None:
+    for more in ({}, {"meta": FILE}, {"meta": FILE, "orig_name": "7.png", "url": "http://elsewhere/7.png", "size": 1}):
+        answer = run(client, event, with_picture(event, {"path": own, **more}))
+        assert answer.status_code == 200
+        assert "7" in str(answer.json()["data"])
+
+
+def test_no_picture_is_no_error_where_none_is_chosen_yet(client: httpx.Client) -> None:
+    assert "A photograph" in run(client, "upload", [None, "sketchpad", False]).json()["data"][0]
+    assert run(client, "read", [None]).json() == ANSWER
+
+
+# Visitors
+
+
+def test_no_visitor_can_use_the_upload_of_another(page: Page, client: httpx.Client, own: str) -> None:
+    for cookies in ({}, {"visitor": ""}, {"visitor": "../.."}, {"visitor": "0" * 32}, {"visitor": "x" * 32}):
+        with httpx.Client(base_url=page.address, timeout=60, cookies=cookies) as other:
+            for event in EVENTS:
+                for by in ("name", "index"):
+                    answer = run(other, event, with_picture(event, {"path": own, "meta": FILE}), by)
+                    assert (answer.status_code, answer.json()) == (422, ANSWER)
+            assert run(other, "read", [{"path": own}], by="queue").json() == ANSWER
+            assert other.get(f"/gradio_api/file={own}").status_code == 404
+    assert client.get(f"/gradio_api/file={own}").content == SEVEN
+
+
+def test_a_visitor_is_told_apart_by_a_cookie_that_no_script_reads(page: Page) -> None:
+    cookie = httpx.get(page.address).headers["set-cookie"]
+    assert re.fullmatch("visitor=[0-9a-f]{32}; Path=/; HttpOnly; SameSite=Lax", cookie)
+    secure = httpx.get(page.address, headers={"X-Forwarded-Proto": "https"}).headers["set-cookie"]
+    assert secure.endswith("HttpOnly; SameSite=None; Secure; Partitioned")
+    with httpx.Client(base_url=page.address) as visitor:
+        visitor.get("/")
+        assert "set-cookie" not in visitor.get("/").headers
+
+
+@pytest.mark.parametrize("kind", ["svg", "html", "png"])
+def test_an_upload_never_runs_as_a_page(client: httpx.Client, kind: str) -> None:
+    path = upload(
+        client, f"7.{kind}", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
+    ).json()[0]
+    shown = client.get(f"/gradio_api/file={path}")
+    assert shown.headers["content-type"] == ("image/png" if kind == "png" else "application/octet-stream")
+    assert shown.headers["x-content-type-options"] == "nosniff"
+
+
+# Values: all others
+
+
+@pytest.mark.parametrize(
+    ("event", "data"),
+    [
+        ("draw", ["data:text/html;base64,PGI+", "sketchpad", False]),
+        ("draw", ["data:image/svg+xml,<svg/>", "sketchpad", False]),
+        ("draw", ["file:///etc/passwd", "sketchpad", False]),
+        ("draw", [7, "sketchpad", False]),
+        ("draw", [{"path": "/etc/passwd", "meta": FILE}, "sketchpad", False]),
+        ("draw", [PNG_URL + 2_000_000 * "A", "sketchpad", False]),
+        ("draw", [None, ["sketchpad"], False]),
+        ("draw", [None, None, False]),
+        ("draw", [None, "sketchpad", "no"]),
+        ("draw", [None, "sketchpad", 0]),
+        ("draw", [None, "sketchpad"]),
+        ("draw", [None, "sketchpad", False, None]),
+        ("draw", []),
+        ("upload", [None, {"path": "/etc/passwd", "meta": FILE}, False]),
+        ("correct_drawing", [None, 7, "sketchpad"]),
+        ("correct_drawing", [None, {"path": "/etc/passwd", "meta": FILE}, "sketchpad"]),
+        ("correct_drawing", [None, 2000 * "7", "sketchpad"]),
+        ("correct_upload", [None, "7", []]),
+        ("correct_upload", [None]),
+        ("runs", [None]),
+        ("figures", [7]),
+        ("figures", [{"path": "/etc/passwd", "meta": FILE}]),
+        ("read", []),
+        ("read", [None, None]),
+        ("read", None),
+        ("read", {"path": "/etc/passwd"}),
+        ("read", "/etc/passwd"),
+    ],
+)
+@pytest.mark.parametrize("by", ["name", "index"])
+def test_a_value_of_another_kind_is_refused_in_one_line(client: httpx.Client, event: str, data: Any, by: str) -> None:
+    answer = run(client, event, data, by)
+    assert answer.status_code == 422
+    assert "\n" not in answer.json()["error"]
+    assert "passwd" not in answer.text
+
+
+@pytest.mark.parametrize("run_name", ["/etc", "../sketchpad", "", "\0", "sketchpad/", "nowhere"])
+@pytest.mark.parametrize("event", ["draw", "figures", "correct_drawing"])
+def test_a_run_is_one_of_those_to_choose_from(client: httpx.Client, event: str, run_name: str) -> None:
+    drawing = PNG_URL + "AAAA"
+    data = {"draw": [drawing, run_name, False], "figures": [run_name], "correct_drawing": [drawing, "7", run_name]}
+    answer = run(client, event, data[event])
+    assert answer.status_code == 200
+    assert answer.json()["data"][0] == [] or "problem" in answer.json()["data"][0]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"7",
+        b'{"data": [null]',
+        b'{"fn_index": 0}',
+        b'{"data": [], "fn_index": "0"}',
+        b'{"data": [], "fn_index": true}',
+        b'{"data": [], "fn_index": 1.5}',
+        b'{"data": ' + 100_000 * b"[" + 100_000 * b"]" + b"}",
+        b'{"data": [' + 5000 * b"9" + b"]}",
+        b'{"data": [NaN]}',
+        b'{"data": ["\xff"]}',
+        b'{"data": [{"path": "\\ud800"}]}',
+        b'{"data": [], "session_hash": ["a"]}',
+        b'{"data": [], "session_hash": "' + 200 * b"a" + b'"}',
+    ],
+    ids=lambda body: body[:40].decode(errors="replace"),
+)
+@pytest.mark.parametrize("path", ["run/read", "run/predict", "queue/join"])
+def test_a_body_that_is_no_request_is_refused(client: httpx.Client, path: str, body: bytes) -> None:
+    answer = client.post(f"/gradio_api/{path}", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in {404, 422}
+    assert "\n" not in answer.json()["error"]
+
+
+@pytest.mark.parametrize("index", [-1, 999, 10**30])
+@pytest.mark.parametrize("path", ["run/predict", "queue/join"])
+def test_an_event_that_does_not_exist_is_not_found(client: httpx.Client, path: str, index: int) -> None:
+    body = {"data": [], "fn_index": index, "session_hash": "stranger"}
+    assert client.post(f"/gradio_api/{path}", json=body).status_code in {404, 422}
+
+
+def test_only_the_endpoint_may_be_queued_and_what_the_browser_handles_may_not_be_run(client: httpx.Client) -> None:
+    for name, index in indices(client).items():
+        body = {"data": [], "fn_index": index, "session_hash": "stranger"}
+        assert client.post("/gradio_api/queue/join", json=body).status_code == (422 if name == "read" else 404)
+    (in_browser,) = (event["id"] for event in client.get("/config").json()["dependencies"] if not event["backend_fn"])
+    assert client.post("/gradio_api/run/predict", json={"data": [], "fn_index": in_browser}).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["nothing", "../read", "read/../draw", "%00", "", "read/", "predict"])
+def test_an_event_of_another_name_is_not_found(client: httpx.Client, name: str) -> None:
+    assert client.post(f"/gradio_api/run/{name}", json={"data": [None]}).status_code in {404, 422}
+
+
+# Requests
+
+
+def test_a_body_is_json_with_its_size_and_within_the_limit(client: httpx.Client) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+        answer = client.post("/gradio_api/run/read", content=b'{"data": [null]}', headers={"Content-Type": kind})
+        assert answer.status_code == 415
+    assert client.post("/gradio_api/run/read", content=iter([b"{}"])).status_code == 411
+    assert client.post("/gradio_api/upload", content=iter([b"{}"])).status_code == 411
+    for path in ("run/draw", "run/predict", "queue/join"):
+        assert client.post(f"/gradio_api/{path}", content=bytes(4_000_000)).status_code == 413
+    assert upload(client, "big.png", bytes(MAX_UPLOAD_BYTES + 20_000)).status_code == 413
+    assert client.post("/login", content=bytes(20_000)).status_code == 413
+    assert client.request("GET", "/", content=b"a body").status_code == 413
+
+
+def part(of: bytes) -> bytes:
+    """Return a form of one part."""
+    return b"--x\r\nContent-Disposition: form-data" + of + b"\r\n\r\n7\r\n--x--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "multipart/form-data"),
+        (b"nothing", "multipart/form-data; boundary=x"),
+        (b"nothing", "text/plain"),
+        (b"files=7", "application/x-www-form-urlencoded"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="files"\r\n\r\n7\r\n--x--\r\n',
+            "multipart/form-data; boundary=x",
+        ),
+        (b"--x\r\nContent-Disposition: form-data\r\n\r\n7\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+    ],
+)
+def test_an_upload_without_a_file_is_refused(client: httpx.Client, content: bytes, kind: str) -> None:
+    assert client.post("/gradio_api/upload", content=content, headers={"Content-Type": kind}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("7.png", "7.png"),
+        ("../../../etc/7.png", "7.png"),
+        ("C:\\Users\\ada\\7.png", "7.png"),
+        ("..", "file"),
+        ("", "file"),
+        ("...", "file"),
+        ("七 (1).png", "七 (1).png"),
+        (300 * "7" + ".png", 196 * "7" + ".png"),
+    ],
+)
+def test_the_name_of_an_upload_stays_a_name(client: httpx.Client, name: str, kept: str) -> None:
+    answer = client.post("/gradio_api/upload", files={"files": (name or " ", SEVEN)})
+    assert Path(answer.json()[0]).name == kept
+
+
+def test_another_site_gets_no_access(client: httpx.Client) -> None:
+    asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    for path in ("/", "/config", "/gradio_api/run/read", "/gradio_api/upload"):
+        assert client.options(path, headers=asked).status_code == 404
+    for headers in (asked, {"Origin": "null"}, {"Origin": client.base_url.host}):
+        answer = client.get("/config", headers=headers)
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+# Routes
+
+
+@pytest.fixture(scope="module")
+def readers() -> Readers:
+    """The run that ships, ready to read."""
+    return Readers(PROJECT / "checkpoints" / "sketchpad")
+
+
+@pytest.fixture(scope="module")
+def locked(readers: Readers) -> Iterator[httpx.Client]:
+    """Someone who does not know the password of a page that has one."""
+    with served(readers, "ada:lovelace") as address, httpx.Client(base_url=address) as client:
+        yield client
+
+
+def gradio_routes(readers: Readers) -> set[tuple[str, str]]:
+    """Return every route of the Gradio that is installed, with each of its methods; parameters are filled."""
+    with closing(Uploads()) as uploads:
+        routes = application(build(readers, None), uploads, "", None).routes
+    (mount,) = (route for route in routes if isinstance(route, Mount))
+    paths = mount.app.openapi()["paths"]
+    return {(method.upper(), re.sub(r"\{[^}]+\}", "1", path)) for path in paths for method in paths[path]}
+
+
+def test_every_route_of_gradio_that_is_not_listed_is_closed(
+    client: httpx.Client, locked: httpx.Client, readers: Readers
+) -> None:
+    found = gradio_routes(readers)
+    assert len(found) > 60
+    closed = {each for each in found if not any(route.matches(*each) for route in ROUTES)}
+    assert {("GET", "/gradio_api/heartbeat/1"), ("POST", "/gradio_api/component_server")} <= closed
+    for method, path in closed:
+        for visitor in (client, locked):
+            assert visitor.request(method, path, headers={"Content-Length": "0"}).status_code == 404, (method, path)
+
+
+def status(client: httpx.Client, path: str) -> int:
+    """Ask for a path as it is, which httpx would tidy up."""
+    with closing(HTTPConnection(client.base_url.host, client.base_url.port, timeout=10)) as connection:
+        connection.request("GET", path)
+        return connection.getresponse().status
+
+
+CLOSED = [
+    "/monitoring", "/monitoring/summary", "/docs", "/openapi.json", "/gradio_api/openapi.json", "/robots.txt",
+    "/manifest.json", "/config/", "/gradio_api/info/", "/gradio_api/queue/status", "/gradio_api/heartbeat/1",
+    "/gradio_api/file/etc/passwd", "/file=/etc/passwd", "/gradio_api/proxy=http://127.0.0.1/", "/gradio_api/runs",
+    "/gradio_api/startup-events", "/gradio_api/token", "/gradio_api/user", "/gradio_api/app_id",
+    "/gradio_api/dev/reload", "/gradio_api/vibe-code", "/gradio_api/mcp/sse", "/gradio_api/call/read", "//config",
+    "/gradio_api/../config", "/svelte/x", "/custom_component/x", "/pwa_icon", "/gradio_api/deep_link", "/.git/config",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_what_is_not_needed_is_off(client: httpx.Client, locked: httpx.Client, path: str) -> None:
+    for visitor in (client, locked):
+        assert status(visitor, path) == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/passwd", "/gradio_api/file=README.md", "/gradio_api/file=http://127.0.0.1/",
+        "/gradio_api/file=checkpoints/sketchpad/card.json", "/gradio_api/file=..%2F..%2Fetc/passwd",
+        "/gradio_api/file=file:///etc/passwd", "/gradio_api/file=%00", "/gradio_api/file=", "/gradio_api/file=/tmp",
+        "/assets/../../../../etc/passwd", "/assets/..%2F..%2F..%2Frequirements.txt", "/static/%2Fetc%2Fpasswd",
+        "/static/..%2F..%2F__init__.py", "/assets/", "/assets/%00",
+    ],
+)  # fmt: skip
+def test_no_file_is_served_but_uploads_and_the_page_itself(client: httpx.Client, private: Path, path: str) -> None:
+    for address in (path, f"/gradio_api/file={private}"):
+        assert status(client, address) in {400, 403, 404}
+
+
+def test_with_a_password_all_but_the_login_is_refused_first(locked: httpx.Client) -> None:
+    for route in ROUTES:
+        for method in route.methods.split():
+            path = route.path.replace("*", "1")
+            answer = (
+                locked.request(method, path, json=7, timeout=10) if route.max_bytes else locked.request(method, path)
+            )
+            assert (answer.status_code == 401) is not route.public, (method, path)
+    assert '"auth_required":true' in locked.get("/").text
+    assert locked.post("/login", data={"username": "ada", "password": "wrong"}).status_code == 400
+
+
+def test_with_a_password_those_who_know_it_use_the_page(readers: Readers) -> None:
+    with served(readers, "ada:lovelace") as address, httpx.Client(base_url=address, timeout=30) as ada:
+        ada.post("/login", data={"username": "ada", "password": "lovelace"})
+        path = upload(ada, "7.png", SEVEN).json()[0]
+        assert run(ada, "read", [{"path": path}]).json()["data"][0]["text"] == "7"
+        assert ada.get(f"/gradio_api/file={path}").content == SEVEN
+
+
+def test_the_answers_to_a_session_that_does_not_exist_are_none(client: httpx.Client, page: Page) -> None:
+    answer = client.get("/gradio_api/queue/data", params={"session_hash": "nobody"})
+    assert '"session_not_found":true' in answer.text
+    assert client.get("/gradio_api/queue/data").status_code == 422
+    assert page.log == ""
+
+
+def test_a_websocket_is_not_opened(client: httpx.Client) -> None:
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    assert client.get("/gradio_api/queue/join", headers=upgrade).status_code == 404
+    assert client.get("/", headers=upgrade).status_code == 200
+
+
+def test_the_documentation_lists_every_route_that_is_open_and_who_may_ask_it() -> None:
+    text = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([A-Z ]+) (/\S*)` \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE)
+    anyone = {(methods, path): who.strip() == "anyone" for methods, path, who in rows}
+    assert anyone == {(route.methods, route.path): route.public for route in ROUTES}

@@ -1,0 +1,237 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from helpers.commands import Outcome
+from helpers.recipes import lived_in
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from pipeline import Card, DigitTable, Predictor, Recipe, Run, UserError
+from pipeline.data.loader import ink, normalise
+from pipeline.export.transformers import export
+from pipeline.metrics.score import accuracy_in_words
+from pipeline.models import build
+
+TEMPERATURE = 0.7
+NETWORKS = {
+    "fast": ["fast"],
+    "fast-27": ["fast", "image_size=27"],
+    "light-cnn": ["light-cnn"],
+    "branch-cnn": ["branch-cnn"],
+    "vgg16": ["vgg16"],
+    "resnet18": ["resnet18"],
+    "resnet18-32": ["resnet18", "image_size=32"],
+    "resnet50": ["resnet50"],
+    "fast-ensemble": ["fast", "validation_fraction=0", "members=2", "width=2", "stem_stride=1", "outliers=10"],
+    "resnet18-ensemble": ["resnet18", "validation_fraction=0", "patience=null", "members=2"],
+}
+BUILT_IN = {"resnet18", "resnet50"}
+"""What Transformers has a class for; the others bring their own code."""
+FOREIGN = """
+import json, sys
+from pathlib import Path
+import numpy as np, torch
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
+
+pixels, found = np.load("pixels.npy"), {}
+pictures = [Image.fromarray(image) for image in pixels]
+for folder in map(Path, sys.argv[1:]):
+    code = {"trust_remote_code": True} if (folder / "modeling_digits.py").exists() else {}
+    processor = AutoImageProcessor.from_pretrained(folder)
+    model = AutoModelForImageClassification.from_pretrained(folder, **code).eval()
+    with torch.inference_mode():
+        batches = [processor(pictures[start : start + 100], return_tensors="pt") for start in range(0, 1000, 100)]
+        np.save(f"{folder.name}.npy", np.concatenate([model(**batch).logits.numpy() for batch in batches]))
+    classify = pipeline("image-classification", model=str(folder), **code)
+    assert pictures[0].mode == "L"
+    found[folder.name] = {"code": bool(code), "answer": classify(pictures[0])[0], "class": type(model).__name__}
+assert not any(name.split(".")[0] == "pipeline" for name in sys.modules)
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def pixels(digits: DigitTable) -> np.ndarray:
+    """1,000 real digits."""
+    return digits.pixels[:1000]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """A run of every network, as if trained: no two of its weights alike, and calibrated."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, (recipe_name, *settings) in NETWORKS.items():
+        recipe = Recipe.load(recipe_name, settings)
+        card = Card(
+            recipe=recipe_name,
+            source="practice",
+            fingerprint="0",
+            train_rows=1167,
+            validation_rows=130,
+            seed=0,
+            parameters=0,
+            device="cpu",
+            precision="float32",
+            versions={},
+            commit=None,
+            started="2026-11-21T12:00:00Z",
+            temperature=TEMPERATURE,
+            scores={"validation_accuracy": 0.9},
+        )
+        run = Run(folder / name)
+        run.save_model(lived_in(build(recipe)).state_dict())
+        run.save_card(card)
+        recipe.save(run.recipe_path)
+    return {name: Run(folder / name) for name in NETWORKS}
+
+
+def logits(run: Run, pixels: np.ndarray) -> np.ndarray:
+    """Return a run's calibrated logits as the network that was trained gives them."""
+    recipe = run.require_digits()
+    model = build(recipe).eval()
+    model.load_state_dict(run.load_model())
+    with torch.inference_mode():
+        batches = torch.from_numpy(pixels.copy()).split(100)
+        return torch.cat([model(normalise(ink(batch), recipe)) for batch in batches]).numpy() / TEMPERATURE
+
+
+@pytest.fixture(scope="module")
+def foreign(
+    runs: dict[str, Run], pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, dict[str, object]]]:
+    """What a process that cannot import the project makes of every network, exported for Transformers."""
+    place = tmp_path_factory.mktemp("foreign")
+    np.save(place / "pixels.npy", pixels)
+    for name, run in runs.items():
+        export(run, "transformers", place / name)
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(place / "home")}
+    ended = subprocess.run(
+        [sys.executable, "-I", "-c", FOREIGN, *(str(place / name) for name in runs)],
+        cwd=place,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return place, json.loads(ended.stdout)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_transformers_gives_our_logits_where_the_project_is_not_known(
+    name: str, runs: dict[str, Run], pixels: np.ndarray, foreign: tuple[Path, dict[str, dict[str, object]]]
+) -> None:
+    place, found = foreign
+    expected = logits(runs[name], pixels)
+    assert expected.std() > 0.01
+    assert np.abs(np.load(place / f"{name}.npy") - expected).max() < 1e-4
+    assert found[name]["code"] is (name not in BUILT_IN)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_pipeline_of_transformers_answers_with_the_likeliest_digit(
+    name: str, runs: dict[str, Run], pixels: np.ndarray, foreign: tuple[Path, dict[str, dict[str, object]]]
+) -> None:
+    answer = foreign[1][name]["answer"]
+    predictions = Predictor.load(runs[name].folder).predict(pixels[:1])
+    assert answer["label"] == str(predictions.known_digits[0])  # type: ignore[index]
+    assert answer["score"] == pytest.approx(predictions.confidence[0], abs=0.02)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", ["fast", "fast-27", "light-cnn", "branch-cnn", "vgg16", "resnet18"])
+def test_onnx_gives_our_logits_for_any_number_of_images(
+    name: str, runs: dict[str, Run], pixels: np.ndarray, tmp_path: Path
+) -> None:
+    export(runs[name], "onnx", tmp_path / "model.onnx")
+    onnx.checker.check_model(str(tmp_path / "model.onnx"))
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    expected = logits(runs[name], pixels)
+    for rows in (1, 3, 1000):
+        (found,) = session.run(["logits"], {"pixels": pixels[:rows]})
+        assert found.shape == (rows, 10)
+        assert np.abs(found - expected[:rows]).max() < 1e-4
+    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == [str(digit) for digit in range(10)]
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_safetensors_hold_the_weights_and_all_that_is_needed_to_use_them(runs: dict[str, Run], tmp_path: Path) -> None:
+    export(runs["fast"], "safetensors", tmp_path / "fast.safetensors")
+    weights = load_file(tmp_path / "fast.safetensors")
+    kept = runs["fast"].load_model()
+    assert weights.keys() == kept.keys()
+    assert all(torch.equal(weights[name], kept[name]) for name in kept)
+    with safe_open(tmp_path / "fast.safetensors", "pt") as file:
+        metadata = file.metadata()
+    assert Recipe.model_validate_json(metadata["recipe"]) == runs["fast"].recipe
+    assert float(metadata["temperature"]) == TEMPERATURE
+    assert json.loads(metadata["classes"]) == [str(digit) for digit in range(10)]
+
+
+def test_the_model_card_says_what_it_is_and_what_trusting_its_code_means(runs: dict[str, Run], tmp_path: Path) -> None:
+    for name, trusted in (("fast", True), ("resnet18", False)):
+        export(runs[name], "transformers", tmp_path / name)
+        card = (tmp_path / name / "README.md").read_text()
+        assert card.startswith("---\nlibrary_name: transformers\npipeline_tag: image-classification\n")
+        assert f"- Validation accuracy: {accuracy_in_words(117, 130)}\n" in card
+        assert ("trust_remote_code=True" in card) is trusted
+    code = (tmp_path / "fast" / "fast.py").read_text() + (tmp_path / "fast" / "modeling_digits.py").read_text()
+    imported = {line.split()[1].split(".")[0] for line in code.splitlines() if line.startswith(("import ", "from "))}
+    assert imported == {"typing", "torch", "transformers", ""}  # the last is the file beside it
+
+
+def test_an_export_replaces_an_earlier_one_and_nothing_else(runs: dict[str, Run], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export(runs["resnet18"], "transformers", out)
+    export(runs["fast"], "transformers", out)
+    assert {path.name for path in out.iterdir()} == {
+        "README.md",
+        "config.json",
+        "ensemble.py",
+        "fast.py",
+        "model.safetensors",
+        "modeling_digits.py",
+        "preprocessor_config.json",
+    }
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text('{"model_type": "resnet"}')
+    with pytest.raises(UserError, match="mine: holds something else than an export; choose another --out"):
+        export(runs["fast"], "transformers", tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["config.json"]
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="file: is a file where a folder is to be written; choose another --out"):
+        export(runs["fast"], "transformers", tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "mine", "file"}
+
+
+def test_an_export_that_fails_leaves_the_earlier_one(runs: dict[str, Run], tmp_path: Path) -> None:
+    export(runs["fast"], "transformers", tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    damaged = Run(tmp_path / "damaged")
+    damaged.save_card(runs["fast"].card)
+    runs["fast"].recipe.save(damaged.recipe_path)
+    with pytest.raises(UserError, match=r"model\.safetensors: missing or damaged"):
+        export(damaged, "transformers", tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "damaged"}
+
+
+def test_the_command_says_what_was_written_and_refuses_other_formats(
+    command: Callable[..., Outcome], runs: dict[str, Run], tmp_path: Path
+) -> None:
+    folder = runs["fast"].folder
+    ended = command("export", folder, "--to", "onnx", "--out", "new/fast.onnx")
+    assert (ended.status, ended.out, ended.err) == (0, f"new/fast.onnx: {folder}, for onnx\n", "")
+    assert (tmp_path / "new" / "fast.onnx").stat().st_size > 250_000
+    ended = command("export", folder, "--to", "onxx", "--out", "fast.onnx")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert '--to onxx: no such format; did you mean "onnx"? (known: transformers, onnx, safetensors)' in ended.err

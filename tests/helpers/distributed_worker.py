@@ -1,0 +1,86 @@
+"""What each of two processes does in training/test_distributed.py; it leaves what it saw in FOLDER/RANK.json."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline import Recipe, UserError, find_source
+from pipeline.data.augment import augment
+from pipeline.run import Epoch, Run
+from pipeline.training import network as training
+from pipeline.training.network import Trainer, train
+from pipeline.training.setup import Rows, require_the_same
+from pipeline.utils import distributed as processes
+
+folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
+seen: dict[str, object] = {}
+
+with processes.in_turn():
+    seen["found"] = (folder / "data").exists()
+    source = find_source("practice", folder / "data")
+digits = source.read_train()
+recipe = Recipe.load(
+    "fast", ["epochs=9", "patience=2", "minimum_updates=0", "batch_size=256", "precision=float32", "rotation=30"]
+)
+
+seen["from main"] = processes.from_main(lambda: rank)
+
+rows = Rows(digits, digits.select(np.arange(9)), digits, "", 0)
+backwards = Rows(digits.select(np.arange(len(digits))[::-1]), rows.validation, digits, "", 0)
+require_the_same(recipe, rows)
+try:
+    require_the_same(recipe, backwards if rank else rows)
+except UserError as error:
+    seen["refused"] = str(error)
+
+trainer = Trainer(recipe, digits, digits.select(np.arange(1001)), Run(folder / "counted"))
+loss, accuracy = trainer.evaluate()
+seen["right of 1001"] = (accuracy or 0) * 1001
+warps: list[float] = []
+
+
+def noted(images: Tensor, settings: Recipe) -> Tensor:
+    """Note what becomes of one and the same image, and warp the batch as ever."""
+    state = torch.get_rng_state()
+    warps.append(augment(torch.ones_like(images), settings).sum().item())
+    torch.set_rng_state(state)
+    return augment(images, settings)
+
+
+training.augment = noted
+seen["batch"] = len(next(iter(trainer.batches))[1])
+trainer.one_epoch(quiet=True)
+seen["warps"] = warps
+
+# Only the first process sees no improvement after the second epoch; the other would go on.
+losses = iter([0.9, 0.5, 0.6, 0.6] if rank == 0 else [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
+Trainer.evaluate = lambda self: (next(losses), 0.5)  # type: ignore[method-assign, assignment, return-value]
+trained = Trainer(recipe, digits, digits.select(np.arange(9)), Run(folder / "stopped"))
+out_of_patience = []
+for _ in range(4):
+    trained.one_epoch(quiet=True)
+    out_of_patience.append(trained.out_of_patience)
+seen["out of patience"] = out_of_patience
+
+asked: list[float] = []
+
+
+def ask(epoch: Epoch) -> None:
+    """Note the epoch, and end the training after the third."""
+    asked.append(epoch.epoch)
+    if epoch.epoch == 3:
+        raise UserError("enough")
+
+
+losses = iter([0.9] * 9)
+try:
+    train(recipe, source, str(folder / "asked"), on_epoch=ask, quiet=True)
+except UserError as error:
+    seen["ended by"] = str(error)
+seen["asked"] = asked
+(folder / f"{rank}.json").write_text(json.dumps(seen))

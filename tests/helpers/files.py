@@ -1,0 +1,23 @@
+"""Tables as files."""
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline import DigitTable
+
+
+def csv_text(table: DigitTable, columns: Sequence[str] | None = None) -> str:
+    """Return a table as Kaggle writes it."""
+    pixels = table.pixels.reshape(len(table), -1)
+    names = [f"pixel{index}" for index in range(784)]
+    if table.labels is not None:
+        pixels = np.column_stack([table.labels, pixels])
+        names = ["label", *names]
+    rows = [",".join(map(str, row)) for row in pixels.tolist()]
+    return "\n".join([",".join(columns or names), *rows]) + "\n"
+
+
+def idx(array: np.ndarray) -> bytes:
+    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()

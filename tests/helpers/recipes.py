@@ -1,0 +1,27 @@
+"""Recipes and networks for tests."""
+
+import torch
+from torch import nn
+
+from pipeline import Recipe
+from pipeline.config.recipe import load_recipe
+from pipeline.config.settings import names
+
+DIGIT_RECIPES = [name for name in names() if isinstance(load_recipe(name), Recipe)]
+"""Those of our own loop, which read digits."""
+
+
+SMALL = ["image_size=32", "epochs=2", "eval_steps=20", "save_steps=20", "learning_rate=2e-2", "precision=float32"]
+"""Settings with which `even-odd` tunes a very small network in a second or two."""
+
+
+def lived_in(model: nn.Module) -> nn.Module:
+    """Return the model with batch norms that have seen data, some of their scales negative."""
+    torch.manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.data.normal_(0.5, 0.5)
+            module.bias.data.normal_(0, 0.1)
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    return model.eval()

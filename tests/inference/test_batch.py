@@ -1,0 +1,93 @@
+import gzip
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as arrow
+import pytest
+from helpers.commands import Outcome
+from helpers.files import csv_text
+from pyarrow import parquet
+
+from pipeline import DigitTable, Predictor, Run
+
+
+@pytest.fixture
+def some(digits: DigitTable, tmp_path: Path) -> DigitTable:
+    """100 digits, of which the first 60 are in/a.csv and the others in/b.csv.gz."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text(csv_text(DigitTable(digits.pixels[:60])))
+    (tmp_path / "in" / "b.csv.gz").write_bytes(gzip.compress(csv_text(digits.select(np.arange(60, 100))).encode()))
+    return digits.select(np.arange(100))
+
+
+@pytest.mark.parametrize("inputs", [["in"], ["in/*.csv*"], ["in/a.csv", "in/b.csv.gz"]])
+def test_many_files_are_answered_into_a_folder(
+    inputs: list[str], command: Callable[..., Outcome], run: Run, some: DigitTable, tmp_path: Path
+) -> None:
+    outcome = command("predict", run.folder, *inputs, "--out", "answers")
+    assert (outcome.status, outcome.out) == (0, "answers: 100 rows\n")
+    digits = Predictor.load(run.folder).predict(some.pixels).digits
+    expected = [f"in/a.csv,{row},{digit}" for row, digit in enumerate(digits[:60], start=1)]
+    expected += [f"in/b.csv.gz,{row},{digit}" for row, digit in enumerate(digits[60:], start=1)]
+    (shard,) = (tmp_path / "answers").iterdir()
+    assert shard.read_text().splitlines() == ["File,ImageId,Label", *expected]
+
+
+def test_parquet_is_answered_as_csv_is(
+    command: Callable[..., Outcome], run: Run, some: DigitTable, tmp_path: Path
+) -> None:
+    images = [image.tobytes() for image in some.pixels[:60]]
+    parquet.write_table(arrow.table({"pixels": arrow.array(images, arrow.binary(784))}), tmp_path / "a.parquet")
+    command("predict", run.folder, "in/a.csv", "--out", "a.csv")
+    assert command("predict", run.folder, "a.parquet", "--out", "b.csv").status == 0
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert command("predict", run.folder, "a.parquet", "in", "--out", "c", "--format", "parquet").status == 0
+    rows = parquet.read_table(tmp_path / "c").to_pylist()
+    digits = Predictor.load(run.folder).predict(some.pixels).digits
+    assert [row["Label"] for row in rows] == [*digits[:60], *digits]
+    assert [row["ImageId"] for row in rows] == [*range(1, 61), *range(1, 61), *range(1, 41)]
+    assert [row["File"] for row in rows] == 60 * ["a.parquet"] + 60 * ["in/a.csv"] + 40 * ["in/b.csv.gz"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["in", "--out", "answers.csv"], "answers.csv: cannot hold the answers to 2 files; name a folder by --out"),
+        (["in/a.csv", "--out", "a.csv", "--format", "parquet"], "a.csv: cannot hold parquet; name a folder by --out"),
+        (["in", "--out", "in"], "in: holds files already: choose another folder, or empty it"),
+        (
+            ["in", "--out", "in/a.csv/answers"],
+            "in/a.csv/answers: cannot be written: a file stands where a folder is needed",
+        ),
+        (["elsewhere.csv", "--out", "answers"], "elsewhere.csv: there is no such file"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_it_is_begun(
+    arguments: list[str],
+    fault: str,
+    command: Callable[..., Outcome],
+    run: Run,
+    some: DigitTable,
+    tmp_path: Path,
+) -> None:
+    outcome = command("predict", run.folder, *arguments)
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert f"error: {fault}" in outcome.err
+    assert {path.name for path in tmp_path.iterdir()} == {"in"}
+
+
+@pytest.mark.parametrize(("missing", "option"), [("ray", ["--engine", "ray"]), ("pyarrow", ["--format", "parquet"])])
+def test_without_a_package_a_line_says_what_to_install(
+    missing: str,
+    option: list[str],
+    command: Callable[..., Outcome],
+    run: Run,
+    some: DigitTable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    outcome = command("predict", run.folder, "in", "--out", "answers", *option)
+    assert outcome.status == 2
+    assert outcome.err == f"error: {missing} is not installed: pip install --requirement requirements-cluster.txt\n"

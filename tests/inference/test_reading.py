@@ -1,0 +1,105 @@
+"""From a picture to a number, by a run that has learnt the practice digits."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.commands import Outcome
+from helpers.drawing import Drawing
+from PIL import Image
+
+from pipeline import Predictor, Run, UserError
+
+NUMBER = "2036"
+
+
+@pytest.fixture(scope="module")
+def predictor(run: Run) -> Predictor:
+    return Predictor.load(run.folder)
+
+
+@pytest.fixture(scope="module")
+def page() -> Image.Image:
+    return Drawing(NUMBER, height=90).page()
+
+
+def test_a_number_is_read(predictor: Predictor, page: Image.Image) -> None:
+    reading = predictor.read(page)
+    assert (reading.text, reading.parity) == (NUMBER, "even")
+    assert len(reading.glyphs) == len(reading.predictions) == len(NUMBER)
+    assert reading.confidence == pytest.approx(reading.predictions.confidence.prod())
+    assert predictor.read(Drawing("63").page()).parity == "odd"
+
+
+def test_a_blank_picture_is_an_empty_reading_and_never_a_guess(predictor: Predictor) -> None:
+    reading = predictor.read(Image.new("RGBA", (400, 400)))
+    assert (reading.text, reading.parity, reading.confidence) == ("", None, None)
+    assert len(reading.glyphs) == len(reading.predictions) == 0
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        Drawing(NUMBER, height=90, corner=(5, 280)),
+        Drawing(NUMBER, height=60, brush=7, gap=20),
+        Drawing(NUMBER, height=180, brush=21, gap=60, size=(1000, 600)),
+        Drawing(NUMBER, height=90, brush=9),
+        Drawing(NUMBER, height=90, brush=18),
+    ],
+)
+def test_place_size_and_thickness_change_nothing(drawing: Drawing, predictor: Predictor) -> None:
+    assert predictor.read(drawing.page()).text == NUMBER
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda page: page.convert("L"),
+        lambda page: page.convert("P"),
+        lambda page: page.convert("CMYK"),
+        lambda page: Image.eval(page, lambda value: 255 - value),
+        np.asarray,
+        lambda page: np.asarray(page.convert("L")) / 255,
+        lambda page: np.asarray(page.convert("L")).astype(np.uint16) * 257,
+        lambda page: Drawing(NUMBER, height=90).canvas("white"),
+    ],
+)
+def test_mode_and_polarity_change_nothing(
+    written: Callable[[Image.Image], Image.Image | np.ndarray], predictor: Predictor, page: Image.Image
+) -> None:
+    assert predictor.read(written(page)).text == NUMBER
+
+
+def test_a_photo_is_read(predictor: Predictor, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    drawing = Drawing(NUMBER, height=130, brush=9, gap=35, corner=(300, 330), size=(1200, 900))
+    photo.write_bytes(drawing.photo("squared"))
+    assert predictor.read(photo).text == predictor.read(str(photo)).text == NUMBER
+
+
+def test_the_command_tells_number_parity_and_confidence_of_each_picture(
+    run: Run, command: Callable[..., Outcome], page: Image.Image, tmp_path: Path
+) -> None:
+    page.save(tmp_path / "page.png")
+    Image.new("L", (9, 9)).save(tmp_path / "blank.png")
+    ended = command("read", run.folder, "page.png", "blank.png")
+    assert ended.status == 0
+    first, second = ended.out.splitlines()
+    assert first.startswith(f"page.png: {NUMBER}, even, ") and first.endswith(" % sure")
+    assert second == "blank.png: no digits"
+
+
+def test_a_bad_picture_ends_the_command_with_one_line(
+    run: Run, command: Callable[..., Outcome], page: Image.Image, tmp_path: Path
+) -> None:
+    page.save(tmp_path / "page.png")
+    ended = command("read", run.folder, "page.png", "absent.png")
+    assert ended.status == 2
+    assert ended.out.startswith(f"page.png: {NUMBER}")
+    assert ended.err == "error: absent.png: there is no such file; check its name\n"
+
+
+def test_what_is_no_picture_is_refused(predictor: Predictor) -> None:
+    with pytest.raises(UserError, match="a picture must be"):
+        predictor.read(np.zeros((2, 2, 2, 2)))

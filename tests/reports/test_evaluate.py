@@ -1,0 +1,141 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.commands import Outcome
+from helpers.files import csv_text
+from PIL import Image
+
+from pipeline import DigitTable, Predictor, Run, Source, UserError, evaluate, score, train
+from pipeline.reports.compare import compare, table
+from pipeline.reports.evaluate import labelled_rows, validation_rows
+
+FIGURES = {"history.png", "confusion.png", "digits.png", "reliability.png", "samples.png", "mistakes.png"}
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Run:
+    """A copy of the finished run, to leave reports in."""
+    copy = tmp_path_factory.mktemp("evaluated") / "copy"
+    copy.mkdir()
+    for file in run.folder.iterdir():
+        if file.is_file():
+            (copy / file.name).write_bytes(file.read_bytes())
+    return Run(copy)
+
+
+def test_evaluation_leaves_the_report_and_every_figure_in_the_run(evaluated: Run, practice: Source) -> None:
+    test = practice.read_test()
+    result = evaluate(evaluated, test, "practice")
+    assert result.rows == 500
+    assert (evaluated.folder / "report.txt").read_text() == f"{evaluated} on practice: 500 rows\n{result.report()}\n"
+    assert {path.name for path in (evaluated.folder / "figures").iterdir()} == FIGURES
+    for name in FIGURES:
+        with Image.open(evaluated.folder / "figures" / name) as image:
+            assert min(image.size) > 100
+
+
+def test_the_score_is_that_of_the_predictor(evaluated: Run, practice: Source) -> None:
+    test = practice.read_test()
+    predictions = Predictor.load(evaluated.folder).predict(test.pixels)
+    assert str(evaluate(evaluated, test, "practice")) == str(score(predictions.digits, test.known_labels))
+
+
+def test_the_card_keeps_what_is_reached_on_mnist_and_on_validation_rows(evaluated: Run, practice: Source) -> None:
+    result = evaluate(evaluated, practice.read_test(), "mnist")
+    scores = evaluated.card.scores
+    assert (scores["mnist_accuracy"], scores["mnist_parity_accuracy"]) == (result.accuracy, result.parity.accuracy)
+    before = scores["validation_accuracy"]
+    result = evaluate(evaluated, validation_rows(evaluated, practice), "validation")
+    scores = evaluated.card.scores
+    assert (scores["validation_accuracy"], scores["validation_parity_accuracy"]) == (before, result.parity.accuracy)
+
+
+def test_digits_that_a_run_was_trained_on_are_told_and_their_score_is_not_kept(
+    evaluated: Run, digits: DigitTable, caplog: pytest.LogCaptureFixture
+) -> None:
+    card = evaluated.card
+    evaluate(evaluated, digits.select(np.arange(30)), "mnist")
+    assert "was trained on 30 of these images: the score flatters it" in caplog.text
+    assert evaluated.card == card
+
+
+def test_digits_without_labels_are_refused(evaluated: Run, practice: Source) -> None:
+    with pytest.raises(UserError, match="no labels"):
+        evaluate(evaluated, DigitTable(practice.read_test().pixels), "practice")
+
+
+def test_validation_rows_are_those_that_the_run_was_not_trained_on(run: Run, practice: Source) -> None:
+    rows = validation_rows(run, practice)
+    assert len(rows) == run.card.validation_rows
+    digits, loss = Predictor.load(run.folder).predict(rows.pixels).digits, run.card.scores["validation_accuracy"]
+    assert (digits == rows.known_labels).mean() == pytest.approx(loss)
+
+
+def test_other_data_than_the_run_was_trained_on_are_refused(run: Run, practice: Source) -> None:
+    fewer = Source("practice", practice.place, "", lambda: practice.read_train().select(np.arange(900)), lambda: None)
+    with pytest.raises(UserError, match="holds other data than"):
+        validation_rows(run, fewer)
+
+
+def test_a_csv_with_labels_can_be_scored(run: Run, digits: DigitTable, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(csv_text(digits.select(np.arange(20))))
+    assert len(labelled_rows(run, str(tmp_path / "mine.csv"), tmp_path)) == 20
+
+
+def test_training_by_the_command_line_leaves_a_report_figures_a_log_and_events(command: Callable[..., Outcome]) -> None:
+    brief = ["--set", "epochs=2", "--set", "minimum_updates=0", "--source", "practice"]
+    assert command("train", "fast", "--run", "mine", *brief).status == 0
+    folder = Path("checkpoints/mine")
+    assert (folder / "report.txt").read_text().startswith("checkpoints/mine on validation: 130 rows")
+    assert {path.name for path in (folder / "figures").iterdir()} == FIGURES
+    assert "2/2" in (folder / "training.log").read_text()
+    assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_evaluate_prints_the_report_and_says_where_it_is(
+    command: Callable[..., Outcome], evaluated: Run, digits: DigitTable
+) -> None:
+    Path("mine.csv").write_text(csv_text(digits.select(np.arange(30))))
+    ended = command("evaluate", evaluated.folder, "--on", "mine.csv")
+    assert ended.status == 0
+    report = (evaluated.folder / "report.txt").read_text()
+    assert report.startswith(f"{evaluated} on mine.csv: 30 rows")
+    assert report.split("\n", 1)[1].strip() in ended.out
+    assert f"{evaluated}/report.txt" in ended.out
+
+
+def test_runs_are_compared_on_the_same_rows(run: Run, evaluated: Run, digits: DigitTable, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(csv_text(digits.select(np.arange(40))))
+    compared = compare([run.folder, evaluated.folder], str(tmp_path / "mine.csv"), tmp_path)
+    assert [each.score.rows for each in compared] == [40, 40]
+    assert np.array_equal(compared[0].score.confusion, compared[1].score.confusion)
+    assert all(each.images_per_second > 0 for each in compared)
+    header, *lines = table(compared).splitlines()
+    assert header.split()[:2] == ["run", "accuracy"]
+    assert len({len(line) for line in [header, *lines]}) == 1
+    assert all(f"{run.card.parameters:,}" in line for line in lines)
+
+
+def test_compare_draws_a_figure_and_names_it(command: Callable[..., Outcome], run: Run, digits: DigitTable) -> None:
+    Path("mine.csv").write_text(csv_text(digits.select(np.arange(40))))
+    ended = command("compare", run.folder, "--on", "mine.csv")
+    assert "checkpoints/comparison.png" in ended.out
+    with Image.open("checkpoints/comparison.png") as image:
+        assert image.width > image.height
+
+
+def test_a_run_to_compare_that_is_not_there_is_named(command: Callable[..., Outcome]) -> None:
+    ended = command("compare", "nothing")
+    assert (ended.status, ended.out) == (2, "")
+    assert "checkpoints/nothing: there is no run there" in ended.err
+
+
+def test_a_run_that_validated_nothing_is_scored_on_other_rows_only(
+    tmp_path: Path, practice: Source, recipe: object
+) -> None:
+    whole = recipe.model_copy(update={"validation_fraction": 0.0, "epochs": 1})  # type: ignore[attr-defined]
+    trained = train(whole, practice, str(tmp_path / "whole"), quiet=True)
+    with pytest.raises(UserError, match="no rows were set aside in its training; score it on others, by --on mnist"):
+        labelled_rows(trained, "validation", tmp_path)

@@ -1,0 +1,58 @@
+"""Every recipe, as it is but for one short epoch, on 2,000 digits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.recipes import DIGIT_RECIPES
+
+from pipeline import DigitTable, Predictor, Recipe, Run, Source, train
+from pipeline.data.table import concatenate
+from pipeline.training.network import Trainer
+
+SMALLEST = {
+    "best": ["members=2"],
+    "sketch": ["pen_drawings=0", "outliers=0"],  # which need a network too
+    "resnet18-imagenet": ["pretrained=null", "image_size=32"],  # its weights need a network
+}
+
+
+@pytest.fixture(scope="module")
+def source(practice: Source) -> Source:
+    """2,000 real digits: all 1,797 of the practice set, and some of them twice."""
+    table = concatenate([practice.read_train(), practice.read_test()])
+    rows = np.arange(2000) % len(table)
+    return Source("practice", practice.place, "", lambda: table.select(rows), practice.read_test)
+
+
+@pytest.mark.parametrize("name", DIGIT_RECIPES)
+def test_every_recipe_trains_and_answers(name: str, source: Source, tmp_path: Path) -> None:
+    settings = ["epochs=1", "minimum_updates=0", *SMALLEST.get(name, [])]
+    recipe = Recipe.load(name, settings)
+    run = train(recipe, source, str(tmp_path / name), quiet=True)
+    epoch = run.history[-1]
+    guessing = np.log(10)
+    assert epoch.train_loss < 1.2 * guessing + (3 if recipe.model == "resnet50" else 1)
+    test = source.read_test()
+    predictions = Predictor.load(run.folder).predict(test.pixels)
+    assert predictions.probabilities.shape == (500, 10)
+    assert predictions.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+SETTINGS = [
+    *(f"optimizer={name}" for name in ("sgd", "adam", "adamw", "rmsprop")),
+    *(f"scheduler={name}" for name in ("none", "step", "plateau", "one-cycle", "cosine", "exponential")),
+    *("rotation=10", "shift=0.1", "zoom=0.1", "shear=10", "elastic=0.7", "erase=0.3"),
+    *("workers=2", "pin_memory=true", "gradient_accumulation=4", "label_smoothing=0.1", "image_size=20"),
+]
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_light_cnn_learns_with_every_variation(setting: str, digits: DigitTable, tmp_path: Path) -> None:
+    always = ["learning_rate=3e-4", "step_size=1", "gamma=0.9", "scheduler_patience=0", "minimum_updates=0"]
+    rate = ["learning_rate=0.03"] if setting == "optimizer=sgd" else []
+    recipe = Recipe.load("light-cnn", [*always, "epochs=2", "batch_size=32", *rate, setting])
+    training, validation = digits.split(recipe.validation_fraction, recipe.seed)
+    trainer = Trainer(recipe, training, validation, Run(tmp_path))
+    losses = [trainer.one_epoch(quiet=True).train_loss for _ in range(2)]
+    assert losses[1] < losses[0] < 1.2 * np.log(10)
