@@ -14,7 +14,7 @@ from typing import Any
 from pipeline import find_source
 from pipeline.config.recipe import load_recipe
 from pipeline.config.settings import names
-from pipeline.metrics.score import interval_of
+from pipeline.metrics.interval import interval_of
 from pipeline.utils.files import written_whole
 
 HERE = Path(__file__).parent

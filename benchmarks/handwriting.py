@@ -16,12 +16,13 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from pipeline import Predictor, UserError
-from pipeline.data.table import DigitTable, Pixels
-from pipeline.metrics.score import accuracy_in_words
+from pipeline.data.table import DigitTable
+from pipeline.digits import Pixels
+from pipeline.metrics.interval import accuracy_in_words
 from pipeline.sources.outliers import characters, made
 from pipeline.sources.pendigits import drawings
 from pipeline.sources.strokes import Drawing, Points, canvas
-from pipeline.vision.segment import glyphs
+from pipeline.vision.frame import glyphs
 
 NUMBERS = 500
 MADE = 1_000

@@ -23,7 +23,7 @@ from torchvision.transforms import v2
 
 from pipeline import CsvFile, DigitTable, Predictor, Recipe, Run, find_source, train
 from pipeline.data.loader import ink, normalise
-from pipeline.data.table import SIDE, Labels
+from pipeline.digits import SIDE, Labels
 from pipeline.inference.fuse import FinalConvolution
 from pipeline.models import build
 from pipeline.training.network import Trainer
@@ -97,7 +97,7 @@ def layer_shares(recipe: str) -> dict[str, float]:
     That is the fraction of the convolution peak for the network's own layers: 1 if nothing but them took time.
     """
     settings = Recipe.load(recipe)
-    dtype = compute_dtype(settings, CPU)
+    dtype = compute_dtype(settings.precision, CPU)
     predictor = Predictor(build(settings), settings)
     images = torch.randn(1024, 1, settings.image_size, settings.image_size).to(dtype).contiguous(memory_format=LAYOUT)
     seen: list[tuple[FinalConvolution, Tensor]] = []

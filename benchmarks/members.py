@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline import Predictor, UserError, find_source
-from pipeline.data.table import DigitTable, Labels
+from pipeline.data.table import DigitTable
+from pipeline.digits import Labels
 from pipeline.metrics.score import score
 from pipeline.models import build
 from pipeline.models.ensemble import Ensemble

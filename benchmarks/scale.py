@@ -18,7 +18,7 @@ import pyarrow
 from pyarrow import parquet
 
 from pipeline import find_source
-from pipeline.data.table import SIDE, Pixels
+from pipeline.digits import SIDE, Pixels
 from pipeline.utils.files import written_whole
 
 HERE = Path(__file__).parent

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from pipeline.errors import UserError
     from pipeline.estimator.classifier import MNISTClassifier
     from pipeline.inference.corrections import keep_correction, read_corrections
-    from pipeline.inference.predictor import Predictions, Predictor, Reading
+    from pipeline.inference.predictions import Predictions, Reading
+    from pipeline.inference.predictor import Predictor
     from pipeline.metrics.label_errors import LabelError, label_errors
     from pipeline.metrics.score import Score, score
     from pipeline.reports.evaluate import evaluate
     from pipeline.run import Card, Epoch, Run
-    from pipeline.sources.find import Source, find_source
+    from pipeline.sources.find import find_source
+    from pipeline.sources.source import Source
     from pipeline.training.train import train
-    from pipeline.vision.segment import Glyph, glyphs
+    from pipeline.vision.frame import Glyph, glyphs
 
 ROOMS = {
     "Card": "run",
@@ -28,20 +30,20 @@ ROOMS = {
     "DigitTable": "data.table",
     "Epoch": "run",
     "Fingerprint": "data.table",
-    "Glyph": "vision.segment",
+    "Glyph": "vision.frame",
     "LabelError": "metrics.label_errors",
     "MNISTClassifier": "estimator.classifier",
-    "Predictions": "inference.predictor",
+    "Predictions": "inference.predictions",
     "Predictor": "inference.predictor",
-    "Reading": "inference.predictor",
+    "Reading": "inference.predictions",
     "Recipe": "config.recipe",
     "Run": "run",
     "Score": "metrics.score",
-    "Source": "sources.find",
+    "Source": "sources.source",
     "UserError": "errors",
     "evaluate": "reports.evaluate",
     "find_source": "sources.find",
-    "glyphs": "vision.segment",
+    "glyphs": "vision.frame",
     "keep_correction": "inference.corrections",
     "label_errors": "metrics.label_errors",
     "read_corrections": "inference.corrections",

@@ -20,7 +20,7 @@ from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe, load_recipe, no_digits
 from pipeline.data.table import BLOCKS, Fingerprint
 from pipeline.errors import UserError, did_you_mean
-from pipeline.metrics.score import accuracy_in_words
+from pipeline.metrics.interval import accuracy_in_words
 from pipeline.utils.files import write_whole, written_whole
 from pipeline.utils.tensors import contiguous, put_tensors, read_tensors, take_tensors
 

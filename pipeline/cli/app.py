@@ -14,7 +14,7 @@ from pipeline.kaggle.credentials import PAGE
 from pipeline.utils import distributed as processes
 
 if TYPE_CHECKING:
-    from pipeline.sources.find import Source
+    from pipeline.sources.source import Source
 
 log = logging.getLogger("pipeline")
 
@@ -172,13 +172,14 @@ def compare(
 ) -> None:
     """Put runs side by side: accuracy, parity, loss, size, time, speed; draw them in checkpoints/comparison.png."""
     speak(quiet)
-    from pipeline.reports import figures as plots
     from pipeline.reports.compare import compare, table
+    from pipeline.reports.figures import plot_comparison
+    from pipeline.reports.style import save_figure
     from pipeline.run import CHECKPOINTS
 
     compared = compare(runs, on, data)
     figure = CHECKPOINTS / "comparison.png"
-    plots.save(figure, plots.comparison, {each.run.folder.name: each.score for each in compared})
+    save_figure(figure, plot_comparison, {each.run.folder.name: each.score for each in compared})
     log.info("%s\n\nOn %s; %s", table(compared), on, figure)
 
 
@@ -338,7 +339,8 @@ def kaggle_status(ledger: LedgerFile = LEDGER, quiet: Quiet = False) -> None:
     speak(quiet)
     from pipeline.kaggle import sending
     from pipeline.kaggle.ledger import Ledger
-    from pipeline.reports import figures as plots
+    from pipeline.reports.figures import plot_progress
+    from pipeline.reports.style import save_figure
 
     try:
         sending.refresh(Ledger(ledger))
@@ -348,7 +350,7 @@ def kaggle_status(ledger: LedgerFile = LEDGER, quiet: Quiet = False) -> None:
     scored = [entry for entry in entries if entry.public_score is not None]
     if scored:
         figure = ledger.with_name("progress.png")
-        plots.save(figure, plots.progress, scored)
+        save_figure(figure, plot_progress, scored)
         log.info("\n%s", figure)
 
 

@@ -132,7 +132,7 @@ class Recipe(Settings):
     @property
     def classes(self) -> int:
         """How many logits the network has: one a digit, and one more for what is none where it learns of that."""
-        from pipeline.data.table import CLASSES  # by way of numpy, which listing recipes does not need
+        from pipeline.digits import CLASSES
 
         return CLASSES + (self.outliers > 0)
 

@@ -4,9 +4,10 @@ import glob
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipeline.data.csv_file import CsvFile, starts_with
+from pipeline.data.csv_file import CsvFile
 from pipeline.data.parquet import ParquetFile
 from pipeline.errors import UserError
+from pipeline.utils.files import starts_with
 
 DigitFile = CsvFile | ParquetFile
 SUFFIXES = (".csv", ".csv.gz", ".parquet")

@@ -10,7 +10,8 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from pipeline.config.recipe import Recipe
-from pipeline.data.table import CLASSES, DigitTable, Pixels
+from pipeline.data.table import DigitTable
+from pipeline.digits import CLASSES, Pixels
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.csv_file import CHUNK_ROWS, PIXEL_COLUMNS
-from pipeline.data.table import SIDE, DigitTable
+from pipeline.data.table import DigitTable
+from pipeline.digits import SIDE
 from pipeline.errors import UserError
 from pipeline.utils.imports import optional
 

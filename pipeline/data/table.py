@@ -9,22 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.digits import CLASSES, SIDE, Labels, Pixels
 from pipeline.errors import UserError
 
-SIDE = 28
-"""Pixels along one side of an image."""
-CLASSES = 10
-PARITIES = ("even", "odd")
-"""What digit % 2 is called."""
 BLOCK = 4
 """Pixels along one side of the blocks whose mean values tell images apart that differ by more than a shift of value."""
 BLOCKS = (SIDE // BLOCK) ** 2
 SHIFT = 4
 """Grey levels by which a block's mean may differ in two copies of one image. No image of the competition's train.csv
 comes so near to one of its test.csv; a copy of which no pixel is shifted by more than this always does."""
-
-Pixels = NDArray[np.uint8]
-Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from pipeline.data.table import SIDE, Pixels
+from pipeline.digits import SIDE, Pixels
 from pipeline.errors import UserError
 
 MEAN, STD = 0.1307, 0.3081

@@ -9,7 +9,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from pipeline.data.table import CLASSES, DigitTable
+from pipeline.data.table import DigitTable
+from pipeline.digits import CLASSES
 from pipeline.errors import UserError
 from pipeline.estimator.arrays import is_single, pixels_of, rows_of
 from pipeline.estimator.state import Images, Learnt, learn, schedule_of
@@ -239,31 +240,31 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def plot_training_history(self) -> "Figure":
         """Return a figure of loss, accuracy and learning rate over the epochs."""
-        from pipeline.reports import figures as plots
+        from pipeline.reports.figures import plot_training_history
 
         check_is_fitted(self, "predictor_")
         figure = new_figure()
-        plots.training_history(figure, self.history_)
+        plot_training_history(figure, self.history_)
         return figure
 
     def plot_confusion_matrix(self, X: Any = None, y: Any = None) -> "Figure":  # noqa: N803
         """Return a figure of which class was read as which, by places in `classes_`; of MNIST's test by default."""
-        from pipeline.reports import figures as plots
+        from pipeline.reports.figures import plot_confusion
 
         images, labels = self.test_digits(X, y)
         places = self.learnt_.images.places(labels)
         figure = new_figure()
-        plots.confusion(figure, score(self.predict_proba(images).argmax(axis=1), places))
+        plot_confusion(figure, score(self.predict_proba(images).argmax(axis=1), places))
         return figure
 
     def show_predictions(self, num_samples: int = 10) -> "Figure":
         """Return a figure of the first of MNIST's test digits, at most 40, and what is read in each."""
-        from pipeline.reports import figures as plots
+        from pipeline.reports.images import plot_samples
 
         images, labels = self.test_digits(None, None)
         shown, places = images[:num_samples], self.learnt_.images.places(labels[:num_samples])
         figure = new_figure()
-        plots.samples(figure, shown, places, self.predict_proba(shown))
+        plot_samples(figure, shown, places, self.predict_proba(shown))
         return figure
 
 

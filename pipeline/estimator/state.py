@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 from pipeline.config.recipe import SCHEDULER_NEEDS, Recipe
 from pipeline.config.settings import first_fault
-from pipeline.data.csv_file import is_zip, starts_with
-from pipeline.data.table import DigitTable, Labels
+from pipeline.data.table import DigitTable
+from pipeline.digits import Labels
 from pipeline.errors import UserError, did_you_mean
 from pipeline.estimator.arrays import Range
 from pipeline.models import build
 from pipeline.run import Epoch, Run
 from pipeline.training.network import Trainer
 from pipeline.training.optim import PER_UPDATE
-from pipeline.utils.files import write_whole
+from pipeline.utils.files import is_zip, starts_with, write_whole
 from pipeline.utils.tensors import contiguous, put_tensors, read_tensors, take_tensors
 
 SETTINGS = {"dropout1": "feature_dropout", "dropout2": "dropout", "random_state": "seed"}

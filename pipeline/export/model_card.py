@@ -1,7 +1,7 @@
 """What the README.md of an exported run says: where it comes from, what it reaches, how to use it."""
 
 from pipeline.config.fine_tuning import FineTuning
-from pipeline.metrics.score import accuracy_in_words
+from pipeline.metrics.interval import accuracy_in_words
 from pipeline.run import Run
 
 CODE = """

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe
-from pipeline.data.table import CLASSES, SIDE
+from pipeline.digits import CLASSES, SIDE
 from pipeline.errors import UserError, did_you_mean
 from pipeline.export.model_card import model_card
 from pipeline.inference.predictor import trained

@@ -7,7 +7,7 @@ from typing import Literal
 from tqdm import tqdm
 
 from pipeline.data.formats import DigitFile, find_files
-from pipeline.data.table import Labels
+from pipeline.digits import Labels
 from pipeline.errors import UserError
 from pipeline.inference import outputs as shards
 from pipeline.inference.outputs import Format

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.formats import DigitFile
-from pipeline.data.table import SIDE, Labels
+from pipeline.digits import SIDE, Labels
 from pipeline.errors import UserError
 from pipeline.inference.predictor import Predictor
 from pipeline.run import Run

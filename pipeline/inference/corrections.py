@@ -12,9 +12,10 @@ from threading import Lock
 import numpy as np
 from PIL import Image, ImageOps
 
-from pipeline.data.table import CLASSES, SIDE, DigitTable
+from pipeline.data.table import DigitTable
+from pipeline.digits import CLASSES, SIDE
 from pipeline.errors import UserError
-from pipeline.inference.predictor import Reading
+from pipeline.inference.predictions import Reading
 from pipeline.utils.files import cannot_write, require_writable, written_whole
 from pipeline.vision.image import WORKING_SIDE, Picture, eight_bit, opened
 

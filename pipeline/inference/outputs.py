@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.data.table import Labels
+from pipeline.digits import Labels
 from pipeline.utils.files import folder_written_whole, require_empty
 from pipeline.utils.imports import optional
 

@@ -1,8 +1,7 @@
 """Predictor: what a trained run says of images."""
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +12,19 @@ from torch import Tensor, nn
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe, no_digits
 from pipeline.data.loader import ink, normalise, ordered_loader
-from pipeline.data.table import CLASSES, PARITIES, SIDE, DigitTable, Labels, Pixels
+from pipeline.data.table import DigitTable
+from pipeline.digits import CLASSES, PARITIES, SIDE, Labels, Pixels
 from pipeline.errors import UserError
 from pipeline.inference.fuse import rewritten
+from pipeline.inference.predictions import IS_DIGIT, Predictions, Reading, predictions_of
 from pipeline.inference.saliency import saliency
-from pipeline.metrics.score import Score, digit_score, score, softmax
+from pipeline.metrics.calibration import digit_score, softmax
 from pipeline.models import build
 from pipeline.models.parity import ParityNetwork
 from pipeline.run import Run
 from pipeline.utils import device as devices
+from pipeline.vision.frame import glyphs
 from pipeline.vision.image import Picture
-from pipeline.vision.segment import Glyph, glyphs
 
 BATCH = 1024
 PARITY_BATCH = 64
@@ -32,123 +33,6 @@ SURE = 0.75
 """Above this softmax of the logits bfloat16's rounding cannot change an answer: the likeliest leads by over 1."""
 ROUNDING = 1.0
 """Of a difference of two logits, more than bfloat16's."""
-IS_DIGIT = 0.7
-"""Below this confidence an image may well be no digit."""
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What N images hold.
-
-    Attributes:
-        probabilities: float32 (N, 10), of the digits; or (N, 2), of "even" and "odd", by a network that knows no more.
-            Each row sums to 1.
-        p_digit: the probability that the image holds a digit at all, float32 (N,), by a network that has learnt what
-            does not; None by any other.
-        threshold: the least `digit_score` of what counts as a digit.
-    """
-
-    probabilities: NDArray[np.float32]
-    p_digit: NDArray[np.float32] | None = None
-    threshold: float = IS_DIGIT
-
-    def __len__(self) -> int:
-        return len(self.probabilities)
-
-    @property
-    def digits(self) -> Labels | None:
-        """The most probable digit, int64 (N,); None where only parity is known."""
-        if self.probabilities.shape[1] != CLASSES:
-            return None
-        digits: Labels = self.probabilities.argmax(axis=1)
-        return digits
-
-    @property
-    def known_digits(self) -> Labels:
-        """The digits, or a UserError where only parity is known."""
-        digits = self.digits
-        if digits is None:
-            raise UserError(no_digits("this run"))
-        return digits
-
-    @property
-    def confidence(self) -> NDArray[np.float32]:
-        """The probability of that digit, float32 (N,) in 0.1..1; or of that parity, in 0.5..1."""
-        confidence: NDArray[np.float32] = self.probabilities.max(axis=1)
-        return confidence
-
-    @property
-    def digit_score(self) -> NDArray[np.float32]:
-        """How sure it is that the image holds a digit at all, float32 (N,) in 0..1: `p_digit`, or else confidence."""
-        return self.confidence if self.p_digit is None else self.p_digit
-
-    @property
-    def is_digit(self) -> NDArray[np.bool_]:
-        """Whether the image is likely enough to be a digit at all, bool (N,)."""
-        is_digit: NDArray[np.bool_] = self.digit_score >= self.threshold
-        return is_digit
-
-    @property
-    def p_odd(self) -> NDArray[np.float32]:
-        """The probability that the digit is odd, float32 (N,) in 0..1: the sum over the five odd digits."""
-        p_odd: NDArray[np.float32] = self.probabilities[:, 1::2].sum(axis=1)
-        return p_odd
-
-    @property
-    def parity(self) -> Sequence[str]:
-        """What is likelier by `p_odd`, "odd" or "even", whichever digit is likeliest."""
-        return [PARITIES[int(p > 0.5)] for p in self.p_odd]
-
-    def score(self, labels: Labels) -> Score:
-        """Return what the predictions are worth against digits, int64 (N,): of parity where no more is known."""
-        if self.digits is None:
-            return score(self.probabilities.argmax(axis=1), labels % 2, self.probabilities)
-        return score(self.digits, labels, self.probabilities)
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """What a picture says: its digits, from left to right, as one number.
-
-    Attributes:
-        glyphs: where each digit is, and as it was framed.
-        predictions: what each is, one row a glyph.
-    """
-
-    glyphs: tuple[Glyph, ...]
-    predictions: Predictions
-
-    @property
-    def text(self) -> str | None:
-        """The digits, "2025"; empty where the picture is, and None where of its digits only the parity is known."""
-        if not self.glyphs:
-            return ""
-        digits = self.predictions.digits
-        return None if digits is None else "".join(map(str, digits))
-
-    @property
-    def marked(self) -> str:
-        """The digits, "2?25" where one is likely to be none; of a run that knows no digits its parity, or "?"."""
-        sure = self.predictions.is_digit
-        if self.text is None:
-            return str(self.parity) if sure[-1] else "?"
-        return "".join(digit if is_digit else "?" for digit, is_digit in zip(self.text, sure, strict=True))
-
-    @property
-    def parity(self) -> str | None:
-        """Whether the number is "odd" or "even", as its last digit is; None where the picture is empty."""
-        return self.predictions.parity[-1] if self.glyphs else None
-
-    @property
-    def confidence(self) -> float | None:
-        """The probability that every digit is right, as if their faults were independent; None where there are none.
-
-        Where only parity is known, the probability that the number's is right, which is its last digit's.
-        """
-        if not self.glyphs:
-            return None
-        confidence = self.predictions.confidence
-        return float(confidence[-1] if self.predictions.digits is None else confidence.prod())
 
 
 class Predictor:
@@ -167,7 +51,7 @@ class Predictor:
         self.threshold = threshold
         self.device = devices.pick()
         devices.keep_freed_memory()
-        self.dtype = devices.compute_dtype(recipe, self.device)
+        self.dtype = devices.compute_dtype(recipe.precision, self.device)
         self.memory_format = devices.memory_format(self.device)
         self.trained = copy.deepcopy(model).eval().to(self.device)
         self.exact = rewritten(model, self.device).to(self.device).to(memory_format=self.memory_format)
@@ -292,12 +176,6 @@ def log_odds(probability: NDArray[np.float32] | float) -> NDArray[np.float64]:
     inside = np.clip(np.asarray(probability, dtype=np.float64), 1e-6, 1 - 1e-6)
     odds: NDArray[np.float64] = np.log(inside / (1 - inside))
     return odds
-
-
-def predictions_of(logits: NDArray[np.float32], threshold: float) -> Predictions:
-    """Return what calibrated logits, float32 (N, classes), say; `threshold` as in `Predictions`."""
-    p_digit = digit_score(logits) if logits.shape[1] > CLASSES else None
-    return Predictions(softmax(logits[:, :CLASSES]), p_digit, threshold)
 
 
 def misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import UserError
-from pipeline.metrics.score import interval_of
+from pipeline.metrics.interval import interval_of
 from pipeline.utils.files import require_writable, written_whole
 
 LOCK_SECONDS = 30.0

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.data.table import CLASSES, DigitTable, Labels
+from pipeline.data.table import DigitTable
+from pipeline.digits import CLASSES, Labels
 from pipeline.errors import UserError
 from pipeline.metrics.score import Score, score
-from pipeline.sources.find import Source
+from pipeline.sources.source import Source
 from pipeline.utils.files import write_whole, written_whole
 
 if TYPE_CHECKING:

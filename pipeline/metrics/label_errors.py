@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.table import Labels
+from pipeline.digits import Labels
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from pipeline.config.fine_tuning import FineTuning
-from pipeline.data.table import PARITIES, Pixels
+from pipeline.digits import PARITIES, Pixels
 from pipeline.errors import UserError
 
 PATIENCE = 5.0

@@ -16,7 +16,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from pipeline.data.augment import warp
-from pipeline.data.table import SIDE, Pixels
+from pipeline.digits import SIDE, Pixels
 
 SEED = 0
 

@@ -7,12 +7,16 @@ from pipeline.config.fine_tuning import FineTuning
 from pipeline.data.csv_file import CsvFile
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
-from pipeline.inference.predictor import Predictions, Predictor, predictions_of
+from pipeline.inference.predictions import Predictions, predictions_of
+from pipeline.inference.predictor import Predictor
 from pipeline.metrics.score import Score
-from pipeline.reports import figures as plots
-from pipeline.reports import reliability as trust
+from pipeline.reports.figures import plot_confusion, plot_per_digit, plot_training_history
+from pipeline.reports.images import plot_mistakes, plot_samples
+from pipeline.reports.reliability import plot_reliability
+from pipeline.reports.style import save_figure
 from pipeline.run import Run
-from pipeline.sources.find import Source, find_source
+from pipeline.sources.find import find_source
+from pipeline.sources.source import Source
 from pipeline.utils.files import written_whole
 
 log = logging.getLogger(__name__)
@@ -45,13 +49,13 @@ def evaluate(run: Run, table: DigitTable, on: str) -> Score:
     with written_whole(run.folder / "report.txt") as temporary:
         temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", encoding="utf-8")
     figures = run.folder / "figures"
-    plots.save(figures / "history.png", plots.training_history, run.history)
-    plots.save(figures / "confusion.png", plots.confusion, result)
-    plots.save(figures / "digits.png", plots.per_digit, result)
+    save_figure(figures / "history.png", plot_training_history, run.history)
+    save_figure(figures / "confusion.png", plot_confusion, result)
+    save_figure(figures / "digits.png", plot_per_digit, result)
     labels = table.known_labels if result.of_digits else table.known_labels % 2
-    plots.save(figures / "reliability.png", trust.reliability, labels, predictions.probabilities)
-    plots.save(figures / "samples.png", plots.samples, table.pixels, labels, predictions.probabilities)
-    plots.save(figures / "mistakes.png", plots.mistakes, table.pixels, labels, predictions.probabilities)
+    save_figure(figures / "reliability.png", plot_reliability, labels, predictions.probabilities)
+    save_figure(figures / "samples.png", plot_samples, table.pixels, labels, predictions.probabilities)
+    save_figure(figures / "mistakes.png", plot_mistakes, table.pixels, labels, predictions.probabilities)
     return result
 
 

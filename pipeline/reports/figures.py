@@ -4,21 +4,16 @@ Each function clears the figure that it is given and fills it, for a file, a not
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
-from PIL import Image
 
-from pipeline.data.table import CLASSES, PARITIES, Labels, Pixels
 from pipeline.kaggle.ledger import Entry
-from pipeline.metrics.score import Score, surest_mistakes
+from pipeline.metrics.score import Score
 from pipeline.reports.style import (
     BLUE,
     ERRORS,
@@ -27,45 +22,40 @@ from pipeline.reports.style import (
     INK,
     MUTED,
     ORANGE,
-    PAPER_AND_INK,
     SAND,
     SMALL,
     TEXT,
     TITLE,
     add_legend,
-    frame,
+    frame_axes,
     percent,
     percent_tick,
-    prepare,
+    prepare_figure,
 )
 from pipeline.run import Epoch
-from pipeline.utils.files import write_whole
 
-DOTS_PER_INCH = 150
-COLOURS = 64
-"""In a file: enough for these figures, at a third of the bytes."""
-MOST_IMAGES = 40
-COLUMNS = 8
 MOST_NAMES = 8
 """Submissions that are named below their scores."""
 FLOORS = (0.99, 0.98, 0.95, 0.9, 0.8, 0.5)
 """Where the axis of a digit's figures may begin, if not at 0."""
 
 
-def training_history(figure: Figure, history: Sequence[Epoch]) -> None:
+def plot_training_history(figure: Figure, history: Sequence[Epoch]) -> None:
     """Draw loss, accuracy and learning rate over one or more epochs, and which epoch's model was kept."""
     kept = next((epoch for epoch in reversed(history) if epoch.saved), None)
     headline = f"Epoch {kept.epoch:.3g} of {history[-1].epoch:.3g} kept" if kept else "No epoch kept"
     if kept and kept.validation_accuracy is not None:
         headline += f", validation accuracy {kept.validation_accuracy:.2%}"
-    prepare(figure, 11.5, 4.1, headline)
+    prepare_figure(figure, 11.5, 4.1, headline)
 
     training = [epoch.train_accuracy for epoch in history]
     rates = [epoch.learning_rate for epoch in history]
     loss, accuracy, rate = figure.subplots(1, 3)
-    curves(loss, "Loss", history, [epoch.train_loss for epoch in history], [epoch.validation_loss for epoch in history])
-    curves(accuracy, "Accuracy", history, training, [epoch.validation_accuracy for epoch in history])
-    curves(rate, "Learning rate", history, rates)
+    plot_curves(
+        loss, "Loss", history, [epoch.train_loss for epoch in history], [epoch.validation_loss for epoch in history]
+    )
+    plot_curves(accuracy, "Accuracy", history, training, [epoch.validation_accuracy for epoch in history])
+    plot_curves(rate, "Learning rate", history, rates)
     accuracy.yaxis.set_major_formatter(percent_tick)
     accuracy.set_ylim(top=min(1, accuracy.get_ylim()[1]))
     if 0 < 10 * min(rates) < max(rates):
@@ -79,7 +69,7 @@ def training_history(figure: Figure, history: Sequence[Epoch]) -> None:
     add_legend(figure, loss)
 
 
-def curves(
+def plot_curves(
     axes: Axes,
     title: str,
     history: Sequence[Epoch],
@@ -87,7 +77,7 @@ def curves(
     validation: Sequence[float | None] = (),
 ) -> None:
     """Draw a panel of one value over the epochs, where it is known."""
-    frame(axes, title)
+    frame_axes(axes, title)
     axes.set_xlabel("epoch", color=INK, fontsize=TEXT)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     axes.set_xlim(history[0].epoch - 0.5, history[-1].epoch + 0.5)
@@ -110,18 +100,20 @@ def curves(
             )
 
 
-def confusion(figure: Figure, score: Score) -> None:
+def plot_confusion(figure: Figure, score: Score) -> None:
     """Draw how often each class was read as each, in rows and in percent of the class's rows; colour is for errors."""
-    prepare(figure, 12, 6.9, f"{score.rows - score.correct:,} of {score.rows:,} digits misread")
+    prepare_figure(figure, 12, 6.9, f"{score.rows - score.correct:,} of {score.rows:,} digits misread")
     counts, shares = figure.subplots(1, 2)
     of_labels = score.confusion / np.maximum(score.support, 1)[:, None]
-    matrix(counts, "Rows", score.classes, score.confusion, str)
-    matrix(shares, "Percent of each label's rows", score.classes, of_labels, percent)
+    draw_matrix(counts, "Rows", score.classes, score.confusion, str)
+    draw_matrix(shares, "Percent of each label's rows", score.classes, of_labels, percent)
 
 
-def matrix(axes: Axes, title: str, classes: Sequence[str], values: NDArray[Any], words: Callable[[Any], str]) -> None:
+def draw_matrix(
+    axes: Axes, title: str, classes: Sequence[str], values: NDArray[Any], words: Callable[[Any], str]
+) -> None:
     """Draw a panel of (C, C) cells, each value but 0 by its `words`."""
-    frame(axes, title)
+    frame_axes(axes, title)
     errors = np.ma.masked_array(values, mask=np.eye(len(classes), dtype=bool))
     most = float(errors.max()) or 1.0
     places = np.arange(len(classes) + 1) - 0.5
@@ -140,10 +132,10 @@ def matrix(axes: Axes, title: str, classes: Sequence[str], values: NDArray[Any],
     axes.spines[:].set_visible(False)
 
 
-def per_digit(figure: Figure, score: Score) -> None:
+def plot_per_digit(figure: Figure, score: Score) -> None:
     """Draw precision, recall and F1 of each class that has rows, and how many it has."""
     kind = "digit" if score.of_digits else "parity"
-    prepare(figure, 11.5, 4.6, f"Precision, recall and F1 of each {kind}")
+    prepare_figure(figure, 11.5, 4.6, f"Precision, recall and F1 of each {kind}")
     axes = figure.subplots()
     present = np.flatnonzero(score.support)
     figures = {"precision": score.precision[present], "recall": score.recall[present], "F1": score.f1[present]}
@@ -151,7 +143,7 @@ def per_digit(figure: Figure, score: Score) -> None:
     # A tenth of the axis at least is left for the lowest bar to be seen.
     floor = next((floor for floor in FLOORS if smallest >= floor + (1 - floor) / 10), 0.0)
 
-    frame(axes, f"The axis begins at {floor:g}, not at 0" if floor else "")
+    frame_axes(axes, f"The axis begins at {floor:g}, not at 0" if floor else "")
     looks = ((BLUE, ""), (ORANGE, "////"), (SAND, ""))
     for place, ((name, values), (colour, hatch)) in enumerate(zip(figures.items(), looks, strict=True)):
         axes.bar(
@@ -179,71 +171,11 @@ def per_digit(figure: Figure, score: Score) -> None:
     add_legend(figure, axes)
 
 
-def samples(figure: Figure, pixels: Pixels, labels: Labels, probabilities: NDArray[np.float32]) -> None:
-    """Draw the first 40 images, at most, with what was read in each, how sure that was, and whether it is right.
-
-    Args:
-        pixels: uint8 (N, 28, 28), 0 = paper, 255 = ink; one image or more.
-        labels: int64 (N,), of the same classes.
-        probabilities: float32 (N, C), of digits or of parity.
-    """
-    shown = min(len(pixels), MOST_IMAGES)
-    right = int((probabilities[:shown].argmax(axis=1) == labels[:shown]).sum())
-    sheet(figure, f"{right} of {shown} read rightly", pixels[:shown], labels[:shown], probabilities[:shown])
-
-
-def mistakes(figure: Figure, pixels: Pixels, labels: Labels, probabilities: NDArray[np.float32]) -> None:
-    """Draw the images that were misread, at most 40, the surest mistake first; or say that there is none.
-
-    Args:
-        pixels: uint8 (N, 28, 28), 0 = paper, 255 = ink.
-        labels: int64 (N,), of the same classes.
-        probabilities: float32 (N, C), of digits or of parity.
-    """
-    wrong = surest_mistakes(probabilities, labels)
-    surest = wrong[:MOST_IMAGES]
-    headline = f"{len(wrong):,} of {len(labels):,} digits misread"
-    if len(wrong) > MOST_IMAGES:
-        headline += f", the {MOST_IMAGES} surest mistakes"
-    sheet(
-        figure,
-        headline if len(wrong) else f"No mistakes: {len(labels):,} of {len(labels):,} digits read rightly",
-        pixels[surest],
-        labels[surest],
-        probabilities[surest],
-    )
-
-
-def sheet(figure: Figure, headline: str, pixels: Pixels, labels: Labels, probabilities: NDArray[np.float32]) -> None:
-    """Draw images in rows of eight, under each what was read in it, after the label where that is another."""
-    columns, rows = min(COLUMNS, max(len(pixels), 4)), -(-len(pixels) // COLUMNS)
-    prepare(figure, 1.3 * columns + 0.3, 1.9 * rows + 0.8, headline)
-    # One pair of axes, in units of a tile, is drawn many times faster than one pair for each image.
-    axes = figure.subplots()
-    axes.axis("off")
-    for place, (image, label, answer) in enumerate(zip(pixels, labels, probabilities, strict=True)):
-        row, left = divmod(place, COLUMNS)
-        top, middle = 1.46 * row, left + 0.45
-        names = PARITIES if len(answer) == len(PARITIES) else range(CLASSES)
-        right = answer.argmax() == label
-        digit = names[answer.argmax()]
-        axes.imshow(image, PAPER_AND_INK, vmin=0, vmax=255, extent=(left, left + 0.9, top + 0.9, top))
-        colour, width = (MUTED, 0.8) if right else (ORANGE, 2.4)
-        axes.add_patch(Rectangle((left, top), 0.9, 0.9, fill=False, edgecolor=colour, linewidth=width))
-        words = f"\N{CHECK MARK} {digit}" if right else f"\N{BALLOT X} {names[label]} \N{RIGHTWARDS ARROW} {digit}"
-        axes.text(middle, top + 1.05, words, color=BLUE if right else INK, fontsize=TEXT, ha="center", va="center")
-        sure = percent(answer.max()) + "%"
-        axes.text(middle, top + 1.24, sure, color=MUTED, fontsize=SMALL, ha="center", va="center")
-    axes.set_aspect("equal", anchor="NW")
-    axes.set_xlim(-0.02, columns - 0.08)
-    axes.set_ylim(1.46 * rows - 0.1, -0.02)
-
-
-def comparison(figure: Figure, scores: Mapping[str, Score]) -> None:
+def plot_comparison(figure: Figure, scores: Mapping[str, Score]) -> None:
     """Draw the accuracy of one or more runs, by name, and that of their parity, each with its 95 % interval."""
-    prepare(figure, 11.5, 1.5 + 0.45 * len(scores), "Accuracy with its 95% interval")
+    prepare_figure(figure, 11.5, 1.5 + 0.45 * len(scores), "Accuracy with its 95% interval")
     axes = figure.subplots()
-    frame(axes)
+    frame_axes(axes)
     for line, score in enumerate(scores.values()):
         intervals = [(score.parity.interval, ORANGE, line + 0.14)]
         words = f"parity {score.parity.accuracy:.2%}"
@@ -264,16 +196,18 @@ def comparison(figure: Figure, scores: Mapping[str, Score]) -> None:
     add_legend(figure, axes)
 
 
-def progress(figure: Figure, entries: Sequence[Entry]) -> None:
+def plot_progress(figure: Figure, entries: Sequence[Entry]) -> None:
     """Draw the public score of one or more submissions to Kaggle, the oldest at the left, beside what was expected.
 
     Expected is the validation accuracy with its 95 % interval; one that is not known is left out, and what leaked is
     drawn hollow.
     """
     honest = [entry.public_score for entry in entries if entry.public_score is not None and not entry.leaked]
-    prepare(figure, 11.5, 4.6, f"Best public score {max(honest):.5f}" if honest else "No score that means anything")
+    prepare_figure(
+        figure, 11.5, 4.6, f"Best public score {max(honest):.5f}" if honest else "No score that means anything"
+    )
     axes = figure.subplots()
-    frame(axes)
+    frame_axes(axes)
     known = [
         (place, entry.validation_accuracy, *entry.interval) for place, entry in enumerate(entries) if entry.interval
     ]
@@ -305,24 +239,3 @@ def progress(figure: Figure, entries: Sequence[Entry]) -> None:
     axes.set_xlim(-0.6, len(entries) - 0.4)
     axes.yaxis.set_major_formatter(percent_tick)
     add_legend(figure, axes)
-
-
-def save(path: Path, draw: Callable[..., None], *arguments: object) -> None:
-    """Let `draw` fill a figure from `arguments`, and write it to `path` as a PNG, whole or not at all.
-
-    Raises:
-        UserError: the folder cannot be made or written to, or the disk is full.
-    """
-    write_whole(path, png(draw, *arguments))
-
-
-def png(draw: Callable[..., None], *arguments: object) -> bytes:
-    """Let `draw` fill a figure from `arguments`, and return it as the bytes of a PNG."""
-    figure = Figure()
-    draw(figure, *arguments)
-    drawn = BytesIO()
-    figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": 1})
-    image = Image.open(drawn).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    file = BytesIO()
-    image.save(file, "PNG", optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
-    return file.getvalue()

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.data.table import DigitTable
-from pipeline.inference.predictor import Predictions, Predictor
+from pipeline.inference.predictions import Predictions
+from pipeline.inference.predictor import Predictor
+from pipeline.metrics.calibration import reliability_bins
 from pipeline.metrics.label_errors import label_errors
-from pipeline.metrics.score import ConfusedPair, Score, reliability, score, surest_mistakes
-from pipeline.reports import figures as plots
-from pipeline.reports import reliability as trust
+from pipeline.metrics.score import ConfusedPair, Score, score, surest_mistakes
 from pipeline.reports.corruptions import CORRUPTIONS, SEED, Corruption
 from pipeline.reports.evaluate import predictions_on
-from pipeline.reports.style import percent
+from pipeline.reports.reliability import plot_corruptions, plot_reliability
+from pipeline.reports.style import percent, render_png, save_figure
 from pipeline.run import Run
 from pipeline.utils.files import write_whole
 
@@ -89,7 +90,7 @@ def write_page(run: Run, table: DigitTable, on: str) -> Path:
     suspects = label_errors(probabilities, labels)
     sample = table.sample(CORRUPTED_ROWS, SEED)
     curves = under_corruptions(predictor, sample)
-    plots.save(run.folder / "figures" / "corruptions.png", trust.corruptions, curves)
+    save_figure(run.folder / "figures" / "corruptions.png", plot_corruptions, curves)
 
     page = environment().get_template("mistakes.html.j2").render(
         run=run,
@@ -104,8 +105,8 @@ def write_page(run: Run, table: DigitTable, on: str) -> Path:
         suspected=len(suspects),
         suspects=[card(table, predictions, each.row, each.suggested) for each in suspects[:MOST_LABEL_ERRORS]],
         pairs=[(pair, ways(pair, table, predictions, wrong)) for pair in result.confused_pairs[:MOST_PAIRS]],
-        reliability=address(plots.png(trust.reliability, labels, probabilities)),
-        bins=reliability(probabilities, labels),
+        reliability=address(render_png(plot_reliability, labels, probabilities)),
+        bins=reliability_bins(probabilities, labels),
         corrupted=len(sample),
         panels=[panel(corruption, worth, sample) for corruption, worth in curves.items()],
     )  # fmt: skip
@@ -173,7 +174,7 @@ def panel(corruption: Corruption, scores: Sequence[Score], table: DigitTable) ->
     ]
     accuracies = ", ".join(f"{accuracy} at {severity}" for _, severity, accuracy in steps)
     return Panel(
-        figure=address(plots.png(trust.corruptions, {corruption: scores})),
+        figure=address(render_png(plot_corruptions, {corruption: scores})),
         words=f"Accuracy by {corruption.name}, in {corruption.unit}: {accuracies}",
         steps=steps,
     )

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from pipeline.data.table import Labels
-from pipeline.metrics import score as scoring
+from pipeline.digits import Labels
+from pipeline.metrics.calibration import calibration_error, reliability_bins
 from pipeline.metrics.score import Score
-from pipeline.reports.style import BLUE, INK, MUTED, ORANGE, TEXT, add_legend, frame, percent_tick, prepare
+from pipeline.reports.style import BLUE, INK, MUTED, ORANGE, TEXT, add_legend, frame_axes, percent_tick, prepare_figure
 
 if TYPE_CHECKING:
     from pipeline.reports.corruptions import Corruption
@@ -26,18 +26,18 @@ TICKS = (0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 COLUMNS = 3
 
 
-def reliability(figure: Figure, labels: Labels, probabilities: NDArray[np.float32]) -> None:
+def plot_reliability(figure: Figure, labels: Labels, probabilities: NDArray[np.float32]) -> None:
     """Draw how many of the answers of a confidence are right, each with its 95 % interval, beside how many should be.
 
     Args:
         labels: int64 (N,).
         probabilities: float32 (N, C).
     """
-    found = scoring.reliability(probabilities, labels)
-    error = scoring.calibration_error(probabilities, labels)
-    prepare(figure, 6, 5.8, f"Expected calibration error {error:.2%}")
+    found = reliability_bins(probabilities, labels)
+    error = calibration_error(probabilities, labels)
+    prepare_figure(figure, 6, 5.8, f"Expected calibration error {error:.2%}")
     axes = figure.subplots()
-    frame(axes, "Of answers so sure, so many are right")
+    frame_axes(axes, "Of answers so sure, so many are right")
     axes.plot([LEAST, MOST], [LEAST, MOST], ":", color=MUTED, linewidth=1.4)
     places = np.clip([each.confidence for each in found], LEAST, MOST)
     for place, each in zip(places, found, strict=True):
@@ -61,7 +61,7 @@ def reliability(figure: Figure, labels: Labels, probabilities: NDArray[np.float3
     axes.tick_params(axis="x", which="minor", length=0, labelcolor=MUTED, pad=22)
 
 
-def corruptions(figure: Figure, scores: "Mapping[Corruption, Sequence[Score]]") -> None:
+def plot_corruptions(figure: Figure, scores: "Mapping[Corruption, Sequence[Score]]") -> None:
     """Draw a panel for each of one or more corruptions: accuracy and parity accuracy, with their 95 % intervals.
 
     Args:
@@ -73,10 +73,10 @@ def corruptions(figure: Figure, scores: "Mapping[Corruption, Sequence[Score]]") 
     rows = next(iter(scores.values()))[0].rows
     alone = len(scores) == 1
     headline = names[0] if alone else f"Accuracy under corruptions, of {rows:,} rows"
-    prepare(figure, 3.9 * columns, 0.6 + 3 * lines, headline)
+    prepare_figure(figure, 3.9 * columns, 0.6 + 3 * lines, headline)
     panels = figure.subplots(lines, columns, squeeze=False).flat
     for axes, name, (corruption, worth) in zip(panels, names, scores.items(), strict=False):
-        frame(axes, "" if alone else name)
+        frame_axes(axes, "" if alone else name)
         curves(axes, corruption, worth)
     add_legend(figure, panels[0])
 

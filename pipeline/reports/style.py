@@ -3,9 +3,16 @@
 Every colour is said here, so that a notebook's own style cannot turn the text as light as its ground.
 """
 
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from PIL import Image
+
+from pipeline.utils.files import write_whole
 
 TITLE, TEXT, SMALL = 13.0, 11.0, 9.5
 """Sizes of type, in points."""
@@ -17,7 +24,7 @@ ERRORS = LinearSegmentedColormap.from_list("errors", [GROUND, "#f8cfa6", "#e88a4
 PAPER_AND_INK = LinearSegmentedColormap.from_list("paper and ink", ["#ffffff", INK])
 
 
-def prepare(figure: Figure, width: float, height: float, headline: str) -> None:
+def prepare_figure(figure: Figure, width: float, height: float, headline: str) -> None:
     """Clear a figure for another of this family; width and height are inches."""
     figure.clear()
     figure.set_size_inches(width, height)
@@ -26,7 +33,7 @@ def prepare(figure: Figure, width: float, height: float, headline: str) -> None:
     figure.suptitle(headline, x=0.14 / width, ha="left", color=INK, fontsize=TITLE)
 
 
-def frame(axes: Axes, title: str = "") -> None:
+def frame_axes(axes: Axes, title: str = "") -> None:
     """Give axes a title at their left, a light grid, and lines only where values are read off."""
     axes.set_title(title, loc="left", color=MUTED, fontsize=TEXT, pad=10)
     axes.set_facecolor(GROUND)
@@ -58,3 +65,29 @@ def percent(share: float) -> str:
 def percent_tick(value: float, _: float) -> str:
     """Return a share in percent, with as many decimals as it needs."""
     return f"{100 * value:g}%"
+
+
+DOTS_PER_INCH = 150
+COLOURS = 64
+"""In a file: enough for these figures, at a third of the bytes."""
+
+
+def save_figure(path: Path, draw: Callable[..., None], *arguments: object) -> None:
+    """Let `draw` fill a figure from `arguments`, and write it to `path` as a PNG, whole or not at all.
+
+    Raises:
+        UserError: the folder cannot be made or written to, or the disk is full.
+    """
+    write_whole(path, render_png(draw, *arguments))
+
+
+def render_png(draw: Callable[..., None], *arguments: object) -> bytes:
+    """Let `draw` fill a figure from `arguments`, and return it as the bytes of a PNG."""
+    figure = Figure()
+    draw(figure, *arguments)
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": 1})
+    image = Image.open(drawn).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    file = BytesIO()
+    image.save(file, "PNG", optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
+    return file.getvalue()

@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.reports.style import BLUE, INK, ORANGE, SMALL, TEXT, add_legend, frame, percent_tick, prepare
+from pipeline.reports.style import BLUE, INK, ORANGE, SMALL, TEXT, add_legend, frame_axes, percent_tick, prepare_figure
 
 HEADROOM = 4
 """The axis of the loss ends so many times as far above the best trial as the median does."""
 
 
-def history(figure: Figure, complete: Mapping[int, float], pruned: Mapping[int, float]) -> None:
+def plot_search_history(figure: Figure, complete: Mapping[int, float], pruned: Mapping[int, float]) -> None:
     """Draw the validation loss of each trial, in nats, by its number, and the lowest until then.
 
     Args:
@@ -27,12 +27,12 @@ def history(figure: Figure, complete: Mapping[int, float], pruned: Mapping[int, 
     lowest = min(complete.values())
     winner = next(number for number, loss in complete.items() if loss == lowest)
     tried = len(complete) + len(pruned)
-    prepare(figure, 11.5, 4.6, f"Best of {tried} trials: trial {winner}, validation loss {lowest:.4f}")
+    prepare_figure(figure, 11.5, 4.6, f"Best of {tried} trials: trial {winner}, validation loss {lowest:.4f}")
     axes = figure.subplots()
     spread = float(np.median(list(complete.values()))) - lowest or 0.1 * lowest
     top = lowest + HEADROOM * spread
     above = sum(loss > top for losses in (complete, pruned) for loss in losses.values())
-    frame(axes, f"The losses of {above} lie above the axis" if above else "")
+    frame_axes(axes, f"The losses of {above} lie above the axis" if above else "")
     steps = list(accumulate(complete.values(), min))
     axes.step([*complete, last + 0.5], [*steps, lowest], where="post", color=INK, linewidth=1.4, label="lowest so far")
     for name, losses, marker, colour, fill in (
@@ -59,11 +59,13 @@ def history(figure: Figure, complete: Mapping[int, float], pruned: Mapping[int, 
     add_legend(figure, axes)
 
 
-def importances(figure: Figure, shares: Mapping[str, float], trials: int) -> None:
+def plot_importances(figure: Figure, shares: Mapping[str, float], trials: int) -> None:
     """Draw how much each setting tells the best of so many complete trials from the others, the most on top."""
-    prepare(figure, 11.5, 1.6 + 0.38 * len(shares), f"What tells the best of {trials} complete trials from the others")
+    prepare_figure(
+        figure, 11.5, 1.6 + 0.38 * len(shares), f"What tells the best of {trials} complete trials from the others"
+    )
     axes = figure.subplots()
-    frame(axes)
+    frame_axes(axes)
     ordered = sorted(shares.items(), key=lambda item: item[1])
     bars = axes.barh([name for name, _ in ordered], [share for _, share in ordered], height=0.6, color=BLUE)
     axes.bar_label(bars, [f"{share:.0%}" for _, share in ordered], padding=4, color=INK, fontsize=SMALL)

@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.config.recipe import Recipe
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
-from pipeline.metrics.score import accuracy_in_words
+from pipeline.metrics.interval import accuracy_in_words
 from pipeline.search.space import SearchSpace
 from pipeline.utils.files import require_writable
 from pipeline.utils.imports import INSTALL, not_installed

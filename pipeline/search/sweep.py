@@ -32,7 +32,7 @@ from pipeline.search.study import (
     shown,
     standing,
 )
-from pipeline.sources.find import Source
+from pipeline.sources.source import Source
 from pipeline.utils.files import require_writable
 
 if TYPE_CHECKING:
@@ -241,18 +241,18 @@ def keep_best_run(search: Search, study: "Study") -> None:
 
 def tell_results(search: Search, study: "Study") -> None:
     """Write the best trial's recipe and the figures; tell the best trials, and where all of it is."""
-    from pipeline.reports import figures as plots
-    from pipeline.search import figures as search_plots
+    from pipeline.reports.style import save_figure
+    from pipeline.search.figures import plot_importances, plot_search_history
 
     winner = best(study)
     if not winner:
         return
     recipe = write_recipe(search, winner)
     complete, pruned = losses(study)
-    plots.save(search.folder / "history.png", search_plots.history, complete, pruned)
+    save_figure(search.folder / "history.png", plot_search_history, complete, pruned)
     shares = importances(study)
     if shares:
-        plots.save(search.folder / "importances.png", search_plots.importances, shares, len(complete))
+        save_figure(search.folder / "importances.png", plot_importances, shares, len(complete))
     log.info("\n%s\n\nValidation accuracy of the best: %s", standing(study), accuracy(winner))
     log.info("It is in %s; to train it: python -m pipeline train %s", search.folder, recipe)
 

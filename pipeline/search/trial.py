@@ -17,7 +17,7 @@ from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
 from pipeline.run import Epoch
 from pipeline.search.study import Search
-from pipeline.sources.find import Source
+from pipeline.sources.source import Source
 from pipeline.training.network import DivergedError, train
 
 PLACES = 1000

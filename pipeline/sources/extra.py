@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config.recipe import Recipe
-from pipeline.data.table import DigitTable, Pixels, concatenate
+from pipeline.data.table import DigitTable, concatenate
+from pipeline.digits import Pixels
 from pipeline.sources import outliers, pendigits
 
 log = logging.getLogger(__name__)

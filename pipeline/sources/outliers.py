@@ -8,14 +8,14 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from PIL import Image
 
-from pipeline.data.table import SIDE, DigitTable, Pixels
+from pipeline.data.table import DigitTable
+from pipeline.digits import SIDE, Pixels
 from pipeline.errors import UserError
 from pipeline.sources.download import Archive
 from pipeline.sources.pendigits import SIDE_DRAWN, framed
 from pipeline.sources.strokes import Drawing
-from pipeline.vision.binarise import resized
-from pipeline.vision.image import Grey
-from pipeline.vision.segment import frame_of
+from pipeline.vision.frame import frame_of
+from pipeline.vision.image import Grey, resized
 
 OMNIGLOT = Archive(
     "Omniglot",

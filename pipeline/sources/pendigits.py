@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.table import DigitTable, Pixels
+from pipeline.data.table import DigitTable
+from pipeline.digits import Pixels
 from pipeline.sources.download import Archive
+from pipeline.sources.source import Source
 from pipeline.sources.strokes import Drawing, Points, canvas, read_drawings
-from pipeline.vision.segment import frame_of
+from pipeline.vision.frame import frame_of
 
 PENDIGITS = Archive(
     "pendigits",
@@ -60,3 +62,14 @@ def framed(strokes: list[Points], extent: Points, brush: float) -> Pixels:
     width, height = (int(np.ceil(length + 2 * brush)) + 1 for length in extent)
     image = canvas([stroke + brush for stroke in strokes], (width, height), brush)
     return frame_of((np.asarray(image) / 255).astype(np.float32))
+
+
+def pendigits_source(data: Path) -> Source:
+    """Return the pen drawings of UCI's set 81, framed: those to learn from, and those that are held out."""
+    return Source(
+        "pendigits",
+        PENDIGITS.find(data),
+        "asked for",
+        lambda: drawn_anew(drawings(data)[0], 1, seed=0),
+        lambda: drawn_anew(drawings(data)[1], 1, seed=0),
+    )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pipeline.data.table import CLASSES
+from pipeline.digits import CLASSES
 from pipeline.errors import UserError
 
 FINER = 4

@@ -18,13 +18,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pipeline.config.recipe import Recipe
-from pipeline.data.table import CLASSES, DigitTable
+from pipeline.data.table import DigitTable
+from pipeline.digits import CLASSES
 from pipeline.errors import UserError
 from pipeline.inference.predictor import Predictor
-from pipeline.metrics.score import digit_threshold, score, softmax, temperature
+from pipeline.metrics.calibration import digit_threshold, softmax, temperature
+from pipeline.metrics.score import score
 from pipeline.models import build
 from pipeline.run import Epoch, OutOfFold, Run
-from pipeline.sources.find import Source
+from pipeline.sources.source import Source
 from pipeline.training.network import train
 from pipeline.training.setup import card_of, prepared
 from pipeline.utils import device as devices
@@ -60,9 +62,8 @@ def train_ensemble(
         return run
     if not resume:
         device = devices.pick()
-        card = card_of(
-            recipe, rows, source.name, build(recipe), device, devices.compute_dtype(recipe, device), "accelerate"
-        )
+        dtype = devices.compute_dtype(recipe.precision, device)
+        card = card_of(recipe, rows, source.name, build(recipe), device, dtype, "accelerate")
         run.begin(recipe, card, rows.seen.fingerprint)
     # Corrections come last, and none of them is left out.
     folds = folds_of(recipe, rows.training.select(np.arange(len(rows.training) - rows.corrections)))

@@ -20,7 +20,7 @@ from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
 from pipeline.models.parity import ParityNetwork, quieter
 from pipeline.run import Epoch, Run
-from pipeline.sources.find import Source
+from pipeline.sources.source import Source
 from pipeline.training.log import HEADER, Journal, line
 from pipeline.training.setup import card_of, prepared
 from pipeline.utils import device as devices
@@ -98,7 +98,7 @@ class Tuning(Trainer):
         self.rows = len(training), len(validation)
         self.folder = run.folder / recipe.output_dir
         device = devices.pick()
-        self.dtype = devices.compute_dtype(recipe, device)
+        self.dtype = devices.compute_dtype(recipe.precision, device)
         arguments = TrainingArguments(
             output_dir=str(self.folder),
             num_train_epochs=recipe.epochs,

@@ -21,15 +21,16 @@ from tqdm import tqdm
 from pipeline.config.recipe import Recipe
 from pipeline.data.augment import augment
 from pipeline.data.loader import ink, normalise, ordered_loader, training_loader
-from pipeline.data.table import CLASSES, DigitTable, Labels, Pixels
+from pipeline.data.table import DigitTable
+from pipeline.digits import CLASSES, Labels, Pixels
 from pipeline.errors import UserError
-from pipeline.metrics.score import digit_threshold, temperature
+from pipeline.metrics.calibration import digit_threshold, temperature
 from pipeline.models import build
 from pipeline.models.convolution import quicken
 from pipeline.models.pretrained import load_pretrained
 from pipeline.run import Epoch, Run
 from pipeline.sources.extra import fetch, supplemented
-from pipeline.sources.find import Source
+from pipeline.sources.source import Source
 from pipeline.training.log import HEADER, Journal, line
 from pipeline.training.optim import PER_UPDATE, clear_tiny_numbers, make_optimizer, make_scheduler
 from pipeline.training.setup import card_of, prepared
@@ -125,7 +126,7 @@ class Trainer:
         )
         self.told_to_end = Event()
         self.device = self.accelerator.device
-        self.dtype = compute_dtype(recipe, self.device)
+        self.dtype = compute_dtype(recipe.precision, self.device)
         torch.manual_seed(recipe.seed)
         model = build(recipe).to(memory_format=memory_format(self.device))
         quicken(model)

@@ -17,7 +17,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.data.table import DigitTable, concatenate
 from pipeline.errors import UserError
 from pipeline.run import Card, Run
-from pipeline.sources.find import Source
+from pipeline.sources.source import Source
 from pipeline.utils import distributed as processes
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe
 from pipeline.data.table import DigitTable
 from pipeline.run import Run
-from pipeline.sources.find import Source
+from pipeline.sources.source import Source
 
 
 def train(

@@ -5,9 +5,6 @@ import sys
 
 import torch
 
-from pipeline.config.fine_tuning import FineTuning
-from pipeline.config.recipe import Recipe
-
 
 def pick() -> torch.device:
     """Return the fastest device at hand: CUDA, then Apple's MPS, then the CPU."""
@@ -18,14 +15,17 @@ def pick() -> torch.device:
     return torch.device("cpu")
 
 
-def compute_dtype(recipe: Recipe | FineTuning, device: torch.device) -> torch.dtype:
+def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
     """Return the dtype that convolutions compute in on `device`.
 
-    With precision "auto" it is bfloat16 where the device multiplies in it (AVX-512 BF16 or AMX on a CPU, Ampere or
+    Args:
+        precision: "float32", "bfloat16" or "auto".
+
+    With "auto" it is bfloat16 where the device multiplies in it (AVX-512 BF16 or AMX on a CPU, Ampere or
     newer on CUDA), and float32 elsewhere: emulated bfloat16 is slower than float32.
     """
-    if recipe.precision != "auto":
-        return torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32
+    if precision != "auto":
+        return torch.bfloat16 if precision == "bfloat16" else torch.float32
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:

@@ -112,3 +112,22 @@ def cannot_write(path: Path, error: OSError) -> UserError:
     """Return the UserError for an OSError met while writing `path`."""
     remedy = REMEDIES.get(error.errno or 0, error.strerror or str(error))
     return UserError(f"{path}: cannot be written: {remedy}")
+
+
+def is_zip(path: Path) -> bool:
+    """Tell whether a file begins as a zip archive does."""
+    return starts_with(path, b"PK\x03\x04")
+
+
+def is_gzip(path: Path) -> bool:
+    """Tell whether a file begins as gzip does."""
+    return starts_with(path, b"\x1f\x8b")
+
+
+def starts_with(path: Path, magic: bytes) -> bool:
+    """Tell whether a file can be read and begins with these bytes."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(magic)) == magic
+    except OSError:
+        return False

@@ -1,13 +1,12 @@
-"""Ink told from paper, whatever the light, and from what is printed on paper."""
+"""Binarisation: ink told from paper, whatever the light."""
 
 from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
-from pipeline.vision.image import Grey
+from pipeline.vision.image import Grey, resized
 
 Mask = NDArray[np.bool_]
 Box = tuple[slice, slice]
@@ -21,8 +20,6 @@ WIDEST = 6
 """On uneven paper strokes are narrower than the picture's shorter side divided by this."""
 FAINTEST = 0.08
 """Ink is darker than its paper by more than this share."""
-LONG = 0.8
-"""A line longer than this share of a picture is printed on the paper, or its edge."""
 
 
 def ink_of(grey: Grey) -> tuple[Grey, bool]:
@@ -69,53 +66,32 @@ def otsu(values: Grey) -> float:
     return float(edges[1:][np.nan_to_num(between).argmax()])
 
 
-def parts_of(mask: Mask, *, even: bool) -> tuple[NDArray[np.int32], list[Box]]:
-    """Return the connected parts of what is written, numbered from 1 where they lie, and the box of each.
-
-    Lines across the page are taken out; then, of a drawing on even paper, what lies along a border as a frame does, and
-    of a photo all that a border cuts: tables, corners of shadows, pieces of lines.
-    """
-    labels, boxes = connected(mask)
-    across = any(np.greater(size_of(box), LONG * np.array(mask.shape)).any() for box in boxes)
-    if even and not across:
-        return labels, boxes
-    if across:
-        mask = mask & ~lines_of(mask) & ~lines_of(mask.T).T
-        labels, _ = connected(mask)
-    dropped = [
-        np.flatnonzero(np.bincount(side) > (LONG * len(side) if even else 0))
-        for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1])
-    ]
-    return connected(mask & ~np.isin(labels, np.concatenate(dropped)))
-
-
 def connected(mask: Mask) -> tuple[NDArray[np.int32], list[Box]]:
     """Return a mask's connected parts, numbered from 1, and their boxes."""
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
     return labels, ndimage.find_objects(labels)
 
 
-def lines_of(mask: Mask) -> Mask:
-    """Return lines from left to right, as paper is printed with: thin, and longer than a digit would be.
+HAIR = 3.0
+"""Pixels up to which a line may break where it is antialiased."""
+FAINT = 0.2
+"""Ink of a drawing that is as faint as this still belongs to the darker ink beside it."""
 
-    A stroke that crosses such a line is thick there and stays.
+
+def written(ink: Grey, *, even: bool) -> Mask:
+    """Return where there is more than half ink; of hair lines on even paper also where there is less between.
+
+    A line of one pixel, antialiased, is fainter than half wherever it passes between two.
     """
-    thin = 2 + max(mask.shape) // 200
-    flat = mask & ~ndimage.binary_opening(mask, np.ones((thin, 1)))
-    bridge = 6 * thin  # over the strokes that cross it
-    labels, boxes = connected(ndimage.binary_dilation(flat, np.ones((1, bridge + 1))))
-    long = [label for label, box in enumerate(boxes, start=1) if size_of(box)[1] - bridge > LONG * mask.shape[1]]
-    found: Mask = flat & np.isin(labels, long)
-    return found
+    mask: Mask = ink > 0.5
+    if not even or thickness_of(mask) > HAIR:
+        return mask
+    labels, _ = connected(ink > FAINT)
+    marks: Mask = np.isin(labels, np.unique(labels[mask]))
+    return marks & (labels > 0)
 
 
-def size_of(box: Box) -> tuple[int, int]:
-    """Return the height and the width of a box."""
-    rows, columns = box
-    return rows.stop - rows.start, columns.stop - columns.start
-
-
-def resized(values: Grey, shape: tuple[int, int] | list[int]) -> Grey:
-    """Return values at another (height, width), antialiased."""
-    image = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
-    return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
+def thickness_of(mask: Mask) -> float:
+    """Return about how thick the strokes of a mask are, in pixels: twice their area by the length of their outline."""
+    outline = mask & ~ndimage.binary_erosion(mask)
+    return float(2 * mask.sum() / max(1, outline.sum()))

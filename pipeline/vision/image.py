@@ -167,3 +167,9 @@ def on_paper(image: Image.Image) -> Image.Image:
 def name_of(picture: Picture) -> str:
     """Return how an error calls a picture."""
     return str(picture) if isinstance(picture, str | Path) else "the picture"
+
+
+def resized(values: Grey, shape: tuple[int, int] | list[int]) -> Grey:
+    """Return values at another (height, width), antialiased."""
+    image = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
+    return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))

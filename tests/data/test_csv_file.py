@@ -8,7 +8,8 @@ import pytest
 from helpers.files import csv_text, idx
 
 from pipeline import CsvFile, DigitTable, UserError
-from pipeline.data.csv_file import CHUNK_ROWS, read_idx
+from pipeline.data.csv_file import CHUNK_ROWS
+from pipeline.data.idx import read_idx
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pipeline import DigitTable, Epoch, MNISTClassifier, Recipe, UserError
 from pipeline.estimator.state import recipe_of
-from pipeline.sources.find import MNIST_FILES
+from pipeline.sources.mnist import MNIST_FILES
 from pipeline.training.network import Trainer
 
 matplotlib.use("Agg")

@@ -3,7 +3,9 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
 from pipeline import score
-from pipeline.metrics.score import calibration_error, interval_of, reliability, surest_mistakes, temperature
+from pipeline.metrics.calibration import calibration_error, reliability_bins, temperature
+from pipeline.metrics.interval import interval_of
+from pipeline.metrics.score import surest_mistakes
 
 
 @pytest.fixture
@@ -140,7 +142,7 @@ def test_probabilities_that_labels_were_drawn_with_are_calibrated() -> None:
 
 
 def test_a_reliability_counts_every_answer_once_by_its_confidence() -> None:
-    bins = reliability(*sure([0.6, 0.7, 0.75, 0.9, 0.9995, 1.0], [1, 0, 1, 0, 1, 1]))
+    bins = reliability_bins(*sure([0.6, 0.7, 0.75, 0.9, 0.9995, 1.0], [1, 0, 1, 0, 1, 1]))
     assert [(each.low, each.high, each.rows, each.correct) for each in bins] == [
         (0.5, 0.75, 2, 1),
         (0.75, 0.9, 1, 1),

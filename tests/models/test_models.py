@@ -135,12 +135,12 @@ def test_bfloat16_is_chosen_only_where_the_processor_multiplies_in_it(monkeypatc
     recipe, cpu = Recipe.load("fast"), torch.device("cpu")
     for native, chosen in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda native=native: {"avx512_bf16": native})
-        assert devices.compute_dtype(recipe, cpu) is chosen
+        assert devices.compute_dtype(recipe.precision, cpu) is chosen
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
-    assert devices.compute_dtype(recipe, cpu) is torch.float32
+    assert devices.compute_dtype(recipe.precision, cpu) is torch.float32
 
 
 def test_a_recipe_can_demand_its_precision() -> None:
     cpu = torch.device("cpu")
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        assert devices.compute_dtype(Recipe.load("fast", [f"precision={name}"]), cpu) is dtype
+        assert devices.compute_dtype(name, cpu) is dtype

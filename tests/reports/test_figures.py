@@ -15,11 +15,19 @@ from PIL import Image
 
 from pipeline import DigitTable, Epoch, Score, UserError, score
 from pipeline.kaggle.ledger import Entry
-from pipeline.reports import figures as plots
-from pipeline.reports import reliability as trust
 from pipeline.reports import style
 from pipeline.reports.corruptions import CORRUPTIONS, Corruption
-from pipeline.search import figures as search_plots
+from pipeline.reports.figures import (
+    plot_comparison,
+    plot_confusion,
+    plot_per_digit,
+    plot_progress,
+    plot_training_history,
+)
+from pipeline.reports.images import plot_mistakes, plot_samples
+from pipeline.reports.reliability import LEAST, MOST, plot_corruptions, plot_reliability
+from pipeline.reports.style import save_figure
+from pipeline.search.figures import plot_importances, plot_search_history
 
 # A missing glyph, a layout that failed, a division by zero are only warnings.
 pytestmark = pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
@@ -130,25 +138,25 @@ def every_figure(few_errors: Score, no_threes: Score, digits: DigitTable) -> lis
     losses = np.geomspace(1, 0.5, 100).tolist()
     guesses = Score(np.full((10, 10), 12_345))
     return [
-        (plots.training_history, history_of([0.5])),
-        (plots.training_history, history_of(losses, validated=False, saved=(100,), rates=(0.1, 0.001))),
-        *((plots.confusion, worth) for worth in (few_errors, no_threes, PERFECT, guesses)),
-        *((plots.per_digit, worth) for worth in (few_errors, no_threes, PERFECT, guesses)),
-        *((plots.samples, *(part[:count] for part in (*images, probabilities))) for count in (1, 9, 40)),
-        (plots.mistakes, *images, probabilities),
-        (plots.mistakes, *(part[:5] for part in (*images, probabilities))),
-        (plots.progress, SUBMISSIONS[:1]),
-        (plots.progress, SUBMISSIONS),
-        (trust.reliability, images[1][:1], probabilities[:1]),
-        (trust.reliability, images[1], np.random.default_rng(0).dirichlet(np.full(10, 0.05), len(images[1]))),
-        (trust.corruptions, curves_of(few_errors, PERFECT)),
-        (trust.corruptions, dict(list(curves_of(few_errors, guesses).items())[:1])),
-        (plots.comparison, {"fast": few_errors}),
-        (search_plots.history, {0: 0.5}, {}),
-        (search_plots.history, {number: 1 / (1 + number) for number in range(0, 999, 2)}, {1: 0.3, 3: 1e9}),
-        (search_plots.importances, {"learning_rate": 1.0}, 10),
-        (search_plots.importances, {f"setting_{number}": 1 / 15 for number in range(15)}, 10_000),
-        (plots.comparison, {long: few_errors, **{f"run {number}": PERFECT for number in range(12)}}),
+        (plot_training_history, history_of([0.5])),
+        (plot_training_history, history_of(losses, validated=False, saved=(100,), rates=(0.1, 0.001))),
+        *((plot_confusion, worth) for worth in (few_errors, no_threes, PERFECT, guesses)),
+        *((plot_per_digit, worth) for worth in (few_errors, no_threes, PERFECT, guesses)),
+        *((plot_samples, *(part[:count] for part in (*images, probabilities))) for count in (1, 9, 40)),
+        (plot_mistakes, *images, probabilities),
+        (plot_mistakes, *(part[:5] for part in (*images, probabilities))),
+        (plot_progress, SUBMISSIONS[:1]),
+        (plot_progress, SUBMISSIONS),
+        (plot_reliability, images[1][:1], probabilities[:1]),
+        (plot_reliability, images[1], np.random.default_rng(0).dirichlet(np.full(10, 0.05), len(images[1]))),
+        (plot_corruptions, curves_of(few_errors, PERFECT)),
+        (plot_corruptions, dict(list(curves_of(few_errors, guesses).items())[:1])),
+        (plot_comparison, {"fast": few_errors}),
+        (plot_search_history, {0: 0.5}, {}),
+        (plot_search_history, {number: 1 / (1 + number) for number in range(0, 999, 2)}, {1: 0.3, 3: 1e9}),
+        (plot_importances, {"learning_rate": 1.0}, 10),
+        (plot_importances, {f"setting_{number}": 1 / 15 for number in range(15)}, 10_000),
+        (plot_comparison, {long: few_errors, **{f"run {number}": PERFECT for number in range(12)}}),
     ]
 
 
@@ -176,21 +184,21 @@ def test_a_style_of_the_notebook_changes_no_colour(
     tmp_path: Path, every_figure: list[tuple[Callable[..., None], ...]]
 ) -> None:
     for draw, *arguments in every_figure:
-        plots.save(tmp_path / "light.png", draw, *arguments)
+        save_figure(tmp_path / "light.png", draw, *arguments)
         with matplotlib.style.context("dark_background"):
-            plots.save(tmp_path / "dark.png", draw, *arguments)
+            save_figure(tmp_path / "dark.png", draw, *arguments)
         assert (tmp_path / "light.png").read_bytes() == (tmp_path / "dark.png").read_bytes(), draw
 
 
 def test_a_figure_can_be_drawn_on_again(few_errors: Score) -> None:
-    figure = drawn(plots.confusion, few_errors)
-    plots.per_digit(figure, few_errors)
+    figure = drawn(plot_confusion, few_errors)
+    plot_per_digit(figure, few_errors)
     assert len(figure.axes) == 1
 
 
 def test_the_lines_of_a_history_are_its_losses_accuracies_and_rates() -> None:
     history = history_of([0.9, 0.6, 0.5], rates=(0.01, 0.02, 0.03))
-    loss, accuracy, rate = drawn(plots.training_history, history).axes
+    loss, accuracy, rate = drawn(plot_training_history, history).axes
     lines = {line.get_label(): line.get_xydata() for line in loss.lines}
     assert np.allclose(lines["training"], [(1, 0.9), (2, 0.6), (3, 0.5)])
     assert np.allclose(lines["validation"], [(1, 0.95), (2, 0.65), (3, 0.55)])
@@ -201,7 +209,7 @@ def test_the_lines_of_a_history_are_its_losses_accuracies_and_rates() -> None:
 
 
 def test_the_last_epoch_that_was_saved_is_marked_as_kept() -> None:
-    figure = drawn(plots.training_history, history_of([0.9, 0.6, 0.5, 0.7], saved=(1, 3)))
+    figure = drawn(plot_training_history, history_of([0.9, 0.6, 0.5, 0.7], saved=(1, 3)))
     for axes in figure.axes:
         (kept,) = [line for line in axes.lines if line.get_label() == "kept"]
         assert list(kept.get_xdata()) == [3, 3]
@@ -209,14 +217,14 @@ def test_the_last_epoch_that_was_saved_is_marked_as_kept() -> None:
 
 
 def test_a_history_of_which_nothing_was_kept_says_so() -> None:
-    figure = drawn(plots.training_history, history_of([0.9], saved=()))
+    figure = drawn(plot_training_history, history_of([0.9], saved=()))
     assert figure.get_suptitle() == "No epoch kept"
     assert "kept" not in words(figure)
 
 
 def test_without_validation_no_line_of_it_is_drawn_or_named() -> None:
-    assert "validation" in words(drawn(plots.training_history, history_of([0.9, 0.6])))
-    figure = drawn(plots.training_history, history_of([0.9, 0.6], validated=False))
+    assert "validation" in words(drawn(plot_training_history, history_of([0.9, 0.6])))
+    figure = drawn(plot_training_history, history_of([0.9, 0.6], validated=False))
     assert "validation" not in words(figure)
     assert [line.get_label() for line in figure.axes[0].lines] == ["training", "kept"]
 
@@ -227,19 +235,19 @@ def test_without_validation_no_line_of_it_is_drawn_or_named() -> None:
 def test_a_learning_rate_that_varies_over_tenfold_is_drawn_by_its_logarithm(
     rates: tuple[float, ...], scale: str
 ) -> None:
-    rate = drawn(plots.training_history, history_of([0.9, 0.6, 0.5], rates=rates)).axes[2]
+    rate = drawn(plot_training_history, history_of([0.9, 0.6, 0.5], rates=rates)).axes[2]
     assert rate.get_yscale() == scale
 
 
 def test_no_axis_of_accuracies_goes_beyond_all() -> None:
-    accuracy = drawn(plots.training_history, history_of([0.9, 0.0])).axes[1]
+    accuracy = drawn(plot_training_history, history_of([0.9, 0.0])).axes[1]
     assert accuracy.get_ylim()[1] == 1
 
 
 def test_lines_and_bars_are_told_apart_without_their_colour(few_errors: Score) -> None:
-    loss = drawn(plots.training_history, history_of([0.9, 0.6])).axes[0]
+    loss = drawn(plot_training_history, history_of([0.9, 0.6])).axes[0]
     assert len({(line.get_linestyle(), line.get_marker()) for line in loss.lines}) == 3
-    (axes,) = drawn(plots.per_digit, few_errors).axes
+    (axes,) = drawn(plot_per_digit, few_errors).axes
     looks = {
         (round(np.dot(bars[0].get_facecolor()[:3], (0.3, 0.6, 0.1)), 1), bars[0].get_hatch())
         for bars in axes.containers
@@ -248,13 +256,13 @@ def test_lines_and_bars_are_told_apart_without_their_colour(few_errors: Score) -
 
 
 def test_one_epoch_is_told_by_one_tick() -> None:
-    loss = drawn(plots.training_history, history_of([0.5])).axes[0]
+    loss = drawn(plot_training_history, history_of([0.5])).axes[0]
     low, high = loss.get_xlim()
     assert [tick for tick in loss.get_xticks() if low <= tick <= high] == [1]
 
 
 def test_every_cell_of_a_confusion_that_is_not_0_is_told(few_errors: Score) -> None:
-    counts, shares = drawn(plots.confusion, few_errors).axes
+    counts, shares = drawn(plot_confusion, few_errors).axes
     told = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in counts.texts}
     assert told == {cell: str(count) for cell, count in np.ndenumerate(few_errors.confusion) if count}
     told = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in shares.texts}
@@ -263,13 +271,13 @@ def test_every_cell_of_a_confusion_that_is_not_0_is_told(few_errors: Score) -> N
 
 
 def test_a_confusion_shows_its_labels_from_the_top(few_errors: Score) -> None:
-    for axes in drawn(plots.confusion, few_errors).axes:
+    for axes in drawn(plot_confusion, few_errors).axes:
         assert (axes.get_ylabel(), axes.get_xlabel()) == ("label", "predicted")
         assert axes.yaxis_inverted()
 
 
 def test_colour_is_for_errors_and_right_answers_are_grey(few_errors: Score) -> None:
-    for axes in drawn(plots.confusion, few_errors).axes:
+    for axes in drawn(plot_confusion, few_errors).axes:
         (mesh,) = axes.collections
         colours = mesh.to_rgba(mesh.get_array())
         none, some, most = colours[0, 1], colours[9, 4], colours[4, 9]
@@ -289,7 +297,7 @@ def test_no_percentage_is_rounded_to_all_or_nothing(share: float, told: str) -> 
 
 
 def test_the_bars_of_a_digit_are_its_precision_recall_and_f1(few_errors: Score) -> None:
-    (axes,) = drawn(plots.per_digit, few_errors).axes
+    (axes,) = drawn(plot_per_digit, few_errors).axes
     for bars, expected in zip(axes.containers, (few_errors.precision, few_errors.recall, few_errors.f1), strict=True):
         assert np.allclose([bar.get_y() + bar.get_height() for bar in bars], expected)
         assert np.allclose([bar.get_x() + bar.get_width() / 2 for bar in bars], np.arange(10), atol=0.3)
@@ -301,14 +309,14 @@ def test_the_axis_begins_below_the_lowest_bar_and_says_where(wrong: int, floor: 
     confusion = PERFECT.confusion.copy()
     confusion[4, 4] -= wrong
     confusion[4, 9] += wrong
-    (axes,) = drawn(plots.per_digit, Score(confusion)).axes
+    (axes,) = drawn(plot_per_digit, Score(confusion)).axes
     assert axes.get_ylim() == (floor, 1)
     assert (f"The axis begins at {floor}, not at 0" in words(axes)) == (floor > 0)
     assert min(bar.get_height() for bars in axes.containers for bar in bars) > 0
 
 
 def test_a_digit_without_rows_has_no_bars_and_lowers_no_axis(no_threes: Score) -> None:
-    (axes,) = drawn(plots.per_digit, no_threes).axes
+    (axes,) = drawn(plot_per_digit, no_threes).axes
     assert [len(bars) for bars in axes.containers] == [9, 9, 9]
     assert axes.get_ylim()[0] > 0
     assert words(axes).count("no rows") == 1
@@ -316,7 +324,7 @@ def test_a_digit_without_rows_has_no_bars_and_lowers_no_axis(no_threes: Score) -
 
 def test_a_sample_tells_what_was_read_how_sure_and_whether_right() -> None:
     labels = np.array([3, 9, 5])
-    figure = drawn(plots.samples, np.zeros((3, 28, 28), np.uint8), labels, answers(labels, {1: 0.625}))
+    figure = drawn(plot_samples, np.zeros((3, 28, 28), np.uint8), labels, answers(labels, {1: 0.625}))
     assert captions(figure) == ["✓ 3 90.0%", "✗ 9 → 0 62.5%", "✓ 5 90.0%"]
     assert figure.get_suptitle() == "2 of 3 read rightly"
 
@@ -324,7 +332,7 @@ def test_a_sample_tells_what_was_read_how_sure_and_whether_right() -> None:
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 40, 41])
 def test_any_number_of_samples_is_drawn_up_to_40(digits: DigitTable, count: int) -> None:
     table = digits.select(np.arange(count))
-    figure = drawn(plots.samples, table.pixels, table.known_labels, answers(table.known_labels, {}))
+    figure = drawn(plot_samples, table.pixels, table.known_labels, answers(table.known_labels, {}))
     images = [image.get_array() for image in figure.axes[0].images]
     assert np.array_equal(images, table.pixels[:40])
     assert figure.get_suptitle() == f"{min(count, 40)} of {min(count, 40)} read rightly"
@@ -333,7 +341,7 @@ def test_any_number_of_samples_is_drawn_up_to_40(digits: DigitTable, count: int)
 def test_digits_are_drawn_dark_on_light_and_the_right_way_up() -> None:
     image = np.zeros((1, 28, 28), np.uint8)
     image[0, 0] = 255
-    (axes,) = drawn(plots.samples, image, np.array([1]), answers(np.array([1]), {})).axes
+    (axes,) = drawn(plot_samples, image, np.array([1]), answers(np.array([1]), {})).axes
     (shown,) = axes.images
     paper, ink = shown.to_rgba(np.array([0, 255]))[:, :3]
     assert paper.min() == 1
@@ -344,7 +352,7 @@ def test_digits_are_drawn_dark_on_light_and_the_right_way_up() -> None:
 
 def test_mistakes_are_the_rows_misread_the_surest_first(digits: DigitTable) -> None:
     wrong = {2: 0.5, 300: 0.75, 800: 0.625}
-    figure = drawn(plots.mistakes, digits.pixels, digits.known_labels, answers(digits.known_labels, wrong))
+    figure = drawn(plot_mistakes, digits.pixels, digits.known_labels, answers(digits.known_labels, wrong))
     rows = [300, 800, 2]
     assert np.array_equal([image.get_array() for image in figure.axes[0].images], digits.pixels[rows])
     labels = digits.known_labels[rows]
@@ -355,30 +363,30 @@ def test_mistakes_are_the_rows_misread_the_surest_first(digits: DigitTable) -> N
 
 def test_of_many_mistakes_the_40_surest_are_drawn(digits: DigitTable) -> None:
     wrong = {row: 0.9 - row / 100 for row in range(50)}
-    figure = drawn(plots.mistakes, digits.pixels, digits.known_labels, answers(digits.known_labels, wrong))
+    figure = drawn(plot_mistakes, digits.pixels, digits.known_labels, answers(digits.known_labels, wrong))
     assert np.array_equal([image.get_array() for image in figure.axes[0].images], digits.pixels[:40])
     assert figure.get_suptitle() == "50 of 1,297 digits misread, the 40 surest mistakes"
 
 
 def test_where_there_is_no_mistake_the_figure_says_so(digits: DigitTable) -> None:
-    figure = drawn(plots.mistakes, digits.pixels, digits.known_labels, answers(digits.known_labels, {}))
+    figure = drawn(plot_mistakes, digits.pixels, digits.known_labels, answers(digits.known_labels, {}))
     assert words(figure) == ["No mistakes: 1,297 of 1,297 digits read rightly"]
 
 
 def test_a_reliability_shows_each_bin_with_its_interval_and_how_many_answers_it_has() -> None:
     labels = np.zeros(100, dtype=np.int64)
     probabilities = np.array([[0.8, 0.2]] * 60 + [[0.4, 0.6]] * 40)
-    (axes,) = drawn(trust.reliability, labels, probabilities).axes
+    (axes,) = drawn(plot_reliability, labels, probabilities).axes
     _, unsure, none_right, sure, all_right = axes.lines
     assert (list(sure.get_xdata()), list(unsure.get_xdata())) == (pytest.approx([0.8, 0.8]), pytest.approx([0.6, 0.6]))
     low, high = sure.get_ydata()
-    assert (low, high) == (pytest.approx(0.93983, abs=1e-4), trust.MOST), "the interval of 60 of 60, to the edge"
-    assert (list(all_right.get_ydata()), list(none_right.get_ydata())) == ([trust.MOST], [trust.LEAST])
+    assert (low, high) == (pytest.approx(0.93983, abs=1e-4), MOST), "the interval of 60 of 60, to the edge"
+    assert (list(all_right.get_ydata()), list(none_right.get_ydata())) == ([MOST], [LEAST])
     assert {"60", "40"} <= {word.strip() for word in words(axes)}
 
 
 def test_corruptions_show_accuracy_and_parity_over_their_severities(few_errors: Score) -> None:
-    figure = drawn(trust.corruptions, curves_of(PERFECT, few_errors))
+    figure = drawn(plot_corruptions, curves_of(PERFECT, few_errors))
     assert len(figure.axes) == len(CORRUPTIONS)
     assert figure.get_suptitle() == "Accuracy under corruptions, of 500 rows"
     for axes, corruption in zip(figure.axes, CORRUPTIONS, strict=True):
@@ -392,12 +400,12 @@ def test_corruptions_show_accuracy_and_parity_over_their_severities(few_errors: 
 
 
 def test_one_corruption_is_a_figure_of_its_own(few_errors: Score) -> None:
-    figure = drawn(trust.corruptions, dict(list(curves_of(PERFECT, few_errors).items())[1:2]))
+    figure = drawn(plot_corruptions, dict(list(curves_of(PERFECT, few_errors).items())[1:2]))
     assert (figure.get_suptitle(), len(figure.axes)) == ("Rotation", 1)
 
 
 def test_runs_are_compared_in_the_order_given_each_with_its_interval(few_errors: Score) -> None:
-    (axes,) = drawn(plots.comparison, {"second": few_errors, "first": PERFECT}).axes
+    (axes,) = drawn(plot_comparison, {"second": few_errors, "first": PERFECT}).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["second", "first"]
     assert axes.yaxis_inverted()
     *intervals, accuracies, parities = axes.lines
@@ -413,7 +421,7 @@ def test_runs_are_compared_in_the_order_given_each_with_its_interval(few_errors:
 
 
 def test_progress_shows_each_score_beside_its_validation_interval_and_leaks_hollow() -> None:
-    figure = drawn(plots.progress, SUBMISSIONS[:3])
+    figure = drawn(plot_progress, SUBMISSIONS[:3])
     (axes,) = figure.axes
     honest, leaked = (line for line in axes.lines if line.get_marker() == "D")
     assert list(honest.get_ydata()) == [0.994, 0.98]
@@ -426,12 +434,12 @@ def test_progress_shows_each_score_beside_its_validation_interval_and_leaks_holl
     ]
     assert "Best public score 0.99400" in words(figure)
     assert "2026-11-02\nunknown" in words(axes)
-    assert "No score that means anything" in words(drawn(plots.progress, SUBMISSIONS[2:3]))
+    assert "No score that means anything" in words(drawn(plot_progress, SUBMISSIONS[2:3]))
 
 
 def test_a_figure_is_saved_as_an_opaque_png(tmp_path: Path, few_errors: Score) -> None:
     path = tmp_path / "figures" / "confusion.png"
-    plots.save(path, plots.confusion, few_errors)
+    save_figure(path, plot_confusion, few_errors)
     with Image.open(path) as image:
         assert image.format == "PNG"
         assert image.size == (1800, 1035)
@@ -444,7 +452,7 @@ def test_a_figure_that_cannot_be_drawn_leaves_the_old_file(tmp_path: Path) -> No
     path = tmp_path / "confusion.png"
     path.write_text("old")
     with pytest.raises(ZeroDivisionError):
-        plots.save(path, lambda figure: 1 / 0)
+        save_figure(path, lambda figure: 1 / 0)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -452,7 +460,7 @@ def test_a_figure_that_cannot_be_drawn_leaves_the_old_file(tmp_path: Path) -> No
 def test_a_figure_that_cannot_be_written_is_told_in_one_line(tmp_path: Path, few_errors: Score) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="a file stands where a folder is needed"):
-        plots.save(tmp_path / "file" / "confusion.png", plots.confusion, few_errors)
+        save_figure(tmp_path / "file" / "confusion.png", plot_confusion, few_errors)
 
 
 def test_drawing_needs_no_pyplot_and_changes_no_setting() -> None:
@@ -476,7 +484,7 @@ def test_the_command_line_starts_without_matplotlib() -> None:
 
 
 def test_a_search_shows_its_trials_the_lowest_so_far_and_how_many_lie_above() -> None:
-    figure = drawn(search_plots.history, {0: 0.9, 2: 0.6, 3: 0.7, 5: 0.5, 6: 9.0}, {1: 0.8, 4: 90.0})
+    figure = drawn(plot_search_history, {0: 0.9, 2: 0.6, 3: 0.7, 5: 0.5, 6: 9.0}, {1: 0.8, 4: 90.0})
     (axes,) = figure.axes
     lines = {line.get_label(): np.asarray(line.get_xydata()).tolist() for line in axes.lines}
     assert lines["complete"] == [[0, 0.9], [2, 0.6], [3, 0.7], [5, 0.5]]
@@ -487,7 +495,7 @@ def test_a_search_shows_its_trials_the_lowest_so_far_and_how_many_lie_above() ->
 
 
 def test_importances_stand_in_their_order_the_most_on_top() -> None:
-    (axes,) = drawn(search_plots.importances, {"momentum": 0.25, "learning_rate": 0.75}, 12).axes
+    (axes,) = drawn(plot_importances, {"momentum": 0.25, "learning_rate": 0.75}, 12).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["momentum", "learning_rate"]
     assert [bar.get_width() for bar in axes.patches] == [0.25, 0.75]
     assert {"25%", "75%"} <= set(words(axes))

@@ -9,7 +9,7 @@ from helpers.files import csv_text, idx
 from torchvision.datasets import MNIST
 
 from pipeline import DigitTable, Source, UserError, find_source
-from pipeline.sources.find import MIRROR_SECONDS, MNIST_FILES, answering_mirrors
+from pipeline.sources.mnist import MIRROR_SECONDS, MNIST_FILES, answering_mirrors
 
 
 @pytest.fixture
@@ -144,8 +144,8 @@ def test_mnist_that_cannot_be_had_says_what_to_do(tmp_path: Path) -> None:
 def test_a_mirror_that_breaks_off_says_what_to_do(
     tmp_path: Path, silent_mirror: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.sources.find.answering_mirrors", lambda: [silent_mirror])
-    monkeypatch.setattr("pipeline.sources.find.MIRROR_SECONDS", 0.1)
+    monkeypatch.setattr("pipeline.sources.mnist.answering_mirrors", lambda: [silent_mirror])
+    monkeypatch.setattr("pipeline.sources.mnist.MIRROR_SECONDS", 0.1)
     before = MNIST.mirrors
     with pytest.raises(UserError, match="the download of MNIST failed"):
         find_source("mnist", tmp_path)

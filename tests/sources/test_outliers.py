@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pipeline import DigitTable, Predictor, Recipe, Source, UserError, train
-from pipeline.metrics.score import REFUSED, digit_score, digit_threshold
+from pipeline.metrics.calibration import REFUSED, digit_score, digit_threshold
 from pipeline.sources.outliers import HELD_OUT_ALPHABETS, characters, is_bar, made
 
 

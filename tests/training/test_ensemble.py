@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pipeline import DigitTable, Predictor, Recipe, Run, Source, UserError, train
-from pipeline.metrics.score import softmax
+from pipeline.metrics.calibration import softmax
 from pipeline.models import build
 from pipeline.reports.evaluate import evaluate, validation_rows
 from pipeline.training import ensemble

@@ -24,9 +24,9 @@ from pipeline import DigitTable, Predictor, Recipe, Run, Source, UserError, eval
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import load_recipe
 from pipeline.models.parity import ParityNetwork
-from pipeline.reports import figures as plots
 from pipeline.reports.compare import compare, table
 from pipeline.reports.evaluate import validation_rows
+from pipeline.reports.figures import plot_comparison
 from pipeline.training.fine_tune import History, ParityDataset, fine_tune
 
 FOREIGN = """
@@ -217,7 +217,7 @@ def test_parity_stands_side_by_side_with_a_digit_runs(
     assert theirs.split()[1:7] == ["-", "-", f"{compared[1].score.accuracy:.2%}", f"{low:.2%}", "to", f"{high:.2%}"]
     assert f"{compared[0].score.parity.accuracy:.2%}" in ours
     figure = Figure()
-    plots.comparison(figure, {each.run.folder.name: each.score for each in compared})
+    plot_comparison(figure, {each.run.folder.name: each.score for each in compared})
     (axes,) = figure.axes
     accuracies, parities = (axes.get_legend_handles_labels()[0][place].get_xdata() for place in (0, 1))
     assert np.isnan(accuracies).tolist() == [False, True]

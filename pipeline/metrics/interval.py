@@ -1,0 +1,17 @@
+"""Accuracies with their 95 % intervals."""
+
+import math
+
+
+def interval_of(correct: int, rows: int) -> tuple[float, float]:
+    """Return the 95 % interval of an accuracy (Wilson 1927), which holds near 1 and for few rows too."""
+    z = 1.959964
+    middle = (correct + z * z / 2) / (rows + z * z)
+    half = z / (rows + z * z) * math.sqrt(correct * (rows - correct) / rows + z * z / 4)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def accuracy_in_words(correct: int, rows: int) -> str:
+    """Return an accuracy as it should be told: with its interval and its counts."""
+    low, high = interval_of(correct, rows)
+    return f"{correct / rows:.2%} (95% interval {low:.2%} to {high:.2%}; {correct:,} of {rows:,} right)"

@@ -1,0 +1,93 @@
+"""MNIST: 60,000 training and 10,000 test digits, downloaded by torchvision."""
+
+import socket
+import threading
+import urllib.request
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from pipeline.data.idx import read_idx
+from pipeline.errors import UserError
+from pipeline.sources.source import Source
+from pipeline.utils.files import require_writable
+
+MIRROR_SECONDS = 4.0
+"""How long a mirror may take to answer before MNIST counts as out of reach."""
+
+MNIST_FILES = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+]
+
+
+def holds_mnist(folder: Path) -> bool:
+    """Tell whether a folder holds MNIST's four files as torchvision lays them out."""
+    return all((folder / "MNIST" / "raw" / name).exists() for name in MNIST_FILES)
+
+
+def mnist_source(folder: Path, reason: str, mirrors: list[str] | None = None) -> Source:
+    """Return MNIST's 60,000 and 10,000 digits, downloaded by torchvision into `folder` if they are not there."""
+    if not holds_mnist(folder):
+        download_mnist(folder, mirrors or answering_mirrors())
+    raw = folder / "MNIST" / "raw"
+    return Source(
+        "mnist",
+        raw,
+        reason,
+        lambda: read_idx(raw / MNIST_FILES[0], raw / MNIST_FILES[1]),
+        lambda: read_idx(raw / MNIST_FILES[2], raw / MNIST_FILES[3]),
+    )
+
+
+def download_mnist(folder: Path, mirrors: list[str]) -> None:
+    """Fetch MNIST's files from the first mirror that has them."""
+    if not mirrors:
+        raise UserError(
+            f"MNIST is not in {folder} and none of its mirrors answers: put its four files into {folder}/MNIST/raw, "
+            "or take --source practice, which needs no network"
+        )
+    require_writable(folder / "MNIST" / "raw" / MNIST_FILES[0])
+    from torchvision.datasets import MNIST
+
+    # torchvision takes the mirrors, and the name of the folder, from the class.
+    from_mirrors = type("MNIST", (MNIST,), {"mirrors": mirrors})
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(5 * MIRROR_SECONDS)  # torchvision sets no time limit of its own
+    try:
+        from_mirrors(str(folder), download=True)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"{folder}: the download of MNIST failed ({error}); try again, or take --source practice"
+        ) from None
+    finally:
+        socket.setdefaulttimeout(patience)
+
+
+def answering_mirrors() -> list[str]:
+    """Return those of torchvision's MNIST mirrors that answer within MIRROR_SECONDS, all asked at once."""
+    from torchvision.datasets import MNIST
+
+    answers: SimpleQueue[str | None] = SimpleQueue()
+
+    def ask(mirror: str) -> None:
+        try:
+            with urllib.request.urlopen(f"{mirror}{MNIST_FILES[3]}.gz", timeout=MIRROR_SECONDS) as response:
+                response.read()
+            answers.put(mirror)
+        except OSError:
+            answers.put(None)
+
+    # Threads that are not waited for: looking a name up has no time limit of its own.
+    for mirror in MNIST.mirrors:
+        threading.Thread(target=ask, args=[mirror], daemon=True).start()
+    deadline = monotonic() + MIRROR_SECONDS
+    found = []
+    for _ in MNIST.mirrors:
+        try:
+            found.append(answers.get(timeout=max(0.0, deadline - monotonic())))
+        except Empty:
+            break
+    return [mirror for mirror in MNIST.mirrors if mirror in found]
