@@ -15,7 +15,7 @@ from pipeline import find_source
 from pipeline.config.recipe import load_recipe
 from pipeline.config.settings import names
 from pipeline.metrics.interval import interval_of
-from pipeline.utils.files import written_whole
+from pipeline.utils.files import open_atomic
 
 HERE = Path(__file__).parent
 IMAGES = {
@@ -163,7 +163,7 @@ On the rows that the recipe sets aside from training; no test part is looked at.
 ## How cost grows
 
 {growth(quick=quick)}"""
-    with written_whole(HERE / "results.md") as temporary:
+    with open_atomic(HERE / "results.md") as temporary:
         temporary.write_text(report, encoding="utf-8")
     print(report)
 

@@ -24,11 +24,11 @@ from torchvision.transforms import v2
 from pipeline import CsvFile, DigitTable, Predictor, Recipe, Run, find_source, train
 from pipeline.data.loader import ink, normalise
 from pipeline.digits import SIDE, Labels
-from pipeline.inference.fuse import FinalConvolution
+from pipeline.inference.fuse import FusedConvReLU
 from pipeline.models import build
 from pipeline.training.network import Trainer
 from pipeline.utils.device import autocast, compute_dtype, keep_freed_memory
-from pipeline.utils.prefetch import ahead
+from pipeline.utils.prefetch import prefetch
 
 CPU = torch.device("cpu")
 LAYOUT = torch.channels_last
@@ -100,8 +100,8 @@ def layer_shares(recipe: str) -> dict[str, float]:
     dtype = compute_dtype(settings.precision, CPU)
     predictor = Predictor(build(settings), settings)
     images = torch.randn(1024, 1, settings.image_size, settings.image_size).to(dtype).contiguous(memory_format=LAYOUT)
-    seen: list[tuple[FinalConvolution, Tensor]] = []
-    layers = [module for module in predictor.quick.modules() if isinstance(module, FinalConvolution)]
+    seen: list[tuple[FusedConvReLU, Tensor]] = []
+    layers = [module for module in predictor.quick.modules() if isinstance(module, FusedConvReLU)]
     hooks = [layer.register_forward_hook(lambda layer, given, _: seen.append((layer, given[0]))) for layer in layers]
     with torch.inference_mode():
         predictor.quick(images)
@@ -229,8 +229,8 @@ def csv_prediction(rows: int) -> dict[str, float]:
             for row in range(rows):
                 file.write(images[row % 1000])
         started = time.perf_counter()
-        chunks = ahead(CsvFile(path).chunks(labels_required=False))
-        assert sum(len(answer) for answer in ahead(predictor.predict(chunk.pixels) for chunk in chunks)) == rows
+        chunks = prefetch(CsvFile(path).chunks(labels_required=False))
+        assert sum(len(answer) for answer in prefetch(predictor.predict(chunk.pixels) for chunk in chunks)) == rows
         spent = time.perf_counter() - started
     return {"rate": rows / spent, "seconds": spent, "MiB": peak_mib()}
 

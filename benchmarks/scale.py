@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from pipeline import find_source
 from pipeline.digits import SIDE, Pixels
-from pipeline.utils.files import written_whole
+from pipeline.utils.files import open_atomic
 
 HERE = Path(__file__).parent
 FILE_ROWS = 250_000
@@ -55,7 +55,7 @@ def main() -> None:
             f"| {rows / by_ray / cores:,.0f} | {plain / by_ray / cores:.2f} |"
         )
     report = "\n".join(lines) + "\n"
-    with written_whole(HERE / "scale.md") as temporary:
+    with open_atomic(HERE / "scale.md") as temporary:
         temporary.write_text(report, encoding="utf-8")
     print(report)
 

@@ -21,7 +21,7 @@ from pipeline.config.recipe import Recipe, load_recipe, no_digits
 from pipeline.data.table import BLOCKS, Fingerprint
 from pipeline.errors import UserError, did_you_mean
 from pipeline.metrics.interval import accuracy_in_words
-from pipeline.utils.files import write_whole, written_whole
+from pipeline.utils.files import open_atomic, write_atomic
 from pipeline.utils.tensors import contiguous, put_tensors, read_tensors, take_tensors
 
 CHECKPOINTS = Path("checkpoints")
@@ -172,7 +172,7 @@ class Run:
 
     def begin(self, recipe: Recipe | FineTuning, card: Card, fingerprint: Fingerprint) -> None:
         """Write what is known before the first epoch; the recipe last, for it makes the folder a run."""
-        write_whole(
+        write_atomic(
             self.folder / "fingerprint.safetensors",
             safetensors.numpy.save({"hashes": fingerprint.hashes, "blocks": fingerprint.blocks}),
         )
@@ -215,7 +215,7 @@ class Run:
             raise UserError(f"{path}: missing or damaged: {str(error).splitlines()[0]}; train the run again") from None
 
     def save_card(self, card: Card) -> None:
-        with written_whole(self.card_path) as temporary:
+        with open_atomic(self.card_path) as temporary:
             temporary.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @property
@@ -236,13 +236,13 @@ class Run:
             raise UserError(f"{path}: missing or damaged: {str(error).splitlines()[0]}; train the run again") from None
 
     def save_history(self, history: list[Epoch]) -> None:
-        with written_whole(self.folder / "history.csv") as temporary, temporary.open("w", newline="") as file:
+        with open_atomic(self.folder / "history.csv") as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(Epoch.model_fields))
             writer.writeheader()
             writer.writerows(epoch.model_dump() for epoch in history)
 
     def save_model(self, weights: Mapping[str, Tensor]) -> None:
-        write_whole(self.model_path, safetensors.torch.save(contiguous(weights)))
+        write_atomic(self.model_path, safetensors.torch.save(contiguous(weights)))
 
     def load_model(self) -> dict[str, Tensor]:
         """Return the weights of the best epoch, on the CPU.
@@ -262,7 +262,7 @@ class Run:
         return OutOfFold(kept["rows"].numpy(), kept["logits"].numpy())
 
     def save_out_of_fold(self, kept: OutOfFold) -> None:
-        write_whole(
+        write_atomic(
             self.folder / "out_of_fold.safetensors",
             safetensors.numpy.save({"rows": kept.rows, "logits": kept.logits}),
         )
@@ -271,7 +271,7 @@ class Run:
         """Keep a nested state of dicts, lists, tensors, numbers, strings, booleans and None; tuples return as lists."""
         tensors: dict[str, Tensor] = {}
         structure = take_tensors(state, tensors)
-        write_whole(
+        write_atomic(
             self.progress_path, safetensors.torch.save(contiguous(tensors), metadata={"state": json.dumps(structure)})
         )
 

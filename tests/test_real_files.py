@@ -10,7 +10,7 @@ from helpers.commands import peak_memory
 from PIL import Image
 
 from pipeline import CsvFile, DigitTable, Run, find_source
-from pipeline.kaggle.solution import check
+from pipeline.kaggle.solution import check_solution
 
 
 def test_the_competitions_archive_has_42000_and_28000_rows_with_nothing_in_common(shared_data: Path) -> None:
@@ -19,7 +19,7 @@ def test_the_competitions_archive_has_42000_and_28000_rows_with_nothing_in_commo
     assert (len(train), len(test)) == (42_000, 28_000)
     assert (len(np.unique(train.known_labels)), test.labels) == (10, None)
     learnt, asked = train.fingerprint, test.fingerprint
-    assert (learnt.shared(asked), learnt.resembled(asked)) == (0, 0)
+    assert (learnt.count_duplicates(asked), learnt.count_near_duplicates(asked)) == (0, 0)
 
 
 def test_copies_of_the_test_images_are_known_again_but_for_coarse_ones(shared_data: Path) -> None:
@@ -29,7 +29,10 @@ def test_copies_of_the_test_images_are_known_again_but_for_coarse_ones(shared_da
     noisy = (test.pixels + noise).clip(0, 255).astype(np.uint8)
     for copies, known in ((noisy, 28_000), (in_jpeg(test.pixels, 90), 28_000), (in_jpeg(test.pixels, 75), 8_766)):
         learnt = DigitTable(copies).fingerprint
-        assert (learnt.shared(asked), learnt.resembled(asked)) == (0, pytest.approx(known, rel=0.02))
+        assert (learnt.count_duplicates(asked), learnt.count_near_duplicates(asked)) == (
+            0,
+            pytest.approx(known, rel=0.02),
+        )
 
 
 def in_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
@@ -48,7 +51,7 @@ def test_mnist_has_60000_and_10000_rows_and_holds_the_competitions_images(shared
     assert (len(train), len(test)) == (60_000, 10_000)
     assert np.bincount(test.known_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     competition = CsvFile(shared_data / "digit-recognizer.zip").read(labels_required=False).fingerprint
-    seen = [competition.shared(table.fingerprint) for table in (train, test)]
+    seen = [competition.count_duplicates(table.fingerprint) for table in (train, test)]
     assert sum(seen) == 28_000
 
 
@@ -56,7 +59,7 @@ def test_submit_on_the_competitions_files_is_valid_accurate_and_small(shared_dat
     (tmp_path / "data").mkdir()
     shutil.copy(shared_data / "digit-recognizer.zip", tmp_path / "data")
     peak = peak_memory(tmp_path, "submit")
-    check(tmp_path / "submissions" / "solution.csv", rows=28_000)
+    check_solution(tmp_path / "submissions" / "solution.csv", rows=28_000)
     (folder,) = (tmp_path / "checkpoints").iterdir()
     card = Run(folder).card
     assert (card.source, card.train_rows, card.validation_rows) == ("competition", 37_800, 4_200)

@@ -40,7 +40,7 @@ def test_the_history_has_a_line_for_each_epoch_and_says_which_was_kept(run: Run)
 
 
 def test_the_fingerprint_holds_every_image_the_run_saw(run: Run, digits: DigitTable) -> None:
-    assert run.fingerprint.shared(digits.fingerprint) == len(digits)
+    assert run.fingerprint.count_duplicates(digits.fingerprint) == len(digits)
 
 
 def test_a_nested_state_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typer import Argument, Context, Option, Typer
 
 from pipeline.errors import UserError
 from pipeline.kaggle.credentials import PAGE
-from pipeline.utils import distributed as processes
+from pipeline.utils.distributed import claim_report, is_main_process, main_process_first, world_size
 
 if TYPE_CHECKING:
     from pipeline.sources.source import Source
@@ -44,7 +44,7 @@ Quiet = Annotated[bool, Option("--quiet", help="Print neither progress nor resul
 def one_process_but_for_training(context: Context) -> None:
     """Refuse what several processes would do several times."""
     verb = context.invoked_subcommand
-    if processes.count() > 1 and verb != "train":
+    if world_size() > 1 and verb != "train":
         raise UserError(f"{verb} is the work of one process: torchrun and accelerate launch are for train only")
 
 
@@ -84,7 +84,7 @@ def train(
     from pipeline.sources.find import find_source
 
     settings = load_recipe(recipe, set_ or [])
-    with processes.in_turn():
+    with main_process_first():
         found = find_source(source or settings.dataset, data)
     log.info("Data: %s", found)
     corrections = None
@@ -97,7 +97,7 @@ def train(
     from pipeline.training import train as trainers
 
     trained = trainers.train(settings, found, run, corrections=corrections, limit=limit, resume=resume, quiet=quiet)
-    if processes.is_main():
+    if is_main_process():
         report(trained, found)
         log.info("Validation accuracy: %s", trained.card.validation_in_words)
 
@@ -256,7 +256,7 @@ def submit(
     found = find_source(source, data)
     log.info("Data: %s", found)
     test = found.read_test()
-    from pipeline.kaggle import solution as submission
+    from pipeline.kaggle.solution import make
 
     if not run:
         from pipeline.reports.evaluate import report
@@ -265,7 +265,7 @@ def submit(
         trained = trainers.train(settings, found, quiet=quiet)
         report(trained, found)
     card = trained.card
-    score = submission.make(trained, found, test, out, allow_leak=allow_leak)
+    score = make(trained, found, test, out, allow_leak=allow_leak)
     log.info("\n%s: %s rows, by %s", out, f"{len(test):,}", trained)
     log.info("Validation accuracy: %s", card.validation_in_words)
     if score:
@@ -326,27 +326,27 @@ def kaggle_submit(
 ) -> None:
     """Send a submission once, wait for its score, and note both in the ledger."""
     speak(quiet)
-    from pipeline.kaggle import sending
     from pipeline.kaggle.ledger import Ledger
+    from pipeline.kaggle.sending import describe_result, send_submission
 
-    scored = sending.submit(file, message, Ledger(ledger), again=again, allow_leak=allow_leak)
-    log.info(sending.verdict(scored))
+    scored = send_submission(file, message, Ledger(ledger), again=again, allow_leak=allow_leak)
+    log.info(describe_result(scored))
 
 
 @kaggle.command("status")
 def kaggle_status(ledger: LedgerFile = LEDGER, quiet: Quiet = False) -> None:
     """Show the ledger, with what Kaggle knows by now, and draw progress.png beside it."""
     speak(quiet)
-    from pipeline.kaggle import sending
     from pipeline.kaggle.ledger import Ledger
+    from pipeline.kaggle.sending import format_table, refresh_ledger
     from pipeline.reports.figures import plot_progress
     from pipeline.reports.style import save_figure
 
     try:
-        sending.refresh(Ledger(ledger))
+        refresh_ledger(Ledger(ledger))
     finally:  # what is known is shown, whether Kaggle answers or not
         entries = Ledger(ledger).entries()
-        log.info(sending.table(entries))
+        log.info(format_table(entries))
     scored = [entry for entry in entries if entry.public_score is not None]
     if scored:
         figure = ledger.with_name("progress.png")
@@ -358,9 +358,9 @@ def kaggle_status(ledger: LedgerFile = LEDGER, quiet: Quiet = False) -> None:
 def kaggle_leaderboard() -> None:
     """Show the head of the competition's leaderboard."""
     speak(quiet=False)
-    from pipeline.kaggle.competition import leaderboard
+    from pipeline.kaggle.competition import fetch_leaderboard
 
-    for place, team in enumerate(leaderboard(), start=1):
+    for place, team in enumerate(fetch_leaderboard(), start=1):
         log.info("%3d  %.5f  %s", place, team.score, team.teamName)
 
 
@@ -372,7 +372,7 @@ def tell(source: "Source") -> None:
 
 def speak(quiet: bool) -> None:
     """Print what the library logs as plain lines on stdout, unless `quiet`; of several processes the main one does."""
-    if not quiet and processes.is_main():
+    if not quiet and is_main_process():
         log.setLevel(logging.INFO)
         log.addHandler(Lines(sys.stdout))
 
@@ -394,7 +394,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        if processes.first_to_tell():
+        if claim_report():
             print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 

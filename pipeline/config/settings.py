@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.utils.files import written_whole
+from pipeline.utils.files import open_atomic
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -54,7 +54,7 @@ class Settings(BaseModel):
     def save(self, path: Path, header: str = "") -> None:
         """Write every setting as YAML, but not what was measured with them; the header's lines above it, as remarks."""
         remarks = "".join(f"# {line}\n" for line in header.splitlines())
-        with written_whole(path) as temporary:
+        with open_atomic(path) as temporary:
             temporary.write_text(remarks + yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from pipeline.data.csv_file import CHUNK_ROWS, PIXEL_COLUMNS
 from pipeline.data.table import DigitTable
 from pipeline.digits import SIDE
 from pipeline.errors import UserError
-from pipeline.utils.imports import optional
+from pipeline.utils.imports import import_optional
 
 IMAGE_SIZE = SIDE * SIDE
 PART_ROWS = 1 << 16
@@ -78,7 +78,7 @@ class ParquetFile:
     @contextmanager
     def opened(self) -> Iterator[Any]:
         """Open the file by pyarrow; what goes wrong while it is read becomes a UserError."""
-        arrow, parquet = optional("pyarrow"), optional("pyarrow.parquet")
+        arrow, parquet = import_optional("pyarrow"), import_optional("pyarrow.parquet")
         try:
             with parquet.ParquetFile(self.path, buffer_size=READ_BYTES) as file:
                 yield file
@@ -90,7 +90,7 @@ class ParquetFile:
 
     def columns(self, schema: Any) -> list[str]:
         """Return the names of the columns that hold the pixels, their types checked."""
-        types = optional("pyarrow").types
+        types = import_optional("pyarrow").types
         if "pixels" in schema.names:
             held = schema.field("pixels").type
             binary = types.is_binary(held) or types.is_large_binary(held) or types.is_fixed_size_binary(held)
@@ -114,7 +114,7 @@ class ParquetFile:
 
     def vectors(self, batch: Any, first: int) -> NDArray[Any]:
         """Return the column `pixels` as (N, 784) whole numbers in 0..255; `first` is the number of the first row."""
-        compute = optional("pyarrow.compute")
+        compute = import_optional("pyarrow.compute")
         column = batch.column("pixels")
         if column.null_count:
             self.refuse(first + first_null(column), "column pixels: no value")
@@ -154,7 +154,7 @@ class ParquetFile:
 
 def is_list(held: Any) -> bool:
     """Tell whether a column of this type holds lists."""
-    types = optional("pyarrow").types
+    types = import_optional("pyarrow").types
     return bool(types.is_list(held) or types.is_large_list(held) or types.is_fixed_size_list(held))
 
 

@@ -146,11 +146,11 @@ class Fingerprint:
         """16 hexadecimal digits, equal for equal sets of images."""
         return hashlib.blake2b(self.hashes.astype("<u8").tobytes(), digest_size=8).hexdigest()
 
-    def shared(self, other: "Fingerprint") -> int:
+    def count_duplicates(self, other: "Fingerprint") -> int:
         """Return how many distinct images both tables hold."""
         return len(np.intersect1d(self.hashes, other.hashes, assume_unique=True))
 
-    def resembled(self, other: "Fingerprint") -> int:
+    def count_near_duplicates(self, other: "Fingerprint") -> int:
         """Return how many distinct images of `other` this table holds with small shifts of value, and not as they are.
 
         Found is every copy of which no pixel is shifted by more than SHIFT grey levels, and many a coarser one, such as

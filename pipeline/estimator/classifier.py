@@ -17,7 +17,7 @@ from pipeline.estimator.state import Images, Learnt, learn, schedule_of
 from pipeline.inference.predictor import Predictor
 from pipeline.metrics.score import score
 from pipeline.sources.find import find_source
-from pipeline.training.log import spoken
+from pipeline.training.log import log_to_stdout
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,7 +124,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         images = Images(classes, values.shape[1], pixel_range, table.fingerprint.digest)
         parameters = {name: value for name, value in self.get_params().items() if name not in HERE_ONLY}
         begun = self.learnt_ if getattr(self, "goes_on_", False) else None
-        with spoken(self.verbose):
+        with log_to_stdout(self.verbose):
             self.take(learn(parameters, images, table, begun, quiet=not self.verbose), goes_on=False)
         return self
 

@@ -24,7 +24,7 @@ from pipeline.models import build
 from pipeline.run import Epoch, Run
 from pipeline.training.network import Trainer
 from pipeline.training.optim import PER_UPDATE
-from pipeline.utils.files import is_zip, starts_with, write_whole
+from pipeline.utils.files import is_zip, starts_with, write_atomic
 from pipeline.utils.tensors import contiguous, put_tensors, read_tensors, take_tensors
 
 SETTINGS = {"dropout1": "feature_dropout", "dropout2": "dropout", "random_state": "seed"}
@@ -112,7 +112,7 @@ class Learnt:
                 raise UserError(f"{path}: a model that was loaded cannot be trained on; keep it by save_model")
             about["progress"] = take_tensors(self.progress, tensors)
         metadata = {"classifier": json.dumps(about, default=np.generic.item)}
-        write_whole(path, safetensors.torch.save(contiguous(tensors), metadata=metadata))
+        write_atomic(path, safetensors.torch.save(contiguous(tensors), metadata=metadata))
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -21,7 +21,7 @@ from pipeline.models import architecture
 from pipeline.models.ensemble import Ensemble
 from pipeline.models.parity import ParityNetwork, quieter
 from pipeline.run import Run
-from pipeline.utils.files import folder_written_whole, require_writable, write_whole, written_whole
+from pipeline.utils.files import folder_atomic, open_atomic, require_writable, write_atomic
 from pipeline.utils.tensors import contiguous
 
 MARK = "digit_recognizer"
@@ -74,7 +74,7 @@ def to_transformers(run: Run, out: Path) -> None:
     """Write a folder of config.json, weights, an image processor's settings, a model card and, if need be, code."""
     recipe = run.recipe
     mark = {MARK: {"run": run.folder.name, "recipe": recipe.name}}
-    with folder_written_whole(out) as folder, quieter():
+    with folder_atomic(out) as folder, quieter():
         if isinstance(recipe, FineTuning):
             network = ParityNetwork.load(run.folder / recipe.save_dir)
             network.model.config.update(mark)
@@ -191,7 +191,7 @@ def to_onnx(run: Run, out: Path) -> None:
         pixels="uint8 (images, 28, 28), 0 = paper, 255 = ink",
         logits=f"float32 (images, {recipe.classes}); calibrated: their softmax is how probable each class is",
     )
-    with written_whole(out) as temporary:
+    with open_atomic(out) as temporary:
         program.save(temporary, external_data=False)
 
 
@@ -231,7 +231,7 @@ def to_safetensors(run: Run, out: Path) -> None:
         "temperature": str(card.temperature),
         "classes": json.dumps(classes),
     }
-    write_whole(out, safetensors.torch.save(contiguous(weights), metadata))
+    write_atomic(out, safetensors.torch.save(contiguous(weights), metadata))
 
 
 def calibrated(run: Run, recipe: Recipe) -> nn.Module:

@@ -9,12 +9,11 @@ from tqdm import tqdm
 from pipeline.data.formats import DigitFile, find_files
 from pipeline.digits import Labels
 from pipeline.errors import UserError
-from pipeline.inference import outputs as shards
-from pipeline.inference.outputs import Format
-from pipeline.kaggle import solution as submission
+from pipeline.inference.outputs import Format, write_shards
+from pipeline.kaggle.solution import write_solution
 from pipeline.utils.files import require_empty, require_writable
-from pipeline.utils.imports import optional
-from pipeline.utils.prefetch import ahead
+from pipeline.utils.imports import import_optional
+from pipeline.utils.prefetch import prefetch
 
 Engine = Literal["plain", "ray"]
 
@@ -46,32 +45,32 @@ def predict(
     if single and form != "csv":
         raise UserError(f"{out}: cannot hold {form}; name a folder by --out, without .csv")
     if form == "parquet":
-        optional("pyarrow")
+        import_optional("pyarrow")
     (require_writable if single else require_empty)(out)
     files = find_files(inputs)
     if single and len(files) > 1:
         raise UserError(f"{out}: cannot hold the answers to {len(files)} files; name a folder by --out, without .csv")
     if engine == "ray":
-        from pipeline.inference.cluster import answers
+        from pipeline.inference.cluster import predict_on_cluster
     else:
-        answers = plain_answers
-    found = progress(answers(run, files), quiet=quiet)
-    return submission.write(out, (digits for _, digits in found)) if single else shards.write(out, found, form)
+        predict_on_cluster = predict_here
+    found = show_progress(predict_on_cluster(run, files), quiet=quiet)
+    return write_solution(out, (digits for _, digits in found)) if single else write_shards(out, found, form)
 
 
-def plain_answers(run: str | Path, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:
+def predict_here(run: str | Path, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:
     """Return each file's name with the digits of its next rows, in order, reading ahead while it predicts."""
     from pipeline.inference.predictor import Predictor
 
     predictor = Predictor.load(run)
-    return ahead(
-        (str(file), predictor.predict(chunk.pixels).known_digits) for file in files for chunk in ahead(file.chunks())
+    return prefetch(
+        (str(file), predictor.predict(chunk.pixels).known_digits) for file in files for chunk in prefetch(file.chunks())
     )
 
 
-def progress(answers: Iterator[tuple[str, Labels]], *, quiet: bool) -> Iterator[tuple[str, Labels]]:
+def show_progress(predict_on_cluster: Iterator[tuple[str, Labels]], *, quiet: bool) -> Iterator[tuple[str, Labels]]:
     """Yield the answers, and draw how many rows there were."""
     with tqdm(unit=" rows", unit_scale=True, leave=False, disable=quiet or None) as bar:
-        for file, digits in answers:
+        for file, digits in predict_on_cluster:
             yield file, digits
             bar.update(len(digits))

@@ -18,7 +18,7 @@ from pipeline.digits import SIDE, Labels
 from pipeline.errors import UserError
 from pipeline.inference.predictor import Predictor
 from pipeline.run import Run
-from pipeline.utils.imports import optional
+from pipeline.utils.imports import import_optional
 
 BLOCK_BYTES = 32 << 20
 """Of images that are handed from a processor that reads to one that predicts, at a time."""
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 """What travels: `file` int, its place among the files; `pixels` or then `digits`, uint8 as bytes; `fault` str."""
 
 
-def answers(run: str | Path, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:
+def predict_on_cluster(run: str | Path, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:
     """Yield each file's name with the digits of its next rows, in order, as the plain loop does.
 
     The cluster is the one that RAY_ADDRESS names, or that runs on this machine; where there is none this machine is one
@@ -39,16 +39,16 @@ def answers(run: str | Path, files: Sequence[DigitFile]) -> Iterator[tuple[str, 
     Raises:
         UserError: Ray is not installed or cannot be reached; there is no such run or file; an image is faulty.
     """
-    ray, data = optional("ray"), optional("ray.data")
+    ray, data = import_optional("ray"), import_optional("ray.data")
     Predictor.load(run)  # a damaged run is one line here, and many on every worker
-    parts = [(place, part) for place, file in enumerate(files) for part in absolute(file).parts()]
-    with connected(ray):
+    parts = [(place, part) for place, file in enumerate(files) for part in make_absolute(file).parts()]
+    with connect(ray):
         context = data.DataContext.get_current()
         context.enable_progress_bars = False
         context.execution_options.preserve_order = True
         context.target_max_block_size = BLOCK_BYTES
         gpus = int(ray.cluster_resources().get("GPU", 0))
-        kept = ray.put(contents(Run.open(run)))
+        kept = ray.put(read_run_files(Run.open(run)))
         actors = min(gpus or int(ray.cluster_resources()["CPU"]), len(parts))
         answered = (
             data.from_items([{"part": number} for number in range(len(parts))], override_num_blocks=len(parts))
@@ -68,9 +68,9 @@ def answers(run: str | Path, files: Sequence[DigitFile]) -> Iterator[tuple[str, 
 
 
 @contextmanager
-def connected(ray: Any) -> Iterator[None]:
+def connect(ray: Any) -> Iterator[None]:
     """Join a cluster, or make this machine one, and leave it at the end. This package's code goes to its workers."""
-    require_answer(os.environ.get("RAY_ADDRESS", ""))
+    require_reachable(os.environ.get("RAY_ADDRESS", ""))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # what is predicted here is nobody's business
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # lost workers are told all the same
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -90,7 +90,7 @@ def connected(ray: Any) -> Iterator[None]:
             ray.shutdown()
 
 
-def require_answer(address: str) -> None:
+def require_reachable(address: str) -> None:
     """Raise at once what Ray would find out in minutes: that nobody listens at HOST:PORT; other addresses are Ray's."""
     host, _, port = address.rpartition(":")
     if host and port.isdigit():
@@ -102,12 +102,12 @@ def require_answer(address: str) -> None:
             ) from None
 
 
-def absolute(file: DigitFile) -> DigitFile:
+def make_absolute(file: DigitFile) -> DigitFile:
     """Return the file under the path by which a worker finds it, in whatever folder it runs."""
     return replace(file, path=file.path.absolute())
 
 
-def contents(run: Run) -> dict[str, bytes]:
+def read_run_files(run: Run) -> dict[str, bytes]:
     """Return the files that a predictor is made of, by name."""
     return {path.name: path.read_bytes() for path in (run.recipe_path, run.model_path, run.card_path)}
 
@@ -128,7 +128,7 @@ class Actor:
     """A predictor that stays on its processor.
 
     Args:
-        run: Ray's reference to what `contents` returns, for a worker may not see the folder of the run.
+        run: Ray's reference to what `read_run_files` returns, for a worker may not see the folder of the run.
     """
 
     def __init__(self, run: Any) -> None:

@@ -16,7 +16,7 @@ from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, SIDE
 from pipeline.errors import UserError
 from pipeline.inference.predictions import Reading
-from pipeline.utils.files import cannot_write, require_writable, written_whole
+from pipeline.utils.files import explain_write_error, open_atomic, require_writable
 from pipeline.vision.image import WORKING_SIDE, Picture, eight_bit, opened
 
 TABLE = "corrections.csv"
@@ -66,12 +66,12 @@ def keep_correction(folder: Path, picture: Picture, reading: Reading, number: st
                 writer.writerow(COLUMNS)
             writer.writerows(lines)
     except OSError as error:
-        raise cannot_write(table, error) from error
+        raise explain_write_error(table, error) from error
 
 
 def save(path: Path, image: Image.Image) -> None:
     """Write a PNG whole or not at all."""
-    with written_whole(path) as temporary:
+    with open_atomic(path) as temporary:
         image.save(temporary, "PNG")
 
 

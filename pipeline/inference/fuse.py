@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from pipeline.models.convolution import multiply, small
+from pipeline.models.convolution import conv2d_im2col, small
 
 
-def rewritten(model: nn.Module, device: torch.device) -> nn.Module:
+def fuse(model: nn.Module, device: torch.device) -> nn.Module:
     """Return a network that computes what `model` does in evaluation, for `device`; `model` itself stays as it is.
 
     Batch norms are folded into the convolutions before them (Jacob et al. 2017, arXiv:1712.05877, section 3.2), also
@@ -45,11 +45,11 @@ def finish_convolutions(traced: fx.GraphModule) -> None:
     for node in list(traced.graph.nodes):
         module = module_of(traced, node)
         if type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str):
-            replace(traced, node, FinalConvolution(module))
+            replace(traced, node, FusedConvReLU(module))
         elif isinstance(module, nn.ReLU):
             source = convolution_before(traced, node, across_pooling=True)
             convolution = module_of(traced, source) if source is not None else None
-            if isinstance(convolution, FinalConvolution):
+            if isinstance(convolution, FusedConvReLU):
                 convolution.rectified = True
                 bypass(traced, node)
 
@@ -59,10 +59,10 @@ def simplify_poolings(traced: fx.GraphModule) -> None:
     for node in list(traced.graph.nodes):
         pooling = module_of(traced, node)
         if isinstance(pooling, nn.MaxPool2d) and halves(pooling):
-            replace(traced, node, Halving())
+            replace(traced, node, MaxPool2x2())
 
 
-class FinalConvolution(nn.Module):
+class FusedConvReLU(nn.Module):
     """A convolution that will not be trained any more, with its bias and, where one follows, its rectifier."""
 
     def __init__(self, convolution: nn.Conv2d) -> None:
@@ -74,7 +74,7 @@ class FinalConvolution(nn.Module):
         """Return float (B, outputs, H', W') of float (B, inputs, H, W)."""
         layer = self.convolution
         if small(layer, images, largest=2):
-            result = multiply(layer, images)
+            result = conv2d_im2col(layer, images)
             return result.relu_() if self.rectified else result
         if hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
             after = "relu" if self.rectified else "none"
@@ -87,7 +87,7 @@ class FinalConvolution(nn.Module):
         return result.relu_() if self.rectified else result
 
 
-class Halving(nn.Module):
+class MaxPool2x2(nn.Module):
     """Max pooling by two, without the places of the maxima, which only training needs: a quarter of the time."""
 
     def forward(self, images: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ def convolution_before(traced: fx.GraphModule, node: fx.Node, *, across_pooling:
     if not isinstance(source, fx.Node) or len(source.users) > 1:
         return None
     calls = sum(other.target == source.target for other in traced.graph.nodes)
-    return source if calls == 1 and isinstance(module_of(traced, source), nn.Conv2d | FinalConvolution) else None
+    return source if calls == 1 and isinstance(module_of(traced, source), nn.Conv2d | FusedConvReLU) else None
 
 
 def replace(traced: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:

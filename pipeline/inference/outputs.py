@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from pipeline.digits import Labels
-from pipeline.utils.files import folder_written_whole, require_empty
-from pipeline.utils.imports import optional
+from pipeline.utils.files import folder_atomic, require_empty
+from pipeline.utils.imports import import_optional
 
 Format = Literal["csv", "parquet"]
 Answers = Iterable[tuple[str, Labels]]
@@ -22,7 +22,7 @@ HEADER = ["File", "ImageId", "Label"]
 SHARD_ROWS = 1_000_000
 
 
-def write(folder: Path, answers: Answers, form: Format) -> int:
+def write_shards(folder: Path, answers: Answers, form: Format) -> int:
     """Write part-00000.csv (or .parquet) and so on into a new folder; return how many rows there were.
 
     Each holds SHARD_ROWS rows, the last one fewer: File, ImageId (its row in that file, from 1) and Label. Equal
@@ -34,14 +34,14 @@ def write(folder: Path, answers: Answers, form: Format) -> int:
     require_empty(folder)
     rows = 0
     save = save_csv if form == "csv" else save_parquet
-    with folder_written_whole(folder) as temporary:
-        for number, shard in enumerate(shards(answers)):
+    with folder_atomic(folder) as temporary:
+        for number, shard in enumerate(cut_into_shards(answers)):
             save(temporary / f"part-{number:05}.{form}", shard)
             rows += sum(len(digits) for _, _, digits in shard)
     return rows
 
 
-def shards(answers: Answers) -> Iterator[Shard]:
+def cut_into_shards(answers: Answers) -> Iterator[Shard]:
     """Yield the answers SHARD_ROWS at a time, numbered within their files."""
     shard: Shard = []
     name, row, room = None, 1, SHARD_ROWS
@@ -70,7 +70,7 @@ def save_csv(path: Path, shard: Shard) -> None:
 
 def save_parquet(path: Path, shard: Shard) -> None:
     """Write a shard as Parquet: dictionary of string, int64, int8."""
-    arrow, parquet = optional("pyarrow"), optional("pyarrow.parquet")
+    arrow, parquet = import_optional("pyarrow"), import_optional("pyarrow.parquet")
     names = list(dict.fromkeys(name for name, _, _ in shard))
     files = np.concatenate([np.full(len(digits), names.index(name), np.int32) for name, _, digits in shard])
     rows = np.concatenate([np.arange(row, row + len(digits)) for _, row, digits in shard])

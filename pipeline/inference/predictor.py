@@ -15,14 +15,14 @@ from pipeline.data.loader import ink, normalise, ordered_loader
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, PARITIES, SIDE, Labels, Pixels
 from pipeline.errors import UserError
-from pipeline.inference.fuse import rewritten
+from pipeline.inference.fuse import fuse
 from pipeline.inference.predictions import IS_DIGIT, Predictions, Reading, predictions_of
 from pipeline.inference.saliency import saliency
 from pipeline.metrics.calibration import digit_score, softmax
 from pipeline.models import build
 from pipeline.models.parity import ParityNetwork
 from pipeline.run import Run
-from pipeline.utils import device as devices
+from pipeline.utils.device import compute_dtype, keep_freed_memory, memory_format, pick_device
 from pipeline.vision.frame import glyphs
 from pipeline.vision.image import Picture
 
@@ -49,12 +49,12 @@ class Predictor:
         self.recipe = recipe
         self.temperature = temperature
         self.threshold = threshold
-        self.device = devices.pick()
-        devices.keep_freed_memory()
-        self.dtype = devices.compute_dtype(recipe.precision, self.device)
-        self.memory_format = devices.memory_format(self.device)
+        self.device = pick_device()
+        keep_freed_memory()
+        self.dtype = compute_dtype(recipe.precision, self.device)
+        self.memory_format = memory_format(self.device)
         self.trained = copy.deepcopy(model).eval().to(self.device)
-        self.exact = rewritten(model, self.device).to(self.device).to(memory_format=self.memory_format)
+        self.exact = fuse(model, self.device).to(self.device).to(memory_format=self.memory_format)
         self.quick = copy.deepcopy(self.exact).to(self.dtype)
 
     @classmethod
@@ -141,7 +141,7 @@ class ParityPredictor(Predictor):
     """A fine-tuned network of Transformers, which tells odd from even: its own answers, computed in float32."""
 
     def __init__(self, network: ParityNetwork) -> None:
-        self.network = network.to(devices.pick())
+        self.network = network.to(pick_device())
 
     def predict(self, pixels: Pixels) -> Predictions:
         """Return the parity of each image, in order; arguments and errors as in `Predictor.predict`."""

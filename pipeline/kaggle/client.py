@@ -11,11 +11,11 @@ from time import monotonic
 from pipeline.errors import UserError
 from pipeline.kaggle.credentials import PAGE, SETTINGS, require_credentials
 
-MOST_SHOWN = 300
+MAX_SHOWN = 300
 """Characters of the client's words in an error."""
 
 # The client ends when our process does, however it ends: nobody else holds the other end of its standard input.
-ENDS_WITH_US = """
+WRAPPER = """
 import os, runpy, threading
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
 runpy.run_module("kaggle", run_name="__main__", alter_sys=True)
@@ -32,10 +32,10 @@ class KaggleError(UserError):
 
     def __init__(self, message: str, *, passing: bool = False) -> None:
         super().__init__(message)
-        self.passing = passing
+        self.retryable = passing
 
 
-def ask(*arguments: str, seconds: float, growing: Callable[[str], float] | None = None, most: float = 0) -> str:
+def run_client(*arguments: str, seconds: float, growing: Callable[[str], float] | None = None, most: float = 0) -> str:
     """Run `kaggle competitions ...` and return what it printed, without credentials.
 
     Args:
@@ -52,7 +52,7 @@ def ask(*arguments: str, seconds: float, growing: Callable[[str], float] | None 
     credentials = require_credentials()
     if find_spec("kaggle") is None:
         raise UserError("Kaggle's client is not installed: make setup, or pip install kaggle six")
-    command = [sys.executable, "-P", "-c", ENDS_WITH_US, "-W", "competitions", *arguments]
+    command = [sys.executable, "-P", "-c", WRAPPER, "-W", "competitions", *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VERBOSE")}
     theirs, ours = os.pipe()
     try:
@@ -64,7 +64,7 @@ def ask(*arguments: str, seconds: float, growing: Callable[[str], float] | None 
             env={**environment, "PYTHONUTF8": "1"},
         ) as process:
             try:
-                out, err = (text.decode(errors="replace") for text in wait(process, seconds, growing, most))
+                out, err = (text.decode(errors="replace") for text in await_process(process, seconds, growing, most))
             except BaseException:
                 process.kill()
                 raise
@@ -73,14 +73,14 @@ def ask(*arguments: str, seconds: float, growing: Callable[[str], float] | None 
         os.close(ours)
     out, err = credentials.hide(out), credentials.hide(err)
     if process.returncode:
-        raise refusal(out, err, credentials.place)
+        raise explain_refusal(out, err, credentials.place)
     return out
 
 
-def wait(
+def await_process(
     process: subprocess.Popen[bytes], seconds: float, growing: Callable[[str], float] | None, most: float
 ) -> tuple[bytes, bytes]:
-    """Return what a process prints on stdout and stderr; see `ask` for its time limits."""
+    """Return what a process prints on stdout and stderr; see `run_client` for its time limits."""
     began = grown = monotonic()
     size = 0.0
     while True:
@@ -97,12 +97,12 @@ def wait(
                 ) from None
 
 
-def refusal(out: str, err: str, place: str) -> KaggleError:
+def explain_refusal(out: str, err: str, place: str) -> KaggleError:
     """Return what a failed call of the client means, and what to do about it."""
     words = f"{out}\n{err}".lower()
     found = re.search(r"\b([45]\d\d) (?:client|server) error", words)
     status = int(found[1]) if found else 0
-    said = gist(err) or gist(out) or "without a word"
+    said = summarise(err) or summarise(out) or "without a word"
 
     def told(*phrases: str) -> bool:
         return any(phrase in words for phrase in phrases)
@@ -129,7 +129,7 @@ def refusal(out: str, err: str, place: str) -> KaggleError:
     )
 
 
-def gist(text: str) -> str:
+def summarise(text: str) -> str:
     """Return in one line what the client said last or, before its general advice, first; progress bars are left out."""
     lines = [line.strip() for line in re.split(r"[\r\n]", text.strip()) if "%|" not in line]
     paragraphs = [paragraph for paragraph in "\n".join(lines).strip().split("\n\n") if paragraph]
@@ -138,10 +138,10 @@ def gist(text: str) -> str:
     one = paragraphs[0].splitlines()
     if one[0].startswith(("Traceback", "usage")):
         one = paragraphs[-1].splitlines()[-1:]
-    return shortened(" ".join(one))
+    return shorten(" ".join(one))
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """Return a text in one line, cut where it is long."""
     line = " ".join(text.split())
-    return line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}..."
+    return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}..."

@@ -14,16 +14,16 @@ from tqdm import tqdm
 
 from pipeline.data.csv_file import CsvFile
 from pipeline.errors import UserError
-from pipeline.kaggle.client import KaggleError, ask, gist, refusal, shortened
+from pipeline.kaggle.client import KaggleError, explain_refusal, run_client, shorten, summarise
 from pipeline.kaggle.credentials import PAGE, require_credentials
 from pipeline.utils.files import require_writable
 
 log = logging.getLogger(__name__)
 
-COMPETITION = "digit-recognizer"
-ARCHIVE = f"{COMPETITION}.zip"
+COMPETITION_NAME = "digit-recognizer"
+ARCHIVE = f"{COMPETITION_NAME}.zip"
 TRAIN_ROWS, TEST_ROWS = 42_000, 28_000
-NEWEST = 100
+MAX_LISTED = 100
 """How many submissions are asked for."""
 Parsed = TypeVar("Parsed")
 
@@ -85,7 +85,7 @@ class Standing(BaseModel):
     score: float
 
 
-def download(folder: Path, limits: Limits = PATIENT) -> None:
+def download_files(folder: Path, limits: Limits = PATIENT) -> None:
     """Fetch the competition's archive into `folder`, where it appears whole and with every row checked, or not at all.
 
     Raises:
@@ -99,16 +99,22 @@ def download(folder: Path, limits: Limits = PATIENT) -> None:
         with tqdm(desc=ARCHIVE, unit="B", unit_scale=True, leave=False, disable=hidden) as bar:
 
             def arrived(printed: str) -> int:
-                bar.total = bar.total or size_in(printed)
+                bar.total = bar.total or parse_size(printed)
                 size = fetched.stat().st_size if fetched.exists() else 0
                 bar.update(size - bar.n)
                 return size
 
-            said = ask(
-                "download", COMPETITION, "--path", name, seconds=limits.answer, growing=arrived, most=limits.download
+            said = run_client(
+                "download",
+                COMPETITION_NAME,
+                "--path",
+                name,
+                seconds=limits.answer,
+                growing=arrived,
+                most=limits.download,
             )
         if not fetched.exists():
-            raise KaggleError(f"Kaggle's client ended without {ARCHIVE} ({gist(said)}): try again", passing=True)
+            raise KaggleError(f"Kaggle's client ended without {ARCHIVE} ({summarise(said)}): try again", passing=True)
         try:
             for member, rows in (("train.csv", TRAIN_ROWS), ("test.csv", TEST_ROWS)):
                 table = CsvFile(fetched, member).read(labels_required=member == "train.csv")
@@ -119,7 +125,7 @@ def download(folder: Path, limits: Limits = PATIENT) -> None:
         fetched.replace(folder / ARCHIVE)
 
 
-def size_in(printed: str) -> float | None:
+def parse_size(printed: str) -> float | None:
     """Return the bytes to come, as the client's own progress bar gives them, or None before it does."""
     found = re.search(r"/([\d.]+)([kMG]?)[B ]", printed)
     return float(found[1]) * 1024 ** " kMG".index(found[2] or " ") if found else None
@@ -127,41 +133,45 @@ def size_in(printed: str) -> float | None:
 
 def submissions_left(limits: Limits = PATIENT) -> int | None:
     """Return how many submissions are left today, or None where Kaggle does not know the team yet."""
-    counts = parsed(
-        ask("submission-limits", COMPETITION, "--json", seconds=limits.answer), dict[str, int | bool | None]
+    counts = parse_json(
+        run_client("submission-limits", COMPETITION_NAME, "--json", seconds=limits.answer), dict[str, int | bool | None]
     )
     return int(counts.get("numAllowedNow") or 0) if counts else None  # what is 0 is left out
 
 
-def send(file: Path, message: str, limits: Limits = PATIENT) -> None:
-    """Send a submission. That no error is raised says little: look for it in `submissions`."""
-    said = ask("submit", "-c", COMPETITION, "-f", str(file), f"--message={message}", seconds=limits.upload)
+def upload(file: Path, message: str, limits: Limits = PATIENT) -> None:
+    """Send a submission. That no error is raised says little: look for it in `list_submissions`."""
+    said = run_client("submit", "-c", COMPETITION_NAME, "-f", str(file), f"--message={message}", seconds=limits.upload)
     if "Could not submit" in said:  # with status 0, before 2.2.5
-        raise refusal(said, "", "")
+        raise explain_refusal(said, "", "")
 
 
-def submissions(limits: Limits = PATIENT) -> list[Submission]:
+def list_submissions(limits: Limits = PATIENT) -> list[Submission]:
     """Return the newest submissions, the last one first."""
-    text = ask("submissions", COMPETITION, "--format", "json", "--page-size", str(NEWEST), seconds=limits.answer)
-    return [] if "No submissions found" in text.splitlines() else parsed(text, list[Submission])
+    text = run_client(
+        "submissions", COMPETITION_NAME, "--format", "json", "--page-size", str(MAX_LISTED), seconds=limits.answer
+    )
+    return [] if "No submissions found" in text.splitlines() else parse_json(text, list[Submission])
 
 
-def error_of(ref: str, limits: Limits = PATIENT) -> str:
+def fetch_error(ref: str, limits: Limits = PATIENT) -> str:
     """Return why Kaggle could not score a submission, or where that is told: clients before 2.2.5 do not say."""
     try:
-        told = ask("submission", ref, seconds=limits.answer)
+        told = run_client("submission", ref, seconds=limits.answer)
     except KaggleError:
         told = ""
     found = re.search(r"^Error:\s*(.+)$", told, re.MULTILINE)
     return found[1] if found else f"{PAGE}/submissions says why"
 
 
-def leaderboard(limits: Limits = PATIENT) -> list[Standing]:
+def fetch_leaderboard(limits: Limits = PATIENT) -> list[Standing]:
     """Return the leaderboard's first lines, the best first."""
-    return parsed(ask("leaderboard", COMPETITION, "--show", "--format", "json", seconds=limits.answer), list[Standing])
+    return parse_json(
+        run_client("leaderboard", COMPETITION_NAME, "--show", "--format", "json", seconds=limits.answer), list[Standing]
+    )
 
 
-def parsed(text: str, kind: type[Parsed]) -> Parsed:
+def parse_json(text: str, kind: type[Parsed]) -> Parsed:
     """Return the first JSON value of a kind that begins a line of the client's output, whatever stands around it.
 
     Raises:
@@ -174,5 +184,5 @@ def parsed(text: str, kind: type[Parsed]) -> Parsed:
         except (ValueError, ValidationError):
             continue
     raise KaggleError(
-        f"Kaggle's client printed what cannot be understood: {shortened(text) or 'nothing'}; try again", passing=True
+        f"Kaggle's client printed what cannot be understood: {shorten(text) or 'nothing'}; try again", passing=True
     )

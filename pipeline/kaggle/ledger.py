@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.metrics.interval import interval_of
-from pipeline.utils.files import require_writable, written_whole
+from pipeline.utils.files import open_atomic, require_writable
 
 LOCK_SECONDS = 30.0
 """How long one line may take another process to add."""
@@ -95,7 +95,7 @@ class Ledger:
             elif not old.endswith("\n"):
                 old += "\n"
             writer.writerow(entry.model_dump(mode="json"))
-            with written_whole(self.path) as temporary:
+            with open_atomic(self.path) as temporary:
                 temporary.write_bytes((old + text.getvalue()).encode())
 
     @contextmanager

@@ -11,22 +11,30 @@ from time import monotonic, sleep
 from tqdm import tqdm
 
 from pipeline.errors import UserError
-from pipeline.kaggle import competition as kaggle
 from pipeline.kaggle.client import KaggleError
-from pipeline.kaggle.competition import PATIENT, Limits, Submission
+from pipeline.kaggle.competition import (
+    PATIENT,
+    TEST_ROWS,
+    Limits,
+    Submission,
+    fetch_error,
+    list_submissions,
+    submissions_left,
+    upload,
+)
 from pipeline.kaggle.credentials import require_credentials
 from pipeline.kaggle.ledger import Entry, Ledger
-from pipeline.kaggle.solution import Origin, check, hash_of, origin_of
-from pipeline.utils.files import write_whole
+from pipeline.kaggle.solution import Provenance, check_solution, hash_content, load_provenance
+from pipeline.utils.files import write_atomic
 
 log = logging.getLogger(__name__)
 
-CALMER = 6
+SLOWDOWN = 6
 """Times the pause after a failed look: how long Kaggle asks to be left alone, its client does not say."""
-STATUS_VERB = "python -m pipeline kaggle status"
+STATUS_COMMAND = "python -m pipeline kaggle status"
 
 
-def submit(
+def send_submission(
     file: Path, message: str, ledger: Ledger, *, again: bool = False, allow_leak: bool = False, limits: Limits = PATIENT
 ) -> Entry:
     """Send solution.csv to the competition and return its entry once it is scored.
@@ -45,13 +53,13 @@ def submit(
         UserError: the file is unsound, is not for the competition, leaks or was sent before; there are no credentials;
             or Kaggle refuses, cannot be reached, could not score it, or has not yet.
     """
-    origin = origin_of(file)
+    origin = load_provenance(file)
     if origin and origin.source != "competition":
         raise UserError(
             f"{file}: answers the {origin.source} digits, not the competition's; get those by "
             "python -m pipeline kaggle data, then run python -m pipeline submit"
         )
-    content = check(file, kaggle.TEST_ROWS)
+    content = check_solution(file, TEST_ROWS)
     if origin is None:
         log.info("%s: its origin is unknown, so whether its run saw the test images is too", file)
     elif origin.leaked and not allow_leak:
@@ -61,20 +69,20 @@ def submit(
         )
     log.info("Signing in with the credentials in %s", require_credentials().place)
     with ledger.sending(limits.upload + limits.appearance):
-        entry = cut_off(ledger, hash_of(content), limits)
+        entry = _recover(ledger, hash_content(content), limits)
         if entry is None:
             if not again:
-                refuse_twice(file, hash_of(content), ledger)
-            entry = send(content, first_entry(content, origin, message), ledger, limits)
-    return follow(entry, ledger, limits)
+                _refuse_resend(file, hash_content(content), ledger)
+            entry = _send(content, _make_entry(content, origin, message), ledger, limits)
+    return _await_score(entry, ledger, limits)
 
 
-def first_entry(content: bytes, origin: Origin | None, message: str) -> Entry:
+def _make_entry(content: bytes, origin: Provenance | None, message: str) -> Entry:
     """Return what is known of a submission before it is sent."""
     entry = Entry(
         time=datetime.now(UTC).replace(microsecond=0),
         token=secrets.token_hex(4),
-        file_hash=hash_of(content),
+        file_hash=hash_content(content),
         status="SENDING",
         message=" ".join(message.split()),
     )
@@ -88,24 +96,24 @@ def first_entry(content: bytes, origin: Origin | None, message: str) -> Entry:
     return entry.model_copy(update={**known, "message": entry.message or words})
 
 
-def cut_off(ledger: Ledger, file_hash: str, limits: Limits) -> Entry | None:
+def _recover(ledger: Ledger, file_hash: str, limits: Limits) -> Entry | None:
     """Settle all submissions that were cut off; return the one of this file, if it is on Kaggle after all."""
     found = None
     for entry in ledger.entries():
         if entry.status != "SENDING":
             continue
         age = (datetime.now(UTC) - entry.time).total_seconds()
-        listed = look_for(entry.token, limits, limits.appearance - age)
+        listed = _find_listed(entry.token, limits, limits.appearance - age)
         if listed is None:
-            not_sent(entry, ledger)
+            _mark_unsent(entry, ledger)
         else:
             log.info("Sent before, as %s, by a submit that was cut off", listed.ref)
-            now_known = note(entry, listed, ledger)
+            now_known = _note_score(entry, listed, ledger)
             found = now_known if entry.file_hash == file_hash else found
     return found
 
 
-def refuse_twice(file: Path, file_hash: str, ledger: Ledger) -> None:
+def _refuse_resend(file: Path, file_hash: str, ledger: Ledger) -> None:
     """Raise a UserError where a file with this content was sent before."""
     for entry in ledger.entries():
         if entry.file_hash == file_hash and entry.status != "NOT SENT":
@@ -116,9 +124,9 @@ def refuse_twice(file: Path, file_hash: str, ledger: Ledger) -> None:
             )
 
 
-def send(content: bytes, entry: Entry, ledger: Ledger, limits: Limits) -> Entry:
+def _send(content: bytes, entry: Entry, ledger: Ledger, limits: Limits) -> Entry:
     """Send a submission and return its entry once it is on Kaggle's list."""
-    left = kaggle.submissions_left(limits)
+    left = submissions_left(limits)
     if left == 0:
         now = datetime.now(UTC)
         midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -128,24 +136,24 @@ def send(content: bytes, entry: Entry, ledger: Ledger, limits: Limits) -> Entry:
         )
     if left is not None:
         log.info("%s submissions left today, this one included", left)
-    copy = copy_of(entry, ledger)
-    write_whole(copy, content)
+    copy = _copy_path(entry, ledger)
+    write_atomic(copy, content)
     ledger.add(entry)
     failure = None
     try:
-        kaggle.send(copy, f"{entry.message} [{entry.token}]", limits)
+        upload(copy, f"{entry.message} [{entry.token}]", limits)
     except KaggleError as error:
         failure = error
-    refused = failure is not None and not failure.passing
+    refused = failure is not None and not failure.retryable
     try:
-        listed = look_for(entry.token, limits, 0 if refused else limits.appearance)
+        listed = _find_listed(entry.token, limits, 0 if refused else limits.appearance)
     except KaggleError as error:
         listed, failure = None, failure or error
     if listed:
         log.info("Sent as %s", listed.ref)
-        return note(entry, listed, ledger)
+        return _note_score(entry, listed, ledger)
     if refused and failure:
-        not_sent(entry, ledger)
+        _mark_unsent(entry, ledger)
         raise failure
     raise KaggleError(
         f"whether the submission arrived is not known ({failure or 'it is not in the list'}); submit again: what has "
@@ -154,7 +162,7 @@ def send(content: bytes, entry: Entry, ledger: Ledger, limits: Limits) -> Entry:
     )
 
 
-def look_for(token: str, limits: Limits, seconds: float) -> Submission | None:
+def _find_listed(token: str, limits: Limits, seconds: float) -> Submission | None:
     """Return the submission with a token in its message, waiting that long for it to appear; None if it does not.
 
     Raises:
@@ -164,17 +172,17 @@ def look_for(token: str, limits: Limits, seconds: float) -> Submission | None:
     while True:
         pause = limits.pause
         try:
-            listed = next((each for each in kaggle.submissions(limits) if token in each.description), None)
+            listed = next((each for each in list_submissions(limits) if token in each.description), None)
             if listed or monotonic() >= until:
                 return listed
         except KaggleError as error:
-            if not error.passing or monotonic() >= until:
+            if not error.retryable or monotonic() >= until:
                 raise
-            pause *= CALMER
+            pause *= SLOWDOWN
         sleep(pause)
 
 
-def follow(entry: Entry, ledger: Ledger, limits: Limits) -> Entry:
+def _await_score(entry: Entry, ledger: Ledger, limits: Limits) -> Entry:
     """Wait until a submission is scored, and return its entry then.
 
     Raises:
@@ -185,28 +193,30 @@ def follow(entry: Entry, ledger: Ledger, limits: Limits) -> Entry:
     with tqdm(desc=f"Kaggle scores {entry.ref}", bar_format="{desc}: {elapsed}", leave=False, disable=hidden) as line:
         while not entry.settled:
             if monotonic() >= until:
-                raise KaggleError(f"{entry.ref}: no score within {limits.score:g} seconds; ask again by {STATUS_VERB}")
+                raise KaggleError(
+                    f"{entry.ref}: no score within {limits.score:g} seconds; ask again by {STATUS_COMMAND}"
+                )
             sleep(limits.pause)
             line.refresh()
-            listed = look_for(entry.token, limits, until - monotonic())
+            listed = _find_listed(entry.token, limits, until - monotonic())
             if listed:
-                entry = note(entry, listed, ledger)
+                entry = _note_score(entry, listed, ledger)
     if entry.status == "ERROR":
-        raise KaggleError(f"{entry.ref}: Kaggle could not score it: {kaggle.error_of(entry.ref, limits)}")
+        raise KaggleError(f"{entry.ref}: Kaggle could not score it: {fetch_error(entry.ref, limits)}")
     return entry
 
 
-def refresh(ledger: Ledger, limits: Limits = PATIENT) -> None:
+def refresh_ledger(ledger: Ledger, limits: Limits = PATIENT) -> None:
     """Note in the ledger what Kaggle knows by now of those submissions that are not settled."""
     waiting = [entry for entry in ledger.entries() if not entry.settled]
-    listed = kaggle.submissions(limits) if waiting else []
+    listed = list_submissions(limits) if waiting else []
     for entry in waiting:
         for each in listed:
             if entry.token in each.description:
-                note(entry, each, ledger)
+                _note_score(entry, each, ledger)
 
 
-def note(entry: Entry, listed: Submission, ledger: Ledger) -> Entry:
+def _note_score(entry: Entry, listed: Submission, ledger: Ledger) -> Entry:
     """Return the entry with what Kaggle's list says; a change is added to the ledger, and names the copy by its ref."""
     now_known = entry.model_copy(
         update={"ref": listed.ref, "status": listed.status, "public_score": listed.publicScore}
@@ -214,23 +224,23 @@ def note(entry: Entry, listed: Submission, ledger: Ledger) -> Entry:
     if now_known != entry:
         ledger.add(now_known)
         with suppress(OSError):  # another process has named it so, or the user has moved it
-            copy_of(entry, ledger).replace(copy_of(now_known, ledger))
+            _copy_path(entry, ledger).replace(_copy_path(now_known, ledger))
     return now_known
 
 
-def not_sent(entry: Entry, ledger: Ledger) -> None:
+def _mark_unsent(entry: Entry, ledger: Ledger) -> None:
     """Note that a submission never reached Kaggle; its copy goes."""
     ledger.add(entry.model_copy(update={"status": "NOT SENT"}))
-    copy_of(entry, ledger).unlink(missing_ok=True)
+    _copy_path(entry, ledger).unlink(missing_ok=True)
 
 
-def copy_of(entry: Entry, ledger: Ledger) -> Path:
+def _copy_path(entry: Entry, ledger: Ledger) -> Path:
     """Return where the copy of what was sent is kept."""
     name = entry.ref or f"{entry.time:%Y%m%d-%H%M%S}"
     return ledger.path.parent / f"{name}-{entry.recipe or 'unknown'}.csv"
 
 
-def verdict(entry: Entry) -> str:
+def describe_result(entry: Entry) -> str:
     """Return a scored submission's result in words, beside what its run reached on its validation rows."""
     line = f"Public score: {entry.public_score:.5f}" if entry.public_score is not None else "No public score"
     if entry.leaked:
@@ -245,7 +255,7 @@ def verdict(entry: Entry) -> str:
     )
 
 
-def table(entries: Sequence[Entry]) -> str:
+def format_table(entries: Sequence[Entry]) -> str:
     """Return submissions as lines of text, the newest last."""
     if not entries:
         return "No submissions yet: python -m pipeline kaggle submit sends one"

@@ -14,7 +14,7 @@ from pipeline.digits import CLASSES, Labels
 from pipeline.errors import UserError
 from pipeline.metrics.score import Score, score
 from pipeline.sources.source import Source
-from pipeline.utils.files import write_whole, written_whole
+from pipeline.utils.files import open_atomic, write_atomic
 
 if TYPE_CHECKING:
     from pipeline.run import Run
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HEADER = ["ImageId", "Label"]
 
 
-class Origin(BaseModel):
+class Provenance(BaseModel):
     """Where a submission comes from; solution.json, beside solution.csv."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,10 +51,10 @@ def make(run: "Run", source: Source, test: DigitTable, path: Path, *, allow_leak
     from pipeline.inference.predictor import Predictor
 
     digits = Predictor.load(run.folder).predict(test.pixels).known_digits
-    write(path, [digits])
+    write_solution(path, [digits])
     card = run.card
-    origin = Origin(
-        file_hash=hash_of(check(path, len(test))),
+    origin = Provenance(
+        file_hash=hash_content(check_solution(path, len(test))),
         run=str(run),
         recipe=card.recipe,
         source=source.name,
@@ -63,14 +63,14 @@ def make(run: "Run", source: Source, test: DigitTable, path: Path, *, allow_leak
         validation_rows=card.validation_rows,
         leaked=leaked,
     )
-    write_whole(origin_path(path), f"{origin.model_dump_json(indent=2)}\n".encode())
+    write_atomic(provenance_path(path), f"{origin.model_dump_json(indent=2)}\n".encode())
     return None if test.labels is None else score(digits, test.labels)
 
 
 def count_leaks(run: "Run", test: DigitTable, allowed: bool) -> int:
     """Return how many of the images to predict a run was trained on; a UserError where that is not allowed."""
     learnt, asked = run.fingerprint, test.fingerprint
-    same, alike = learnt.shared(asked), learnt.resembled(asked)
+    same, alike = learnt.count_duplicates(asked), learnt.count_near_duplicates(asked)
     if not allowed and same + alike:
         more = f", and on copies of {alike:,} more that differ by a few grey levels only" if alike else ""
         raise UserError(
@@ -80,26 +80,26 @@ def count_leaks(run: "Run", test: DigitTable, allowed: bool) -> int:
     return same + alike
 
 
-def origin_path(path: Path) -> Path:
+def provenance_path(path: Path) -> Path:
     """Return where the origin of a submission is kept."""
     return path.with_suffix(".json")
 
 
-def origin_of(path: Path) -> Origin | None:
+def load_provenance(path: Path) -> Provenance | None:
     """Return where a submission comes from, or None where that is not kept, or is kept of another content."""
     try:
-        origin = Origin.model_validate_json(origin_path(path).read_bytes())
-        return origin if origin.file_hash == hash_of(path.read_bytes()) else None
+        origin = Provenance.model_validate_json(provenance_path(path).read_bytes())
+        return origin if origin.file_hash == hash_content(path.read_bytes()) else None
     except (OSError, ValidationError):
         return None
 
 
-def hash_of(content: bytes) -> str:
+def hash_content(content: bytes) -> str:
     """Return the SHA-256 of a file's content, 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 
-def write(path: Path, digits: Iterable[Labels]) -> int:
+def write_solution(path: Path, digits: Iterable[Labels]) -> int:
     """Write predicted digits, as int64 arrays in the test rows' order, and return how many there were.
 
     `path` holds the old file or the whole new one at every moment.
@@ -108,7 +108,7 @@ def write(path: Path, digits: Iterable[Labels]) -> int:
         UserError: the folder cannot be written to, or the disk is full.
     """
     rows = 0
-    with written_whole(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
+    with open_atomic(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
         file.write(",".join(HEADER) + "\n")
         for chunk in digits:
             file.writelines(f"{number},{digit}\n" for number, digit in enumerate(chunk.tolist(), start=rows + 1))
@@ -116,7 +116,7 @@ def write(path: Path, digits: Iterable[Labels]) -> int:
     return rows
 
 
-def check(path: Path, rows: int) -> bytes:
+def check_solution(path: Path, rows: int) -> bytes:
     """Return a submission's content: the header ImageId,Label, then `rows` rows, ids 1.. in order, digits 0 to 9.
 
     Raises:

@@ -21,7 +21,7 @@ class Convolution(nn.Conv2d):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return float (B, outputs, H', W') of float (B, inputs, H, W)."""
-        return multiply(self, images) if small(self, images, largest=4) else super().forward(images)
+        return conv2d_im2col(self, images) if small(self, images, largest=4) else super().forward(images)
 
 
 def small(layer: nn.Conv2d, images: Tensor, largest: int) -> bool:
@@ -40,7 +40,7 @@ def reaches(layer: nn.Conv2d, images: Tensor) -> "tuple[Reach, Reach]":
     return down, across
 
 
-def multiply(layer: nn.Conv2d, images: Tensor) -> Tensor:
+def conv2d_im2col(layer: nn.Conv2d, images: Tensor) -> Tensor:
     """Return what the layer makes of images (B, inputs, H, W), by a product of matrices; it follows autocast."""
     height, width = reaches(layer, images)
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else layer.weight.dtype
@@ -161,7 +161,7 @@ class MatrixProduct(torch.autograd.Function):
         return inside, of_matrix, None, None
 
 
-def quicken(model: nn.Module) -> None:
+def use_im2col(model: nn.Module) -> None:
     """Make every plain nn.Conv2d in the model a Convolution; parameters and names stay as they are."""
     for module in model.modules():
         if type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str):

@@ -17,7 +17,7 @@ from pipeline.reports.style import save_figure
 from pipeline.run import Run
 from pipeline.sources.find import find_source
 from pipeline.sources.source import Source
-from pipeline.utils.files import written_whole
+from pipeline.utils.files import open_atomic
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def evaluate(run: Run, table: DigitTable, on: str) -> Score:
     """
     predictions = predictions_on(run, Predictor.load(run.folder), table, on)
     result = predictions.score(table.known_labels)
-    seen = run.fingerprint.shared(table.fingerprint) if on != "validation" else 0
+    seen = run.fingerprint.count_duplicates(table.fingerprint) if on != "validation" else 0
     if seen:
         log.warning("%s was trained on %s of these images: the score flatters it.", run, f"{seen:,}")
     elif on in BY_NAME:
@@ -46,7 +46,7 @@ def evaluate(run: Run, table: DigitTable, on: str) -> Score:
         if result.of_digits:
             card.scores[f"{on}_accuracy"] = result.accuracy
         run.save_card(card)
-    with written_whole(run.folder / "report.txt") as temporary:
+    with open_atomic(run.folder / "report.txt") as temporary:
         temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", encoding="utf-8")
     figures = run.folder / "figures"
     save_figure(figures / "history.png", plot_training_history, run.history)
@@ -112,7 +112,7 @@ def validation_rows(run: Run, source: Source) -> DigitTable:
     table = source.read_train()
     if table.fingerprint.digest != card.fingerprint:
         raise UserError(
-            f"{source.place}: holds other data than {run} was trained on ({card.source}); give their folder by --data"
+            f"{source.path}: holds other data than {run} was trained on ({card.source}); give their folder by --data"
         )
     kept = run.out_of_fold
     if kept:

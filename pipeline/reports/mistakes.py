@@ -25,7 +25,7 @@ from pipeline.reports.evaluate import predictions_on
 from pipeline.reports.reliability import plot_corruptions, plot_reliability
 from pipeline.reports.style import percent, render_png, save_figure
 from pipeline.run import Run
-from pipeline.utils.files import write_whole
+from pipeline.utils.files import write_atomic
 
 MOST_MISTAKES = 400
 MOST_LABEL_ERRORS = 60
@@ -97,7 +97,7 @@ def write_page(run: Run, table: DigitTable, on: str) -> Path:
         recipe=run.card.recipe,
         on=on,
         place=PLACES.get(on, on),
-        seen=run.fingerprint.shared(table.fingerprint) if on != "validation" else 0,
+        seen=run.fingerprint.count_duplicates(table.fingerprint) if on != "validation" else 0,
         score=result,
         refused=int((~predictions.is_digit).sum()),
         refused_mistakes=int((~predictions.is_digit[wrong]).sum()),
@@ -111,7 +111,7 @@ def write_page(run: Run, table: DigitTable, on: str) -> Path:
         panels=[panel(corruption, worth, sample) for corruption, worth in curves.items()],
     )  # fmt: skip
     path = run.folder / "mistakes.html"
-    write_whole(path, page.encode())
+    write_atomic(path, page.encode())
     return path
 
 

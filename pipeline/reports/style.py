@@ -12,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pipeline.utils.files import write_whole
+from pipeline.utils.files import write_atomic
 
 TITLE, TEXT, SMALL = 13.0, 11.0, 9.5
 """Sizes of type, in points."""
@@ -78,7 +78,7 @@ def save_figure(path: Path, draw: Callable[..., None], *arguments: object) -> No
     Raises:
         UserError: the folder cannot be made or written to, or the disk is full.
     """
-    write_whole(path, render_png(draw, *arguments))
+    write_atomic(path, render_png(draw, *arguments))
 
 
 def render_png(draw: Callable[..., None], *arguments: object) -> bytes:

@@ -17,7 +17,7 @@ from pipeline.errors import UserError
 from pipeline.metrics.interval import accuracy_in_words
 from pipeline.search.space import SearchSpace
 from pipeline.utils.files import require_writable
-from pipeline.utils.imports import INSTALL, not_installed
+from pipeline.utils.imports import INSTALL, missing_package
 
 try:
     import optuna
@@ -29,7 +29,7 @@ try:
     from sqlalchemy.engine import URL, make_url
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 except ImportError as error:
-    raise not_installed(error) from None
+    raise missing_package(error) from None
 
 HEARTBEAT = 10
 """Seconds between two signs of life of a trial."""

@@ -18,7 +18,7 @@ from pipeline.errors import UserError
 from pipeline.run import Epoch
 from pipeline.search.study import Search
 from pipeline.sources.source import Source
-from pipeline.training.network import DivergedError, train
+from pipeline.training.network import DivergedError, train_network
 
 PLACES = 1000
 """In a training's schedule, at which the losses of trials are compared."""
@@ -65,7 +65,7 @@ def validation_loss(search: Search, trial: Trial) -> float:
     shutil.rmtree(folder, ignore_errors=True)  # of another study, that was deleted
     source = Source(search.source, search.folder, "", lambda: search.table, no_test_rows)
     try:
-        run = train(recipe, source, str(folder), on_epoch=judge, quiet=True)
+        run = train_network(recipe, source, str(folder), on_epoch=judge, quiet=True)
     except DivergedError:
         prune(trial, "diverged")
     except torch.OutOfMemoryError:

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from pipeline.data.csv_file import CsvFile
-from pipeline.kaggle import competition as kaggle
-from pipeline.kaggle.competition import ARCHIVE
+from pipeline.kaggle.competition import ARCHIVE, download_files
 from pipeline.sources.source import Source
 
 
@@ -12,7 +11,7 @@ def from_kaggle(data: Path) -> Source:
     """Return the competition's files in `data`, downloaded by Kaggle's client where one of them is missing."""
     if all(competition_file(data, name).path.exists() for name in ("train.csv", "test.csv")):
         return competition_source(data, "found there")
-    kaggle.download(data)
+    download_files(data)
     return competition_source(data, "downloaded from Kaggle")
 
 

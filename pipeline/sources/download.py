@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.utils.files import written_whole
+from pipeline.utils.files import open_atomic
 
 SECONDS = 10.0
 """How long a server may be silent before it counts as out of reach."""
 
 
 @dataclass(frozen=True)
-class Archive:
+class Download:
     """A file that is there to be downloaded.
 
     Attributes:
@@ -39,7 +39,7 @@ class Archive:
         try:
             with (
                 urllib.request.urlopen(self.url, timeout=SECONDS) as response,
-                written_whole(place) as temporary,
+                open_atomic(place) as temporary,
                 temporary.open("wb") as stream,
             ):
                 shutil.copyfileobj(response, stream)

@@ -14,7 +14,7 @@ from pipeline.sources import outliers, pendigits
 log = logging.getLogger(__name__)
 
 
-def fetch(recipe: Recipe, data: Path) -> None:
+def fetch_extra_data(recipe: Recipe, data: Path) -> None:
     """Have the archives that a recipe needs in the folder for data; a UserError where one cannot be fetched."""
     if recipe.outliers:
         outliers.OMNIGLOT.find(data)
@@ -23,7 +23,7 @@ def fetch(recipe: Recipe, data: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Supplemented:
+class TrainingData:
     """The rows of a training with what a recipe adds to them.
 
     Attributes:
@@ -38,7 +38,7 @@ class Supplemented:
     calibration: DigitTable
 
 
-def supplemented(recipe: Recipe, training: DigitTable, validation: DigitTable, data: Path) -> Supplemented:
+def add_extra_data(recipe: Recipe, training: DigitTable, validation: DigitTable, data: Path) -> TrainingData:
     """Return a training's rows with the recipe's pen drawings and outliers.
 
     Args:
@@ -66,4 +66,4 @@ def supplemented(recipe: Recipe, training: DigitTable, validation: DigitTable, d
         if aside:
             times = max(1, round(len(validation) / aside))
             calibration = concatenate([validation, pendigits.drawn_anew(drawings[:aside], times, recipe.seed)])
-    return Supplemented(training, others, calibration)
+    return TrainingData(training, others, calibration)

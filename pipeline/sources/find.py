@@ -28,7 +28,7 @@ def find_source(kind: str, data: Path) -> Source:
     Raises:
         UserError: the source that was asked for is not there and cannot be fetched.
     """
-    return replace(located(kind, data), home=data)
+    return replace(located(kind, data), data_dir=data)
 
 
 def located(kind: str, data: Path) -> Source:

@@ -11,13 +11,13 @@ from PIL import Image
 from pipeline.data.table import DigitTable
 from pipeline.digits import SIDE, Pixels
 from pipeline.errors import UserError
-from pipeline.sources.download import Archive
+from pipeline.sources.download import Download
 from pipeline.sources.pendigits import SIDE_DRAWN, framed
 from pipeline.sources.strokes import Drawing
 from pipeline.vision.frame import frame_of
 from pipeline.vision.image import Grey, resized
 
-OMNIGLOT = Archive(
+OMNIGLOT = Download(
     "Omniglot",
     "https://github.com/brendenlake/omniglot/raw/master/python/images_background_small1.zip",
     ("omniglot.zip",),

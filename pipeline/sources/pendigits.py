@@ -6,12 +6,12 @@ import numpy as np
 
 from pipeline.data.table import DigitTable
 from pipeline.digits import Pixels
-from pipeline.sources.download import Archive
+from pipeline.sources.download import Download
 from pipeline.sources.source import Source
 from pipeline.sources.strokes import Drawing, Points, canvas, read_drawings
 from pipeline.vision.frame import frame_of
 
-PENDIGITS = Archive(
+PENDIGITS = Download(
     "pendigits",
     "https://archive.ics.uci.edu/static/public/81/pen+based+recognition+of+handwritten+digits.zip",
     ("pendigits.zip", "pendigits.json.gz"),

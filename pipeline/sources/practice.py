@@ -11,7 +11,7 @@ from pipeline.digits import SIDE, Pixels
 from pipeline.errors import UserError
 from pipeline.sources.competition import competition_source
 from pipeline.sources.source import Source
-from pipeline.utils.files import written_whole
+from pipeline.utils.files import open_atomic
 
 PRACTICE_TEST_ROWS = 500
 
@@ -69,7 +69,7 @@ def frame_8x8(image: np.ndarray) -> Pixels:
 
 def write_csv(path: Path, columns: list[str], rows: np.ndarray) -> None:
     """Write whole numbers under a header."""
-    with written_whole(path) as temporary, temporary.open("w", newline="") as file:
+    with open_atomic(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows.tolist())

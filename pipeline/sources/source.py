@@ -17,25 +17,25 @@ class Source:
 
     Attributes:
         name: "competition", "mnist", "pendigits" or "practice".
-        place: the file or folder that holds it.
+        path: the file or folder that holds it.
         reason: why it was taken, for the line that says so.
         read_train: the rows to learn from, with labels; read once, and kept.
         read_test: the rows to predict, in their order; with labels where the answers are known.
-        home: the folder for data, where what a recipe trains on beside the source is kept too.
+        data_dir: the folder for data, where what a recipe trains on beside the source is kept too.
     """
 
     name: str
-    place: Path
+    path: Path
     reason: str
     read_train: Callable[[], DigitTable]
     read_test: Callable[[], DigitTable]
-    home: Path = Path("data")
+    data_dir: Path = Path("data")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "read_train", cache(self.read_train))
 
     def __str__(self) -> str:
-        line = f"{self.name}, in {self.place} ({self.reason})"
+        line = f"{self.name}, in {self.path} ({self.reason})"
         if self.name == "competition":
             return line
         return f"{line}; the competition's own: {ARCHIVE} from {COMPETITION} into data/"

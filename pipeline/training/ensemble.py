@@ -27,10 +27,10 @@ from pipeline.metrics.score import score
 from pipeline.models import build
 from pipeline.run import Epoch, OutOfFold, Run
 from pipeline.sources.source import Source
-from pipeline.training.network import train
-from pipeline.training.setup import card_of, prepared
-from pipeline.utils import device as devices
-from pipeline.utils import distributed as processes
+from pipeline.training.network import train_network
+from pipeline.training.setup import make_card, start_run
+from pipeline.utils.device import compute_dtype, pick_device
+from pipeline.utils.distributed import world_size
 
 log = logging.getLogger(__name__)
 
@@ -55,15 +55,15 @@ def train_ensemble(
 
     Arguments and errors are those of `training.train`; and a UserError where a member's process fails.
     """
-    if processes.count() > 1:
+    if world_size() > 1:
         raise UserError(f"{recipe.name}: its members are trained side by side as it is: start it as one process")
-    run, rows = prepared(recipe, source, name, corrections, limit, resume=resume)
+    run, rows = start_run(recipe, source, name, corrections, limit, resume=resume)
     if rows is None:
         return run
     if not resume:
-        device = devices.pick()
-        dtype = devices.compute_dtype(recipe.precision, device)
-        card = card_of(recipe, rows, source.name, build(recipe), device, dtype, "accelerate")
+        device = pick_device()
+        dtype = compute_dtype(recipe.precision, device)
+        card = make_card(recipe, rows, source.name, build(recipe), device, dtype, "accelerate")
         run.begin(recipe, card, rows.seen.fingerprint)
     # Corrections come last, and none of them is left out.
     folds = folds_of(recipe, rows.training.select(np.arange(len(rows.training) - rows.corrections)))
@@ -95,7 +95,7 @@ def train_members(
         while waiting or running:
             while waiting and len(running) < side_by_side:
                 index = waiting.pop(0)
-                task = (recipe.member(index), source.name, table, folds[index], source.home, member_run(run, index))
+                task = (recipe.member(index), source.name, table, folds[index], source.data_dir, member_run(run, index))
                 process = context.Process(target=train_member, args=(*task, max(1, available_cores() // side_by_side)))
                 process.start()
                 running[process.sentinel] = process
@@ -120,7 +120,7 @@ def train_members(
 
 def at_once(recipe: Recipe) -> int:
     """Return how many members are trained at once: on a CPU as many as there are cores, one on anything else."""
-    return min(available_cores(), recipe.members) if devices.pick().type == "cpu" else 1
+    return min(available_cores(), recipe.members) if pick_device().type == "cpu" else 1
 
 
 def available_cores() -> int:
@@ -148,7 +148,7 @@ def train_member(
     rest = table.select(np.setdiff1d(np.arange(len(table)), left_out))
     part = Source(source, run.folder, "all folds but one", lambda: rest, lambda: rest, home)
     try:
-        train(recipe, part, str(run), resume=run.recipe_path.exists(), quiet=True)
+        train_network(recipe, part, str(run), resume=run.recipe_path.exists(), quiet=True)
     except UserError as error:
         sys.exit(f"error: {error}")
 

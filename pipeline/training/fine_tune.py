@@ -21,11 +21,11 @@ from pipeline.errors import UserError
 from pipeline.models.parity import ParityNetwork, quieter
 from pipeline.run import Epoch, Run
 from pipeline.sources.source import Source
-from pipeline.training.log import HEADER, Journal, line
-from pipeline.training.setup import card_of, prepared
-from pipeline.utils import device as devices
-from pipeline.utils import distributed as processes
-from pipeline.utils.files import folder_written_whole
+from pipeline.training.log import HEADER, RunLogger, format_epoch
+from pipeline.training.setup import make_card, start_run
+from pipeline.utils.device import compute_dtype, pick_device
+from pipeline.utils.distributed import world_size
+from pipeline.utils.files import folder_atomic
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,9 @@ def fine_tune(
     Arguments and errors are those of `training.train`; also a UserError where the weights to begin with cannot be had,
     or where there are several processes.
     """
-    if processes.count() > 1:
+    if world_size() > 1:
         raise UserError(f"{recipe.name}: Transformers' Trainer tunes it in one process here; leave torchrun out")
-    run, rows = prepared(recipe, source, name, corrections, limit, resume=resume)
+    run, rows = start_run(recipe, source, name, corrections, limit, resume=resume)
     if rows is None:
         return run
     with quieter():
@@ -58,7 +58,7 @@ def fine_tune(
         network = ParityNetwork.load(checkpoint) if checkpoint else ParityNetwork.begin(recipe)
         tuning = Tuning(recipe, network, rows.training, rows.validation, run, quiet=quiet)
         if not resume:
-            card = card_of(recipe, rows, source.name, network.model, tuning.args.device, tuning.dtype, "transformers")
+            card = make_card(recipe, rows, source.name, network.model, tuning.args.device, tuning.dtype, "transformers")
             run.begin(recipe, card, rows.seen.fingerprint)
         tuning.fit()
     return run
@@ -97,8 +97,8 @@ class Tuning(Trainer):
         self.recipe, self.network, self.run, self.quiet = recipe, network, run, quiet
         self.rows = len(training), len(validation)
         self.folder = run.folder / recipe.output_dir
-        device = devices.pick()
-        self.dtype = devices.compute_dtype(recipe.precision, device)
+        device = pick_device()
+        self.dtype = compute_dtype(recipe.precision, device)
         arguments = TrainingArguments(
             output_dir=str(self.folder),
             num_train_epochs=recipe.epochs,
@@ -143,7 +143,7 @@ class Tuning(Trainer):
         checkpoint = last_checkpoint(self.folder)
         steps = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         try:
-            with Journal(run.folder, steps) as journal:
+            with RunLogger(run.folder, steps) as journal:
                 self.add_callback(History(run, recipe.epochs, journal))
                 self.add_callback(Bar(self.quiet))
                 log.info(
@@ -168,7 +168,7 @@ class Tuning(Trainer):
     def finish(self) -> None:
         """Keep the best model, and write the card's last word."""
         run = self.run
-        with folder_written_whole(run.folder / self.recipe.save_dir) as folder:
+        with folder_atomic(run.folder / self.recipe.save_dir) as folder:
             self.network.save(folder)
         history = run.history
         best = [epoch for epoch in history if epoch.saved][-1]
@@ -186,7 +186,7 @@ class Tuning(Trainer):
 class History(TrainerCallback):
     """Writes a line of the run's history after each evaluation, and says it."""
 
-    def __init__(self, run: Run, epochs: int, journal: Journal) -> None:
+    def __init__(self, run: Run, epochs: int, journal: RunLogger) -> None:
         self.run, self.epochs, self.journal = run, epochs, journal
         self.history: list[Epoch] = []
         self.logged: dict[str, float] = {}
@@ -228,7 +228,7 @@ class History(TrainerCallback):
         if state.is_world_process_zero:
             self.run.save_history(self.history)
             self.journal.add(epoch, state.global_step)
-            log.info("%s", line(epoch, self.epochs))
+            log.info("%s", format_epoch(epoch, self.epochs))
 
 
 class Bar(TrainerCallback):

@@ -18,7 +18,7 @@ HEADER = "epoch  train loss  accuracy  validation loss  accuracy  learning rate 
 library = logging.getLogger("pipeline")
 
 
-class Journal:
+class RunLogger:
     """A context in which what the library logs also goes to `training.log`, and epochs to TensorBoard.
 
     Args:
@@ -63,7 +63,7 @@ class Journal:
         self.events.flush()
 
 
-def line(epoch: Epoch, epochs: int) -> str:
+def format_epoch(epoch: Epoch, epochs: int) -> str:
     """Return an epoch as a line under `HEADER`."""
     loss = "-" if epoch.validation_loss is None else f"{epoch.validation_loss:.4f}"
     training, validation = (
@@ -76,7 +76,7 @@ def line(epoch: Epoch, epochs: int) -> str:
 
 
 @contextmanager
-def spoken(aloud: bool) -> Iterator[None]:
+def log_to_stdout(aloud: bool) -> Iterator[None]:
     """Print what the library logs as plain lines on stdout until the block ends, if `aloud`."""
     handler = logging.StreamHandler(sys.stdout)
     if aloud:

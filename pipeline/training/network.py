@@ -26,16 +26,22 @@ from pipeline.digits import CLASSES, Labels, Pixels
 from pipeline.errors import UserError
 from pipeline.metrics.calibration import digit_threshold, temperature
 from pipeline.models import build
-from pipeline.models.convolution import quicken
+from pipeline.models.convolution import use_im2col
 from pipeline.models.pretrained import load_pretrained
 from pipeline.run import Epoch, Run
-from pipeline.sources.extra import fetch, supplemented
+from pipeline.sources.extra import add_extra_data, fetch_extra_data
 from pipeline.sources.source import Source
-from pipeline.training.log import HEADER, Journal, line
-from pipeline.training.optim import PER_UPDATE, clear_tiny_numbers, make_optimizer, make_scheduler
-from pipeline.training.setup import card_of, prepared
+from pipeline.training.log import HEADER, RunLogger, format_epoch
+from pipeline.training.optim import PER_UPDATE, flush_denormals, make_optimizer, make_scheduler
+from pipeline.training.setup import make_card, start_run
 from pipeline.utils.device import autocast, compute_dtype, keep_freed_memory, memory_format
-from pipeline.utils.distributed import first_to_tell, from_main, in_turn, losses_told, termination_noted
+from pipeline.utils.distributed import (
+    broadcast_from_main,
+    claim_report,
+    defer_sigterm,
+    main_process_first,
+    report_lost_peer,
+)
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +56,7 @@ class DivergedError(UserError):
     """A loss is infinite or not a number: these settings lead nowhere."""
 
 
-def train(
+def train_network(
     recipe: Recipe,
     source: Source,
     name: str | None = None,
@@ -76,21 +82,21 @@ def train(
         DivergedError: a loss is no longer a number.
         UserError: the rows are unsound or too few, or the run to resume had another recipe or other data.
     """
-    run, rows = prepared(recipe, source, name, corrections, limit, resume=resume)
+    run, rows = start_run(recipe, source, name, corrections, limit, resume=resume)
     if rows is None:
         return run
-    with in_turn():
-        fetch(recipe, source.home)
-    more = supplemented(recipe, rows.training, rows.validation, source.home)
+    with main_process_first():
+        fetch_extra_data(recipe, source.data_dir)
+    more = add_extra_data(recipe, rows.training, rows.validation, source.data_dir)
     trainer = Trainer(recipe, more.training, rows.validation, run, more.outliers, more.calibration, on_epoch)
     if recipe.pretrained and not resume:
-        with in_turn():
+        with main_process_first():
             load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
     if resume:
         trainer.restore()
     elif trainer.accelerator.is_main_process:
         trainer.save_progress()
-        card = card_of(recipe, rows, source.name, trainer.model, trainer.device, trainer.dtype, "accelerate")
+        card = make_card(recipe, rows, source.name, trainer.model, trainer.device, trainer.dtype, "accelerate")
         run.begin(recipe, card, rows.seen.fingerprint)
     trainer.fit(quiet=quiet)
     return run
@@ -129,7 +135,7 @@ class Trainer:
         self.dtype = compute_dtype(recipe.precision, self.device)
         torch.manual_seed(recipe.seed)
         model = build(recipe).to(memory_format=memory_format(self.device))
-        quicken(model)
+        use_im2col(model)
         keep_freed_memory()
         optimizer = make_optimizer(recipe, model)
         batches = training_loader(training, recipe, self.device, outliers)
@@ -154,10 +160,10 @@ class Trainer:
         """
         remedy = f"to go on: python -m pipeline train {self.run.recipe_path} --run {self.run} --resume"
         try:
-            with termination_noted() as self.told_to_end, losses_told(remedy):
+            with defer_sigterm() as self.told_to_end, report_lost_peer(remedy):
                 self.run_epochs(quiet=quiet)
         except KeyboardInterrupt:
-            if first_to_tell():
+            if claim_report():
                 kept = "; the best before it is kept" if self.history else ""
                 log.warning("Stopped in epoch %d%s. %s", len(self.history) + 1, kept, "T" + remedy[1:])
             raise
@@ -168,14 +174,14 @@ class Trainer:
         """Do all that `fit` does but the card's last word; an interrupt leaves as much."""
         is_main = self.accelerator.is_main_process
         try:
-            with Journal(self.run.folder, len(self.history)) if is_main else nullcontext() as journal:
+            with RunLogger(self.run.folder, len(self.history)) if is_main else nullcontext() as journal:
                 self.tell_beginning()
                 while len(self.history) < self.recipe.epochs and not self.out_of_patience:
                     epoch = self.one_epoch(quiet)
                     if journal:
                         journal.add(epoch)
                     if self.on_epoch:
-                        from_main(partial(self.on_epoch, epoch))
+                        broadcast_from_main(partial(self.on_epoch, epoch))
                 if self.out_of_patience:
                     log.info("Stopped early: no improvement in %d epochs.", self.stale_epochs)
         finally:
@@ -243,7 +249,7 @@ class Trainer:
                 self.run.save_model(self.accelerator.unwrap_model(self.model).state_dict())
             self.run.save_history(self.history)
             self.save_progress()
-        log.info("%s", line(epoch, self.recipe.epochs))
+        log.info("%s", format_epoch(epoch, self.recipe.epochs))
         return epoch
 
     def pass_over_batches(self, number: int, quiet: bool) -> tuple[float, float]:
@@ -271,7 +277,7 @@ class Trainer:
                     self.scheduler.step()
                 self.optimizer.zero_grad()
             if place % CLEARING == 0 and self.device.type == "cpu":
-                clear_tiny_numbers(self.optimizer)
+                flush_denormals(self.optimizer)
             with torch.no_grad():
                 loss_sum += loss.detach() * len(labels)
                 correct += (logits.argmax(1) == labels).sum()
@@ -316,7 +322,7 @@ class Trainer:
 
     def restore(self) -> None:
         """Go back to where `save_progress` was."""
-        state = from_main(self.run.load_progress)
+        state = broadcast_from_main(self.run.load_progress)
         self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         # The averages lie in memory as the weights do, for arithmetic in another order rounds differently.

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import (
 from pipeline.config.recipe import Recipe
 from pipeline.training.muon import Muon
 
-TINY = 1e-25
+DENORMAL_LIMIT = 1e-25
 PER_UPDATE = {"one-cycle", "cosine"}
 """The schedulers that are stepped after each update; the others are stepped after each epoch."""
 
@@ -59,7 +59,7 @@ def in_memory_order(tensor: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def clear_tiny_numbers(optimizer: Optimizer) -> None:
+def flush_denormals(optimizer: Optimizer) -> None:
     """Make numbers below TINY zero, among the parameters and in what the optimizer keeps of them.
 
     Weight decay shrinks the weights of inputs that never fire, and their averaged gradients with them, below 1e-38,
@@ -70,7 +70,7 @@ def clear_tiny_numbers(optimizer: Optimizer) -> None:
         for parameter in group["params"]:
             kept = [value for value in optimizer.state[parameter].values() if isinstance(value, Tensor)]
             for tensor in (parameter, *kept):
-                torch.ops.aten.hardshrink.out(tensor, TINY, out=tensor)
+                torch.ops.aten.hardshrink.out(tensor, DENORMAL_LIMIT, out=tensor)
 
 
 def make_scheduler(recipe: Recipe, optimizer: Optimizer, updates_per_epoch: int) -> LRScheduler:

@@ -18,7 +18,7 @@ from pipeline.data.table import DigitTable, concatenate
 from pipeline.errors import UserError
 from pipeline.run import Card, Run
 from pipeline.sources.source import Source
-from pipeline.utils import distributed as processes
+from pipeline.utils.distributed import broadcast_from_main, world_size
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Rows:
             )
 
 
-def prepared(
+def start_run(
     recipe: Recipe | FineTuning,
     source: Source,
     name: str | None,
@@ -72,18 +72,18 @@ def prepared(
 
     Arguments and errors are those of `training.train`.
     """
-    run = processes.from_main(lambda: resumable(recipe, name) if resume else Run.create(name, recipe))
-    if resume and processes.from_main(lambda: run.card.finished):
+    run = broadcast_from_main(lambda: find_resumable(recipe, name) if resume else Run.create(name, recipe))
+    if resume and broadcast_from_main(lambda: run.card.finished):
         log.info("%s is complete: there is nothing left to resume.", run)
         return run, None
-    rows = rows_of(recipe, source, corrections, limit)
-    require_the_same(recipe, rows)
+    rows = split_rows(recipe, source, corrections, limit)
+    require_equal_inputs(recipe, rows)
     if resume:
-        processes.from_main(lambda: rows.require_those_of(run))
+        broadcast_from_main(lambda: rows.require_those_of(run))
     return run, rows
 
 
-def rows_of(
+def split_rows(
     recipe: Recipe | FineTuning, source: Source, corrections: DigitTable | None = None, limit: int | None = None
 ) -> Rows:
     """Return the rows that a training on a source has; `limit` and `corrections` as in `train`."""
@@ -97,12 +97,12 @@ def rows_of(
     return Rows(training, validation, seen, table.fingerprint.digest, len(corrections or ()))
 
 
-def require_the_same(recipe: Recipe | FineTuning, rows: Rows) -> None:
+def require_equal_inputs(recipe: Recipe | FineTuning, rows: Rows) -> None:
     """Raise a UserError where this process was given another recipe or other rows than the main one."""
-    if processes.count() == 1:
+    if world_size() == 1:
         return
     mine = {"recipe": recipe.model_dump_json(), "rows": rows.in_order}
-    main = processes.from_main(lambda: mine)
+    main = broadcast_from_main(lambda: mine)
     for what, own in mine.items():
         if own != main[what]:
             raise UserError(
@@ -110,7 +110,7 @@ def require_the_same(recipe: Recipe | FineTuning, rows: Rows) -> None:
             )
 
 
-def resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
+def find_resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
     """Return the run to go on with; a UserError where it was begun with another recipe."""
     run = Run.open(name) if name else Run.unfinished(recipe.name)
     if run.recipe.model_dump() != recipe.model_dump():
@@ -120,7 +120,7 @@ def resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
     return run
 
 
-def card_of(
+def make_card(
     recipe: Recipe | FineTuning,
     rows: Rows,
     source: str,
@@ -140,7 +140,7 @@ def card_of(
         seed=recipe.seed,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         device=str(device),
-        processes=processes.count(),
+        processes=world_size(),
         precision=str(dtype).removeprefix("torch."),
         versions={"python": platform.python_version()}
         | {package: version(package) for package in ("torch", loop, "numpy")},

@@ -40,5 +40,5 @@ def train(
     from pipeline.training import ensemble
     from pipeline.training import network as training
 
-    loop = ensemble.train_ensemble if recipe.members > 1 else training.train
+    loop = ensemble.train_ensemble if recipe.members > 1 else training.train_network
     return loop(recipe, source, name, corrections=corrections, limit=limit, resume=resume, quiet=quiet)

@@ -6,7 +6,7 @@ import sys
 import torch
 
 
-def pick() -> torch.device:
+def pick_device() -> torch.device:
     """Return the fastest device at hand: CUDA, then Apple's MPS, then the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda")

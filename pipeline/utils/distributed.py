@@ -21,59 +21,59 @@ if TYPE_CHECKING:
 
     from torch.distributed import ProcessGroup
 
-LOST_AFTER = timedelta(seconds=40)
+LOST_PEER_TIMEOUT = timedelta(seconds=40)
 """A process that lets the others wait so long in training counts as lost: its machine or its network has gone."""
-PREPARATION = timedelta(hours=2)
+PREPARATION_TIMEOUT = timedelta(hours=2)
 """How long one process may prepare what the others wait for: a download of data or of weights."""
-MEETING = timedelta(seconds=5)
+STORE_TIMEOUT = timedelta(seconds=5)
 """How long the launcher's store may take to answer a process that is about to end."""
 
 Answer = TypeVar("Answer")
 
 
-def count() -> int:
+def world_size() -> int:
     """Return how many processes train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def is_main() -> bool:
+def is_main_process() -> bool:
     """Tell whether this is the process that writes and speaks."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
-def in_turn() -> Iterator[None]:
+def main_process_first() -> Iterator[None]:
     """Run the block on the main process, then on the first of each other machine, then on the rest.
 
     So one of them fetches or makes files, and the others find them, whether machines share a disk or not.
     """
-    if count() == 1:
+    if world_size() == 1:
         yield
         return
     import torch.distributed
 
-    mine = 0 if is_main() else 1 if os.environ.get("LOCAL_RANK") == "0" else 2
+    mine = 0 if is_main_process() else 1 if os.environ.get("LOCAL_RANK") == "0" else 2
     for turn in range(3):
         if turn == mine:
             yield
-        with losses_told("give the command again"):
-            torch.distributed.barrier(preparing())
+        with report_lost_peer("give the command again"):
+            torch.distributed.barrier(preparation_group())
 
 
-def from_main(ask: Callable[[], Answer]) -> Answer:
+def broadcast_from_main(ask: Callable[[], Answer]) -> Answer:
     """Return what `ask` returns on the main process, or raise what it raises there, on every process."""
-    if count() == 1:
+    if world_size() == 1:
         return ask()
     import torch.distributed
 
     outcome: list[Any] = [None, None]  # the answer, or else the error
-    if is_main():
+    if is_main_process():
         try:
             outcome[0] = ask()
         except Exception as error:
             outcome[1] = error
-    with losses_told("give the command again"):
-        torch.distributed.broadcast_object_list(outcome, src=0, group=preparing())
+    with report_lost_peer("give the command again"):
+        torch.distributed.broadcast_object_list(outcome, src=0, group=preparation_group())
     answer, failure = outcome
     if failure is not None:
         raise failure
@@ -81,7 +81,7 @@ def from_main(ask: Callable[[], Answer]) -> Answer:
 
 
 @cache
-def preparing() -> "ProcessGroup":
+def preparation_group() -> "ProcessGroup":
     """Join the other processes, and return the group in which they may keep one another waiting for PREPARATION."""
     import torch
     from accelerate import PartialState
@@ -89,48 +89,48 @@ def preparing() -> "ProcessGroup":
 
     # Without a GPU, Accelerate lets the processes of torchrun train apart, unless it is told of the CPU.
     cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
-    joined = PartialState(cpu=cpu, timeout=LOST_AFTER).num_processes
-    if joined != count():
-        raise UserError(f"of {count()} processes Accelerate has joined {joined}; start them by torchrun again")
-    group = torch.distributed.new_group(backend="gloo", timeout=PREPARATION)
+    joined = PartialState(cpu=cpu, timeout=LOST_PEER_TIMEOUT).num_processes
+    if joined != world_size():
+        raise UserError(f"of {world_size()} processes Accelerate has joined {joined}; start them by torchrun again")
+    group = torch.distributed.new_group(backend="gloo", timeout=PREPARATION_TIMEOUT)
     return cast("ProcessGroup", group)  # this process is one of it
 
 
 @contextmanager
-def losses_told(remedy: str) -> Iterator[None]:
+def report_lost_peer(remedy: str) -> Iterator[None]:
     """Raise a UserError that ends with `remedy` where, inside the block, another process is lost."""
     try:
         yield
     except RuntimeError as error:
-        if count() == 1 or not tells_of_a_loss(error):
+        if world_size() == 1 or not is_connection_error(error):
             raise
         raise UserError(f"another process of this training was lost, or cannot be reached; {remedy}") from error
 
 
-def tells_of_a_loss(error: RuntimeError) -> bool:
+def is_connection_error(error: RuntimeError) -> bool:
     """Tell an error of the connection between processes from any other, by its type or by what Gloo and NCCL say."""
     from torch.distributed import DistError
 
     return isinstance(error, DistError) or any(name in str(error).lower() for name in ("gloo", "nccl"))
 
 
-def first_to_tell() -> bool:
+def claim_report() -> bool:
     """Tell whether no other process has asked this: all of them end for one reason, and one of them tells it."""
-    if count() == 1:
+    if world_size() == 1:
         return True
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     try:  # the store at which torchrun lets the processes meet
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        socket.create_connection((address, port), MEETING.seconds).close()  # TCPStore is loud where nobody answers
-        store = TCPStore(address, port, is_master=False, timeout=MEETING)
+        socket.create_connection((address, port), STORE_TIMEOUT.seconds).close()
+        store = TCPStore(address, port, is_master=False, timeout=STORE_TIMEOUT)
         return store.add(f"told/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", 1) == 1
     except (KeyError, OSError, RuntimeError):  # there is none, or it is gone with its machine
         return True
 
 
 @contextmanager
-def termination_noted() -> Iterator[Event]:
+def defer_sigterm() -> Iterator[Event]:
     """Yield an event that SIGTERM sets inside the block, where there are others, in place of ending the process.
 
     Launchers send it when a scheduler ends the job, and to all that are left when one process is lost: those are then
@@ -138,7 +138,7 @@ def termination_noted() -> Iterator[Event]:
     SIGTERM stays without effect, for the process is about to end by that and has yet to say why.
     """
     noted = Event()
-    if count() == 1 or current_thread() is not main_thread():
+    if world_size() == 1 or current_thread() is not main_thread():
         yield noted
         return
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 
-REMEDIES = {
+WRITE_REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space and try again",
     errno.EDQUOT: "the disk quota is used up: free some space and try again",
     errno.EACCES: "permission denied: choose another folder, or change its permissions",
@@ -24,7 +24,7 @@ REMEDIES = {
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def open_atomic(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; when the block ends without an error, move that file into place.
 
     Whatever happens inside the block, or to the process, `path` holds its old content or the new one in full.
@@ -40,23 +40,23 @@ def written_whole(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise explain_write_error(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; for errors see `written_whole`."""
-    with written_whole(path) as temporary:
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; for errors see `open_atomic`."""
+    with open_atomic(path) as temporary:
         temporary.write_bytes(content)
 
 
 @contextmanager
-def folder_written_whole(folder: Path) -> Iterator[Path]:
+def folder_atomic(folder: Path) -> Iterator[Path]:
     """Yield a new folder beside `folder` to fill; when the block ends without an error, move it into its place.
 
-    For errors see `written_whole`.
+    For errors see `open_atomic`.
     """
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     old = temporary.with_suffix(".old")
@@ -70,14 +70,14 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
             folder.rename(old)
         temporary.rename(folder)
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise explain_write_error(folder, error) from error
     finally:
         for left in (temporary, old):
             shutil.rmtree(left, ignore_errors=True)
 
 
 def require_empty(folder: Path) -> None:
-    """Raise now, before the work is done, what `folder_written_whole` would raise after it.
+    """Raise now, before the work is done, what `folder_atomic` would raise after it.
 
     Raises:
         UserError: `folder` holds something already, or is a file, or its parent cannot be made or written to.
@@ -89,7 +89,7 @@ def require_empty(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder.parent):
             pass
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise explain_write_error(folder, error) from error
 
 
 def require_writable(path: Path) -> None:
@@ -105,12 +105,12 @@ def require_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise explain_write_error(path, error) from error
 
 
-def cannot_write(path: Path, error: OSError) -> UserError:
+def explain_write_error(path: Path, error: OSError) -> UserError:
     """Return the UserError for an OSError met while writing `path`."""
-    remedy = REMEDIES.get(error.errno or 0, error.strerror or str(error))
+    remedy = WRITE_REMEDIES.get(error.errno or 0, error.strerror or str(error))
     return UserError(f"{path}: cannot be written: {remedy}")
 
 

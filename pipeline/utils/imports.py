@@ -8,7 +8,7 @@ from pipeline.errors import UserError
 INSTALL = "pip install --requirement requirements-cluster.txt"
 
 
-def optional(name: str) -> Any:
+def import_optional(name: str) -> Any:
     """Return a module of requirements-cluster.txt, imported now that it is needed.
 
     Raises:
@@ -17,9 +17,9 @@ def optional(name: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        raise not_installed(error) from None
+        raise missing_package(error) from None
 
 
-def not_installed(error: ImportError) -> UserError:
+def missing_package(error: ImportError) -> UserError:
     """Return the UserError for a module of requirements-cluster.txt that is not there."""
     return UserError(f"{error.name} is not installed: {INSTALL}")

@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 END = object()
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
+def prefetch(items: Iterator[Item]) -> Iterator[Item]:
     """Yield the items in order, preparing the one after each in a thread of its own; never more than one ahead.
 
     What an item's preparation raises is raised here, in its place.

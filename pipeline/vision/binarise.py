@@ -22,7 +22,7 @@ FAINTEST = 0.08
 """Ink is darker than its paper by more than this share."""
 
 
-def ink_of(grey: Grey) -> tuple[Grey, bool]:
+def binarise(grey: Grey) -> tuple[Grey, bool]:
     """Return how much ink there is, float32 (h, w) in 0..1, 0 = paper, and whether paper is even.
 
     Paper that is not of one grey is what is left of a coarse copy when strokes are closed over: gradients, shadows and
@@ -78,7 +78,7 @@ FAINT = 0.2
 """Ink of a drawing that is as faint as this still belongs to the darker ink beside it."""
 
 
-def written(ink: Grey, *, even: bool) -> Mask:
+def threshold(ink: Grey, *, even: bool) -> Mask:
     """Return where there is more than half ink; of hair lines on even paper also where there is less between.
 
     A line of one pixel, antialiased, is fainter than half wherever it passes between two.

@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 from pipeline.digits import SIDE
-from pipeline.vision.binarise import ink_of, thickness_of, written
+from pipeline.vision.binarise import binarise, thickness_of, threshold
 from pipeline.vision.image import Grey, Picture, grey_of, resized
 from pipeline.vision.segment import digits_of
 
@@ -47,9 +47,9 @@ def glyphs(picture: Picture) -> list[Glyph]:
         UserError: the picture cannot be read, or is over the limits; see `pictures`. Or it holds over 200 marks.
     """
     grey, (across, down) = grey_of(picture)
-    ink, even = ink_of(grey)
+    ink, even = binarise(grey)
     found = []
-    for mask, (rows, columns) in digits_of(written(ink, even=even), even=even):
+    for mask, (rows, columns) in digits_of(threshold(ink, even=even), even=even):
         soft = np.where(ndimage.binary_dilation(mask), ink[rows, columns], 0)
         soft[mask] = soft[mask].clip(0.51)  # more than half, what of a hair line is fainter, too
         box = (

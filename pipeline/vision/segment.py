@@ -30,7 +30,7 @@ def digits_of(mask: Mask, *, even: bool) -> list[tuple[Mask, Box]]:
     digits: list[tuple[Box, list[int]]] = []
     for label in sorted(np.flatnonzero(written).tolist(), key=lambda label: boxes[label][1].start):
         for index, (box, parts) in enumerate(digits):
-            if together(box, boxes[label], longest):
+            if same_digit(box, boxes[label], longest):
                 digits[index] = hull(box, boxes[label]), [*parts, label + 1]
                 break
         else:
@@ -46,7 +46,7 @@ def upright(box: Box, lowest: float) -> bool:
     return height > max(0.25 * width, lowest)
 
 
-def together(a: Box, b: Box, longest: int) -> bool:
+def same_digit(a: Box, b: Box, longest: int) -> bool:
     """Tell whether two parts are of one digit.
 
     Digits of a number stand beside one another, and share nine tenths of their rows; parts of a digit share columns, or

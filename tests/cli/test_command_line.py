@@ -146,21 +146,21 @@ def test_predict_keeps_the_old_answers_when_a_later_row_is_faulty(
 def test_predict_and_submit_give_the_same_answers(
     command: Callable[..., Outcome], run: Run, practice: Source, tmp_path: Path
 ) -> None:
-    data = practice.place.parent
+    data = practice.path.parent
     command("submit", "--run", run.folder, "--source", "practice", "--data", data, "--out", "submitted.csv")
-    command("predict", run.folder, practice.place / "test.csv", "--out", "predicted.csv")
+    command("predict", run.folder, practice.path / "test.csv", "--out", "predicted.csv")
     assert (tmp_path / "submitted.csv").read_bytes() == (tmp_path / "predicted.csv").read_bytes()
 
 
 def test_evaluate_reports_on_a_csv_and_on_the_validation_rows(
     command: Callable[..., Outcome], run: Run, practice: Source
 ) -> None:
-    outcome = command("evaluate", run.folder, "--data", practice.place.parent)
+    outcome = command("evaluate", run.folder, "--data", practice.path.parent)
     assert "of 130 right" in outcome.out
     assert "confusion" in outcome.out
-    outcome = command("evaluate", run.folder, "--on", practice.place / "train.csv")
+    outcome = command("evaluate", run.folder, "--on", practice.path / "train.csv")
     assert "of 1,297 right" in outcome.out
-    assert command("evaluate", run.folder, "--on", practice.place / "test.csv").status == 2
+    assert command("evaluate", run.folder, "--on", practice.path / "test.csv").status == 2
 
 
 def test_predict_needs_no_more_memory_for_a_file_ten_times_as_long(

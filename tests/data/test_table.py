@@ -96,21 +96,21 @@ def test_one_pixel_changes_a_fingerprint(digits: DigitTable) -> None:
 def test_fingerprints_count_the_images_that_two_tables_share(digits: DigitTable) -> None:
     rows = np.arange(len(digits))
     left, right = digits.select(rows[:300]), digits.select(rows[200:600])
-    assert left.fingerprint.shared(right.fingerprint) == 100
-    assert left.fingerprint.shared(digits.select(rows[600:]).fingerprint) == 0
+    assert left.fingerprint.count_duplicates(right.fingerprint) == 100
+    assert left.fingerprint.count_duplicates(digits.select(rows[600:]).fingerprint) == 0
 
 
 def test_a_copy_shifted_by_a_few_grey_levels_is_known_again(digits: DigitTable) -> None:
     noise = np.random.default_rng(0).integers(-3, 4, digits.pixels.shape)
     shifted = DigitTable((digits.pixels + noise).clip(0, 255).astype(np.uint8)).fingerprint
     kept = digits.select(np.arange(1000)).fingerprint
-    assert kept.shared(shifted) == 0
-    assert kept.resembled(shifted) == 1000
-    assert kept.resembled(digits.fingerprint) == 0
+    assert kept.count_duplicates(shifted) == 0
+    assert kept.count_near_duplicates(shifted) == 1000
+    assert kept.count_near_duplicates(digits.fingerprint) == 0
 
 
 def test_a_fingerprint_without_block_means_knows_exact_copies_only(digits: DigitTable) -> None:
     kept = digits.fingerprint
     old = Fingerprint(kept.hashes, np.empty((0, BLOCKS), np.uint8))
-    assert (old.shared(kept), old.resembled(kept)) == (len(digits), 0)
-    assert old.resembled(DigitTable(digits.pixels // 2).fingerprint) == 0
+    assert (old.count_duplicates(kept), old.count_near_duplicates(kept)) == (len(digits), 0)
+    assert old.count_near_duplicates(DigitTable(digits.pixels // 2).fingerprint) == 0

@@ -13,14 +13,14 @@ from pipeline import Recipe, UserError, find_source
 from pipeline.data.augment import augment
 from pipeline.run import Epoch, Run
 from pipeline.training import network as training
-from pipeline.training.network import Trainer, train
-from pipeline.training.setup import Rows, require_the_same
-from pipeline.utils import distributed as processes
+from pipeline.training.network import Trainer, train_network
+from pipeline.training.setup import Rows, require_equal_inputs
+from pipeline.utils.distributed import broadcast_from_main, main_process_first
 
 folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
 seen: dict[str, object] = {}
 
-with processes.in_turn():
+with main_process_first():
     seen["found"] = (folder / "data").exists()
     source = find_source("practice", folder / "data")
 digits = source.read_train()
@@ -28,13 +28,13 @@ recipe = Recipe.load(
     "fast", ["epochs=9", "patience=2", "minimum_updates=0", "batch_size=256", "precision=float32", "rotation=30"]
 )
 
-seen["from main"] = processes.from_main(lambda: rank)
+seen["from main"] = broadcast_from_main(lambda: rank)
 
 rows = Rows(digits, digits.select(np.arange(9)), digits, "", 0)
 backwards = Rows(digits.select(np.arange(len(digits))[::-1]), rows.validation, digits, "", 0)
-require_the_same(recipe, rows)
+require_equal_inputs(recipe, rows)
 try:
-    require_the_same(recipe, backwards if rank else rows)
+    require_equal_inputs(recipe, backwards if rank else rows)
 except UserError as error:
     seen["refused"] = str(error)
 
@@ -79,7 +79,7 @@ def ask(epoch: Epoch) -> None:
 
 losses = iter([0.9] * 9)
 try:
-    train(recipe, source, str(folder / "asked"), on_epoch=ask, quiet=True)
+    train_network(recipe, source, str(folder / "asked"), on_epoch=ask, quiet=True)
 except UserError as error:
     seen["ended by"] = str(error)
 seen["asked"] = asked

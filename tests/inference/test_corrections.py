@@ -87,7 +87,7 @@ def test_a_training_takes_corrections_beside_its_source(
     assert "2 corrected digits, in kept" in outcome.out
     run = Run.open(tmp_path / "checkpoints" / "corrected")
     assert (run.card.train_rows, run.card.validation_rows, run.card.corrections) == (1169, 130, 2)
-    assert run.fingerprint.shared(read_corrections(tmp_path / "kept").fingerprint) == 2
+    assert run.fingerprint.count_duplicates(read_corrections(tmp_path / "kept").fingerprint) == 2
     assert command("evaluate", "corrected").status == 0  # on the rows of the source that were set aside
 
 

@@ -4,7 +4,7 @@ from helpers.recipes import lived_in
 from torch import nn
 
 from pipeline import Recipe
-from pipeline.inference.fuse import FinalConvolution, Halving, rewritten
+from pipeline.inference.fuse import FusedConvReLU, MaxPool2x2, fuse
 from pipeline.models import build
 
 CPU = torch.device("cpu")
@@ -18,21 +18,21 @@ def test_a_rewritten_network_computes_the_same(name: str, rows: int) -> None:
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with torch.inference_mode():
         expected = model(images)
-        found = rewritten(model, CPU)(images)
+        found = fuse(model, CPU)(images)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
 
 def test_no_batch_norm_or_rectifier_is_left_in_fast_where_all_scales_are_positive() -> None:
-    kinds = {type(module) for module in rewritten(build(Recipe.load("fast")).eval(), CPU).modules()}
+    kinds = {type(module) for module in fuse(build(Recipe.load("fast")).eval(), CPU).modules()}
     assert not kinds & {nn.BatchNorm2d, nn.ReLU}
-    assert kinds >= {FinalConvolution, Halving}
+    assert kinds >= {FusedConvReLU, MaxPool2x2}
 
 
 def test_a_norm_with_a_negative_scale_stays_behind_its_pooling() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.BatchNorm2d(2), nn.ReLU()).eval()
     model[2].weight.data = torch.tensor([1.0, -1.0])
-    found = rewritten(model, CPU)
+    found = fuse(model, CPU)
     assert any(isinstance(module, nn.BatchNorm2d) for module in found.modules())
     images = torch.randn(3, 1, 9, 9)
     torch.testing.assert_close(found(images), model(images))
@@ -50,13 +50,13 @@ def test_a_convolution_that_is_read_twice_is_not_rectified_for_both() -> None:
 
     model = Fork().eval()
     images = torch.randn(3, 1, 6, 6)
-    torch.testing.assert_close(rewritten(model, CPU)(images), model(images))
+    torch.testing.assert_close(fuse(model, CPU)(images), model(images))
 
 
 @pytest.mark.parametrize("size", [4, 5])
 def test_halving_is_max_pooling_by_two(size: int) -> None:
     images = torch.randn(2, 3, size, size)
-    assert torch.equal(Halving()(images), nn.MaxPool2d(2)(images))
+    assert torch.equal(MaxPool2x2()(images), nn.MaxPool2d(2)(images))
 
 
 def test_a_convolution_that_is_called_twice_is_not_folded_twice() -> None:
@@ -70,4 +70,4 @@ def test_a_convolution_that_is_called_twice_is_not_folded_twice() -> None:
 
     model = lived_in(Twice())
     images = torch.randn(3, 2, 6, 6)
-    torch.testing.assert_close(rewritten(model, CPU)(images), model(images))
+    torch.testing.assert_close(fuse(model, CPU)(images), model(images))

@@ -5,8 +5,7 @@ import pytest
 from pyarrow import parquet
 
 from pipeline import UserError
-from pipeline.inference import outputs as shards
-from pipeline.inference.outputs import Answers
+from pipeline.inference.outputs import Answers, Format, write_shards
 
 ANSWERS: Answers = [
     ("a.csv", np.array([7, 1])),
@@ -21,7 +20,7 @@ def short_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_row_says_which_image_of_which_file_it_answers(tmp_path: Path) -> None:
-    assert shards.write(tmp_path / "out", ANSWERS, "csv") == 6
+    assert write_shards(tmp_path / "out", ANSWERS, "csv") == 6
     assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {
         "part-00000.csv": 'File,ImageId,Label\na.csv,1,7\na.csv,2,1\na.csv,3,2\n"b, with a comma.csv",1,9\n',
         "part-00001.csv": 'File,ImageId,Label\n"b, with a comma.csv",2,9\n"b, with a comma.csv",3,4\n',
@@ -30,7 +29,7 @@ def test_each_row_says_which_image_of_which_file_it_answers(tmp_path: Path) -> N
 
 
 def test_parquet_holds_the_same_rows(tmp_path: Path) -> None:
-    assert shards.write(tmp_path / "out", ANSWERS, "parquet") == 6
+    assert write_shards(tmp_path / "out", ANSWERS, "parquet") == 6
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["part-00000.parquet", "part-00001.parquet"]
     rows = [tuple(row.values()) for row in parquet.read_table(tmp_path / "out").to_pylist()]
     b = "b, with a comma.csv"
@@ -38,10 +37,10 @@ def test_parquet_holds_the_same_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_equal_answers_give_equal_bytes_however_they_were_cut(form: shards.Format, tmp_path: Path) -> None:
+def test_equal_answers_give_equal_bytes_however_they_were_cut(form: Format, tmp_path: Path) -> None:
     one_by_one = [(file, digits[place : place + 1]) for file, digits in ANSWERS for place in range(len(digits))]
-    shards.write(tmp_path / "a", ANSWERS, form)
-    shards.write(tmp_path / "b", one_by_one, form)
+    write_shards(tmp_path / "a", ANSWERS, form)
+    write_shards(tmp_path / "b", one_by_one, form)
     names = [path.name for path in (tmp_path / "a").iterdir()]
     assert len(names) == 2
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
@@ -49,10 +48,10 @@ def test_equal_answers_give_equal_bytes_however_they_were_cut(form: shards.Forma
 
 def test_a_folder_that_holds_something_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    assert shards.write(tmp_path / "out", ANSWERS, "csv") == 6  # an empty one is filled
+    assert write_shards(tmp_path / "out", ANSWERS, "csv") == 6  # an empty one is filled
     (tmp_path / "out" / "part-00000.csv").write_text("yesterday's")
     with pytest.raises(UserError, match="out: holds files already: choose another folder, or empty it"):
-        shards.write(tmp_path / "out", ANSWERS, "csv")
+        write_shards(tmp_path / "out", ANSWERS, "csv")
     assert (tmp_path / "out" / "part-00000.csv").read_text() == "yesterday's"
 
 
@@ -62,5 +61,5 @@ def test_answers_that_fail_half_way_leave_nothing(tmp_path: Path) -> None:
         raise UserError("a pixel is 256")
 
     with pytest.raises(UserError, match="a pixel is 256"):
-        shards.write(tmp_path / "out", failing(), "csv")
+        write_shards(tmp_path / "out", failing(), "csv")
     assert list(tmp_path.iterdir()) == []

@@ -132,7 +132,7 @@ def test_weights_that_do_not_fit_are_refused_with_the_reason(
 
 
 def test_the_validation_rows_are_those_of_the_training(run: Run, practice: Source) -> None:
-    table = labelled_rows(run, "validation", practice.place.parent)
+    table = labelled_rows(run, "validation", practice.path.parent)
     predictions = Predictor.load(run.folder).predict(table.pixels)
     found = score(predictions.digits, table.known_labels, predictions.probabilities)
     assert len(table) == run.card.validation_rows

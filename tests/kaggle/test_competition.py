@@ -14,9 +14,16 @@ from helpers.kaggle_server import KEY, NAME, QUICK, TOKEN, Fault, KaggleServer
 from torchvision.datasets import MNIST
 
 from pipeline import DigitTable, UserError, find_source
-from pipeline.kaggle import competition as kaggle
 from pipeline.kaggle.client import KaggleError
-from pipeline.kaggle.competition import Limits
+from pipeline.kaggle.competition import (
+    Limits,
+    Submission,
+    download_files,
+    fetch_leaderboard,
+    list_submissions,
+    parse_json,
+    parse_size,
+)
 from pipeline.kaggle.credentials import find_credentials
 
 
@@ -48,7 +55,7 @@ def test_credentials_are_found_where_the_client_finds_them_in_its_order(
 ) -> None:
     def place() -> str:
         found = find_credentials()
-        return found.place.removeprefix(f"{home}/") if found else "nowhere"
+        return found.path.removeprefix(f"{home}/") if found else "nowhere"
 
     assert place() == "nowhere"
     (home / ".kaggle" / "credentials.json").write_text('{"refresh_token": "of-oauth", "username": "entrant"}')
@@ -97,10 +104,10 @@ def test_damaged_credential_files_count_as_none(home: Path) -> None:
 def test_each_refusal_says_in_one_line_what_to_do(fault: Fault, said: str, passing: bool, server: KaggleServer) -> None:
     server.faults["ListSubmissions"] = fault
     with pytest.raises(KaggleError, match=said) as refusal:
-        kaggle.submissions(QUICK)
+        list_submissions(QUICK)
     assert "\n" not in str(refusal.value)
     assert "Traceback" not in str(refusal.value)
-    assert refusal.value.passing == passing
+    assert refusal.value.retryable == passing
 
 
 def test_a_token_that_kaggle_does_not_know_is_named_by_its_place(
@@ -109,7 +116,7 @@ def test_a_token_that_kaggle_does_not_know_is_named_by_its_place(
     monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_expired")
     server.faults["IntrospectToken"] = Fault(401, None)
     with pytest.raises(UserError, match="does not accept the credentials in KAGGLE_API_TOKEN") as refusal:
-        kaggle.submissions(QUICK)
+        list_submissions(QUICK)
     assert "KGAT_expired" not in str(refusal.value)
 
 
@@ -117,7 +124,7 @@ def test_a_silent_server_costs_the_time_limit_and_no_more(server: KaggleServer) 
     server.faults["GetLeaderboard"] = Fault(kind="silence")
     started = time.monotonic()
     with pytest.raises(KaggleError, match="did not answer within 5 seconds"):
-        kaggle.leaderboard(Limits(answer=5))
+        fetch_leaderboard(Limits(answer=5))
     assert time.monotonic() - started < 9
     assert server.left.wait(5), "the client went on without us"
 
@@ -128,7 +135,7 @@ def test_a_list_is_read_through_all_the_noise_around_it(server: KaggleServer, ho
     (home / ".kaggle" / "kaggle.json").chmod(0o644)  # and of that
     server.uploads.append(b"")
     server.create({"submissionDescription": "[not] a {list} [12ab34cd]"})
-    (found,) = kaggle.submissions(QUICK)
+    (found,) = list_submissions(QUICK)
     assert (found.ref, found.status, found.publicScore) == ("900", "COMPLETE", 0.99321)
     assert found.description == "[not] a {list} [12ab34cd]"
 
@@ -138,7 +145,7 @@ def test_a_list_is_read_through_all_the_noise_around_it(server: KaggleServer, ho
 )
 def test_what_cannot_be_understood_is_shown(printed: str) -> None:
     with pytest.raises(KaggleError, match="cannot be understood: ") as refusal:
-        kaggle.parsed(printed, list[kaggle.Submission])
+        parse_json(printed, list[Submission])
     assert " ".join(printed.split()) in str(refusal.value)
 
 
@@ -147,7 +154,7 @@ def test_credentials_are_hidden_in_whatever_the_client_says(server: KaggleServer
         400, f"{KEY} is wrong: Basic ZW50cmFudDpjMGZmZWU= http://x.y/z?signature=s1"
     )
     with pytest.raises(UserError) as refusal:
-        kaggle.submissions(QUICK)
+        list_submissions(QUICK)
     said = str(refusal.value)
     assert "[hidden] is wrong: Basic [hidden] http://x.y/z?[hidden]" in said
     assert KEY not in said
@@ -203,7 +210,7 @@ def test_a_download_that_breaks_off_is_taken_up_again(
 ) -> None:
     put_archive(server, digits, monkeypatch)
     server.faults["GET"] = Fault(kind="half", times=1)
-    kaggle.download(Path("data"), QUICK)
+    download_files(Path("data"), QUICK)
     assert Path("data/digit-recognizer.zip").read_bytes() == server.archive
     assert server.calls.count("GET") == 2
 
@@ -211,7 +218,7 @@ def test_a_download_that_breaks_off_is_taken_up_again(
 def test_a_download_that_stands_still_is_given_up(server: KaggleServer) -> None:
     server.faults["GET"] = Fault(kind="silence")
     with pytest.raises(UserError, match="did not answer within"):
-        kaggle.download(Path("data"), Limits(answer=3))
+        download_files(Path("data"), Limits(answer=3))
     assert list(Path("data").iterdir()) == []
 
 
@@ -231,6 +238,6 @@ def test_auto_takes_kaggles_data_where_there_are_credentials_and_says_why_where_
 
 
 def test_how_much_is_to_come_is_read_off_the_clients_own_bar() -> None:
-    assert kaggle.size_in("  0%|          | 0.00/14.2M [00:00<?, ?B/s]") == pytest.approx(14.2 * 1024**2)
-    assert kaggle.size_in("100%|##########| 812/812 [00:00<00:00, 9kB/s]") == 812
-    assert kaggle.size_in("Downloading digit-recognizer.zip") is None
+    assert parse_size("  0%|          | 0.00/14.2M [00:00<?, ?B/s]") == pytest.approx(14.2 * 1024**2)
+    assert parse_size("100%|##########| 812/812 [00:00<00:00, 9kB/s]") == 812
+    assert parse_size("Downloading digit-recognizer.zip") is None

@@ -14,10 +14,10 @@ from helpers.kaggle_server import KEY, QUICK, Fault, KaggleServer
 from helpers.paths import PROJECT
 
 from pipeline import UserError
-from pipeline.kaggle import sending
 from pipeline.kaggle.competition import Limits
 from pipeline.kaggle.ledger import Ledger
-from pipeline.kaggle.solution import Origin, hash_of, origin_path
+from pipeline.kaggle.sending import describe_result, format_table, send_submission
+from pipeline.kaggle.solution import Provenance, hash_content, provenance_path
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def solution(tmp_path: Path) -> Path:
 
 
 def keep_origin(path: Path, **changes: object) -> None:
-    origin = Origin(
-        file_hash=hash_of(path.read_bytes()),
+    origin = Provenance(
+        file_hash=hash_content(path.read_bytes()),
         run="checkpoints/mine",
         recipe="fast",
         source="competition",
@@ -46,14 +46,14 @@ def keep_origin(path: Path, **changes: object) -> None:
         validation_rows=4200,
         leaked=0,
     )
-    origin_path(path).write_text(origin.model_copy(update=changes).model_dump_json())
+    provenance_path(path).write_text(origin.model_copy(update=changes).model_dump_json())
 
 
 def test_a_submission_is_sent_confirmed_scored_and_noted(
     server: KaggleServer, solution: Path, ledger: Ledger, command: Callable[..., Outcome]
 ) -> None:
     server.pending = 2
-    entry = sending.submit(solution, "-first\nof many", ledger, limits=QUICK)
+    entry = send_submission(solution, "-first\nof many", ledger, limits=QUICK)
     assert (entry.status, entry.ref, entry.public_score) == ("COMPLETE", "900", 0.99321)
     assert (entry.run, entry.recipe, entry.validation_accuracy) == ("checkpoints/mine", "fast", 0.99452)
     assert [line.split(",")[10] for line in ledger.path.read_text().splitlines()] == [
@@ -63,13 +63,13 @@ def test_a_submission_is_sent_confirmed_scored_and_noted(
     assert server.submissions[0]["description"] == f"-first of many [{entry.token}]"
     assert server.submissions[0]["content"] == solution.read_text()
     assert (ledger.path.parent / "900-fast.csv").read_bytes() == solution.read_bytes()
-    assert sending.verdict(entry) == (
+    assert describe_result(entry) == (
         "Public score: 0.99321, inside the 95% interval of the validation accuracy (99.45%; 99.18% to 99.63%)"
     )
 
     calls = list(server.calls)
     with pytest.raises(UserError, match=r"the same bytes were sent on .* as 900, with a score of 0\.99321; --again"):
-        sending.submit(solution, "", ledger, limits=QUICK)
+        send_submission(solution, "", ledger, limits=QUICK)
     assert server.calls == calls
 
     ended = command("kaggle", "status", "--ledger", ledger.path)
@@ -101,7 +101,7 @@ def test_what_is_not_for_the_competition_is_refused_unsent(
 ) -> None:
     keep_origin(solution, **changes)
     with pytest.raises(UserError, match=said):
-        sending.submit(solution, "", ledger, limits=QUICK)
+        send_submission(solution, "", ledger, limits=QUICK)
     assert (server.calls, ledger.entries()) == ([], [])
 
 
@@ -109,21 +109,21 @@ def test_a_leak_is_sent_where_it_is_asked_for_and_the_ledger_says_so(
     server: KaggleServer, solution: Path, ledger: Ledger
 ) -> None:
     keep_origin(solution, leaked=28_000)
-    entry = sending.submit(solution, "", ledger, allow_leak=True, limits=QUICK)
+    entry = send_submission(solution, "", ledger, allow_leak=True, limits=QUICK)
     assert ledger.entries()[0].leaked == 28_000
-    assert "it means nothing, for the run was trained on 28,000" in sending.verdict(entry)
-    assert "(leaked)" in sending.table([entry])
+    assert "it means nothing, for the run was trained on 28,000" in describe_result(entry)
+    assert "(leaked)" in format_table([entry])
 
 
 def test_a_file_of_unknown_origin_is_checked_and_sent(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
-    origin_path(solution).unlink()
-    entry = sending.submit(solution, "", ledger, limits=QUICK)
+    provenance_path(solution).unlink()
+    entry = send_submission(solution, "", ledger, limits=QUICK)
     assert (entry.run, entry.recipe, entry.message) == ("", "", "of unknown origin")
     assert (ledger.path.parent / "900-unknown.csv").exists()
-    assert sending.verdict(entry) == "Public score: 0.99321; the validation accuracy is unknown"
+    assert describe_result(entry) == "Public score: 0.99321; the validation accuracy is unknown"
     solution.write_text(solution.read_text().replace("\n27999,9\n", "\n27999,9.0\n"))
     with pytest.raises(UserError, match=r'row 27999: Label "9\.0" is not a digit'):
-        sending.submit(solution, "", ledger, limits=QUICK)
+        send_submission(solution, "", ledger, limits=QUICK)
     assert server.calls.count("PUT") == 1
 
 
@@ -132,14 +132,14 @@ def test_the_daily_limit_is_asked_for_first(server: KaggleServer, solution: Path
     server.create({"submissionDescription": "by hand"})
     server.daily = 1
     with pytest.raises(UserError, match=r"no submissions are left today; Kaggle's next day begins in \d+ h \d+ min"):
-        sending.submit(solution, "", ledger, limits=QUICK)
+        send_submission(solution, "", ledger, limits=QUICK)
     assert (server.calls, ledger.entries()) == (["GetSubmissionLimits"], [])
 
 
 def test_an_upload_that_is_refused_was_not_sent(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
     server.faults["PUT"] = Fault(503, None)
     with pytest.raises(UserError, match="did not take the upload"):
-        sending.submit(solution, "", ledger, limits=QUICK)
+        send_submission(solution, "", ledger, limits=QUICK)
     (entry,) = ledger.entries()
     assert entry.status == "NOT SENT"
     assert sorted(path.name for path in ledger.path.parent.glob("*.csv")) == ["ledger.csv", "solution.csv"]
@@ -148,19 +148,19 @@ def test_an_upload_that_is_refused_was_not_sent(server: KaggleServer, solution: 
 def test_an_upload_that_is_cut_ends_at_its_time_limit(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
     server.faults["PUT"] = Fault(kind="cut")
     with pytest.raises(UserError, match=r"whether the submission arrived is not known .* not sent twice"):
-        sending.submit(solution, "", ledger, limits=Limits(upload=4, appearance=0.1, pause=0.1))
+        send_submission(solution, "", ledger, limits=Limits(upload=4, appearance=0.1, pause=0.1))
     assert [entry.status for entry in ledger.entries()] == ["SENDING"]
     assert server.submissions == []
     server.faults.clear()
-    entry = sending.submit(solution, "", ledger, again=True, limits=QUICK)
+    entry = send_submission(solution, "", ledger, again=True, limits=QUICK)
     assert (entry.status, entry.message) == ("COMPLETE", "fast, 99.45% of the validation rows right")
     assert [entry.status for entry in ledger.entries()] == ["NOT SENT", "COMPLETE"]
-    assert sending.submit(solution, "", ledger, again=True, limits=QUICK).ref == "901"
+    assert send_submission(solution, "", ledger, again=True, limits=QUICK).ref == "901"
 
 
 def test_a_time_limit_never_sends_twice(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
     server.faults["CreateSubmission"] = Fault(kind="silence", after_the_deed=True)
-    entry = sending.submit(solution, "", ledger, limits=Limits(upload=7, appearance=5, pause=0.1))
+    entry = send_submission(solution, "", ledger, limits=Limits(upload=7, appearance=5, pause=0.1))
     assert (entry.ref, len(server.submissions)) == ("900", 1)
     assert entry.status == "COMPLETE"
 
@@ -168,7 +168,7 @@ def test_a_time_limit_never_sends_twice(server: KaggleServer, solution: Path, le
 def test_an_error_after_the_deed_is_found_out(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
     server.faults["CreateSubmission"] = Fault(500, after_the_deed=True)
     server.faults["ListSubmissions"] = Fault(429, headers={"Retry-After": "1"}, times=1)
-    assert sending.submit(solution, "", ledger, limits=QUICK).ref == "900"
+    assert send_submission(solution, "", ledger, limits=QUICK).ref == "900"
     assert server.calls.count("CreateSubmission") == 1
 
 
@@ -177,7 +177,7 @@ def test_what_kaggle_cannot_score_is_an_error_with_its_reason(
 ) -> None:
     server.result = {"status": "ERROR", "publicScore": "", "errorDescription": "Submission has 3 rows too few"}
     with pytest.raises(UserError, match=r"900: Kaggle could not score it: .*(rows too few|submissions says why)"):
-        sending.submit(solution, "", ledger, limits=QUICK)
+        send_submission(solution, "", ledger, limits=QUICK)
     assert [entry.status for entry in ledger.entries()] == ["ERROR"]
 
 
@@ -186,7 +186,7 @@ def test_a_score_that_does_not_come_is_asked_for_by_status(
 ) -> None:
     server.pending = 99
     with pytest.raises(UserError, match="no score within 1 seconds; ask again by python -m pipeline kaggle status"):
-        sending.submit(solution, "", ledger, limits=Limits(score=1, pause=0.1))
+        send_submission(solution, "", ledger, limits=Limits(score=1, pause=0.1))
     assert [entry.status for entry in ledger.entries()] == ["PENDING"]
     server.faults["ListSubmissions"] = Fault(500, times=1)
     failed = command("kaggle", "status", "--ledger", ledger.path)
@@ -222,7 +222,7 @@ def test_killed_between_upload_and_confirmation_it_is_sent_once(
     assert [entry.status for entry in ledger.entries()] == ["SENDING"]
     assert server.left.wait(10), "the client went on without us"
     server.faults.clear()
-    entry = sending.submit(solution, "killed", ledger, limits=QUICK)
+    entry = send_submission(solution, "killed", ledger, limits=QUICK)
     assert (entry.status, entry.ref) == ("COMPLETE", "900")
     assert len(server.submissions) == server.calls.count("CreateSubmission") == 1
 
@@ -234,7 +234,7 @@ def test_killed_before_the_upload_it_is_sent_again(server: KaggleServer, solutio
     process.send_signal(signal.SIGKILL)
     process.communicate()
     server.faults.clear()
-    assert sending.submit(solution, "killed", ledger, limits=QUICK).status == "COMPLETE"
+    assert send_submission(solution, "killed", ledger, limits=QUICK).status == "COMPLETE"
     assert [entry.status for entry in ledger.entries()] == ["NOT SENT", "COMPLETE"]
     assert len(server.submissions) == 1
 

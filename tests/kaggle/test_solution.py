@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from pipeline import DigitTable, Run, Source, UserError
-from pipeline.kaggle.solution import check, make, origin_of, write
+from pipeline.kaggle.solution import check_solution, load_provenance, make, write_solution
 
 
 def test_a_submission_is_what_kaggle_takes(tmp_path: Path) -> None:
     path = tmp_path / "solution.csv"
-    assert write(path, [np.array([7, 0]), np.array([9])]) == 3
+    assert write_solution(path, [np.array([7, 0]), np.array([9])]) == 3
     assert path.read_bytes() == b"ImageId,Label\n1,7\n2,0\n3,9\n"
-    check(path, rows=3)
+    check_solution(path, rows=3)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_submission_is_what_kaggle_takes(tmp_path: Path) -> None:
 def test_what_kaggle_would_refuse_is_refused_here_with_its_row(text: str, fault: str, tmp_path: Path) -> None:
     (tmp_path / "solution.csv").write_text(text)
     with pytest.raises(UserError) as refusal:
-        check(tmp_path / "solution.csv", rows=3)
+        check_solution(tmp_path / "solution.csv", rows=3)
     assert fault in str(refusal.value)
 
 
@@ -57,7 +57,7 @@ def test_a_run_that_saw_test_images_cannot_make_a_submission(
         make(run, competition, leaked, tmp_path / "solution.csv")
     assert not (tmp_path / "solution.csv").exists()
     make(run, competition, leaked, tmp_path / "solution.csv", allow_leak=True)
-    check(tmp_path / "solution.csv", rows=503)
+    check_solution(tmp_path / "solution.csv", rows=503)
 
 
 def test_a_run_that_saw_retouched_test_images_cannot_either(
@@ -68,7 +68,7 @@ def test_a_run_that_saw_retouched_test_images_cannot_either(
     with pytest.raises(UserError, match=r"on 2 of the 7 .*, and on copies of 5 more that differ by a few grey levels"):
         make(run, competition, retouched, tmp_path / "solution.csv")
     make(run, competition, retouched, tmp_path / "solution.csv", allow_leak=True)
-    origin = origin_of(tmp_path / "solution.csv")
+    origin = load_provenance(tmp_path / "solution.csv")
     assert origin is not None
     assert origin.leaked == 7
 
@@ -76,21 +76,21 @@ def test_a_run_that_saw_retouched_test_images_cannot_either(
 def test_a_submission_keeps_where_it_comes_from(tmp_path: Path, run: Run, practice: Source) -> None:
     path = tmp_path / "solution.csv"
     make(run, practice, practice.read_test(), path)
-    origin = origin_of(path)
+    origin = load_provenance(path)
     assert origin is not None
     assert (origin.run, origin.recipe, origin.source, origin.leaked) == (str(run), "fast", "practice", 0)
     assert (origin.validation_accuracy, origin.fingerprint) == (
         run.card.scores["validation_accuracy"],
         run.card.fingerprint,
     )
-    write(path, [np.arange(10)])
-    assert origin_of(path) is None
+    write_solution(path, [np.arange(10)])
+    assert load_provenance(path) is None
     (tmp_path / "solution.json").unlink()
-    assert origin_of(path) is None
+    assert load_provenance(path) is None
 
 
 def test_a_run_that_saw_none_of_the_test_images_may(tmp_path: Path, run: Run, practice: Source) -> None:
     unseen = DigitTable(practice.read_test().pixels)
     competition = Source("competition", tmp_path, "", practice.read_train, lambda: unseen)
     assert make(run, competition, unseen, tmp_path / "solution.csv") is None
-    check(tmp_path / "solution.csv", rows=500)
+    check_solution(tmp_path / "solution.csv", rows=500)

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from pipeline import Recipe
 from pipeline.models import build
-from pipeline.models.convolution import Convolution, quicken
-from pipeline.utils import device as devices
+from pipeline.models.convolution import Convolution, use_im2col
+from pipeline.utils.device import autocast
 
 # inputs, outputs, height, width, kernel, stride, padding: all that ResNets do on small maps, and some that they do not.
 SHAPES = [
@@ -33,7 +33,7 @@ def test_a_small_convolution_and_its_gradients_are_those_of_torch(shape: tuple) 
     quick = nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False, dtype=torch.float64))
     quick.to(memory_format=torch.channels_last)
     quick[0].load_state_dict(plain.state_dict())
-    quicken(quick)
+    use_im2col(quick)
     assert isinstance(quick[0], Convolution)
     images = torch.randn(4, inputs, height, width, dtype=torch.float64)
 
@@ -53,7 +53,7 @@ def test_a_quickened_network_learns_from_a_batch_what_the_plain_one_learns(name:
     torch.manual_seed(0)
     plain, quick = build(Recipe.load(name)), build(Recipe.load(name))
     quick.load_state_dict(plain.state_dict())
-    quicken(quick)
+    use_im2col(quick)
     assert plain.state_dict().keys() == quick.state_dict().keys()
     images = torch.randn(16, 1, 28, 28)
     for model in (plain, quick):
@@ -65,8 +65,8 @@ def test_a_quickened_network_learns_from_a_batch_what_the_plain_one_learns(name:
 
 def test_small_convolutions_follow_autocast() -> None:
     model = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, bias=False))
-    quicken(model)
-    with devices.autocast(torch.bfloat16, torch.device("cpu")):
+    use_im2col(model)
+    with autocast(torch.bfloat16, torch.device("cpu")):
         answer = model(torch.randn(2, 8, 2, 2))
     assert answer.dtype is torch.bfloat16
     answer.float().sum().backward()
@@ -85,6 +85,6 @@ def test_small_convolutions_follow_autocast() -> None:
 )
 def test_convolutions_of_every_kind_give_what_torch_gives(plain: nn.Conv2d) -> None:
     quick = copy.deepcopy(nn.Sequential(plain))
-    quicken(quick)
+    use_im2col(quick)
     images = torch.randn(2, 4, 4, 4)
     torch.testing.assert_close(quick(images), plain(images))

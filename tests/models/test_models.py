@@ -9,7 +9,7 @@ from pipeline import Recipe, Source, UserError, train
 from pipeline.config.recipe import IMAGE_SIZES
 from pipeline.models import build
 from pipeline.models.pretrained import load_pretrained
-from pipeline.utils import device as devices
+from pipeline.utils.device import compute_dtype
 
 PARAMETERS = {
     "fast": 70_586,
@@ -135,12 +135,12 @@ def test_bfloat16_is_chosen_only_where_the_processor_multiplies_in_it(monkeypatc
     recipe, cpu = Recipe.load("fast"), torch.device("cpu")
     for native, chosen in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda native=native: {"avx512_bf16": native})
-        assert devices.compute_dtype(recipe.precision, cpu) is chosen
+        assert compute_dtype(recipe.precision, cpu) is chosen
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
-    assert devices.compute_dtype(recipe.precision, cpu) is torch.float32
+    assert compute_dtype(recipe.precision, cpu) is torch.float32
 
 
 def test_a_recipe_can_demand_its_precision() -> None:
     cpu = torch.device("cpu")
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        assert devices.compute_dtype(name, cpu) is dtype
+        assert compute_dtype(name, cpu) is dtype

@@ -74,7 +74,7 @@ def test_validation_rows_are_those_that_the_run_was_not_trained_on(run: Run, pra
 
 
 def test_other_data_than_the_run_was_trained_on_are_refused(run: Run, practice: Source) -> None:
-    fewer = Source("practice", practice.place, "", lambda: practice.read_train().select(np.arange(900)), lambda: None)
+    fewer = Source("practice", practice.path, "", lambda: practice.read_train().select(np.arange(900)), lambda: None)
     with pytest.raises(UserError, match="holds other data than"):
         validation_rows(run, fewer)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline import DigitTable, Recipe
-from pipeline.sources.extra import supplemented
+from pipeline.sources.extra import add_extra_data
 from pipeline.sources.pendigits import HELD_OUT
 
 DRAWINGS = 40
@@ -24,7 +24,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_pen_drawings_are_drawn_as_often_as_the_recipe_says(digits: DigitTable, data: Path) -> None:
     recipe = Recipe.load("fast", ["pen_drawings=3", "validation_fraction=0"])
-    more = supplemented(recipe, digits, digits.select(np.arange(0)), data)
+    more = add_extra_data(recipe, digits, digits.select(np.arange(0)), data)
     assert np.array_equal(more.training.pixels[: len(digits)], digits.pixels)
     assert np.bincount(more.training.known_labels[len(digits) :]).tolist() == [3 * DRAWINGS // 10] * 10
     assert (len(more.calibration), more.outliers) == (0, None)
@@ -35,7 +35,7 @@ def test_as_many_frames_of_drawings_set_aside_as_validation_rows_are_calibrated_
 ) -> None:
     recipe = Recipe.load("fast", ["pen_drawings=3", "validation_fraction=0.25"])
     training, validation = digits.split(0.25, recipe.seed)
-    more = supplemented(recipe, training, validation, data)
+    more = add_extra_data(recipe, training, validation, data)
     assert len(more.training) == len(training) + 3 * 30
     frames = len(more.calibration) - len(validation)
     assert frames == pytest.approx(len(validation), abs=5)
@@ -50,5 +50,5 @@ def spread(frames: np.ndarray) -> float:
 
 
 def test_a_recipe_without_supplements_keeps_its_rows(digits: DigitTable, tmp_path: Path) -> None:
-    more = supplemented(Recipe.load("fast"), digits, digits, tmp_path)
+    more = add_extra_data(Recipe.load("fast"), digits, digits, tmp_path)
     assert (more.training, more.calibration, more.outliers) == (digits, digits, None)

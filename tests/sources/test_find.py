@@ -82,14 +82,14 @@ def test_a_path_names_a_folder_or_an_archive(tmp_path: Path, digits: DigitTable)
 def test_practice_is_1297_digits_to_learn_and_500_to_answer(practice: Source) -> None:
     train, test = practice.read_train(), practice.read_test()
     assert (len(train), len(test)) == (1297, 500)
-    assert train.fingerprint.shared(test.fingerprint) == 0
+    assert train.fingerprint.count_duplicates(test.fingerprint) == 0
     share = np.bincount(test.known_labels) / np.bincount(np.concatenate([train.known_labels, test.known_labels]))
     assert share == pytest.approx(np.full(10, 500 / 1797), abs=0.01)
 
 
 def test_practice_keeps_its_answers_out_of_the_test_file(practice: Source) -> None:
-    assert (practice.place / "test.csv").read_text().startswith("pixel0,")
-    assert (practice.place / "answers.csv").read_text().startswith("ImageId,Label\n1,")
+    assert (practice.path / "test.csv").read_text().startswith("pixel0,")
+    assert (practice.path / "answers.csv").read_text().startswith("ImageId,Label\n1,")
 
 
 def test_practice_digits_are_framed_as_mnists(practice: Source) -> None:
@@ -108,7 +108,7 @@ def test_practice_digits_are_framed_as_mnists(practice: Source) -> None:
 @pytest.mark.parametrize("answers", ["", "ImageId,Nope\n1,1\n", "ImageId,Label\n1,x\n", "ImageId,Label\n1\n"])
 def test_damaged_practice_answers_are_named(answers: str, tmp_path: Path) -> None:
     found = find_source("practice", tmp_path)
-    (found.place / "answers.csv").write_text(answers)
+    (found.path / "answers.csv").write_text(answers)
     with pytest.raises(
         UserError, match=r"practice/answers\.csv: damaged .*; delete .*practice, which will be made again"
     ):
@@ -116,9 +116,9 @@ def test_damaged_practice_answers_are_named(answers: str, tmp_path: Path) -> Non
 
 
 def test_practice_is_made_once(practice: Source) -> None:
-    before = (practice.place / "train.csv").stat().st_mtime_ns
-    find_source("practice", practice.place.parent)
-    assert (practice.place / "train.csv").stat().st_mtime_ns == before
+    before = (practice.path / "train.csv").stat().st_mtime_ns
+    find_source("practice", practice.path.parent)
+    assert (practice.path / "train.csv").stat().st_mtime_ns == before
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def test_what_is_no_digit_lowers_the_score_of_a_network_that_knows_it() -> None:
 
 def test_a_network_learns_what_is_no_digit(practice: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    source = Source(practice.name, practice.place, "", practice.read_train, practice.read_test, omniglot(tmp_path))
+    source = Source(practice.name, practice.path, "", practice.read_train, practice.read_test, omniglot(tmp_path))
     recipe = Recipe.load("fast", ["outliers=600", "epochs=4", "minimum_updates=60"])
     run = train(recipe, source, "aware", quiet=True)
     predictor = Predictor.load("aware")

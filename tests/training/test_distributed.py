@@ -21,7 +21,7 @@ from pipeline import Recipe, Run, Source, UserError
 from pipeline.data.loader import ink, normalise, ordered_loader
 from pipeline.models import build
 from pipeline.run import Epoch
-from pipeline.training.network import require_divisible, train
+from pipeline.training.network import require_divisible, train_network
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in Linux's /proc")
 
@@ -127,7 +127,7 @@ def test_two_processes_validate_the_model_that_is_kept_on_each_row_once(
 
 
 def test_two_processes_make_the_updates_of_one(together: tuple[Run, Outcome], practice: Source, tmp_path: Path) -> None:
-    alone = train(Recipe.load("fast", OF_1001), practice, str(tmp_path / "alone"), quiet=True)
+    alone = train_network(Recipe.load("fast", OF_1001), practice, str(tmp_path / "alone"), quiet=True)
     # The rate of one-cycle depends on the updates before: it begins each epoch where it does for one process.
     assert [epoch.learning_rate for epoch in together[0].history] == [epoch.learning_rate for epoch in alone.history]
     for ours, theirs in zip(together[0].history, alone.history, strict=True):
@@ -193,7 +193,7 @@ def test_when_a_process_is_killed_the_other_says_how_to_go_on_and_one_process_do
     assert run.load_model()
     before = run.history
     assert 1 <= len(before) < 24
-    train(Recipe.load("fast", long), practice, str(folder), resume=True, quiet=True)
+    train_network(Recipe.load("fast", long), practice, str(folder), resume=True, quiet=True)
     assert [epoch.epoch for epoch in run.history] == list(range(1, 25))
     assert run.card.finished
     assert run.card.scores["validation_loss"] < before[0].validation_loss
@@ -201,14 +201,14 @@ def test_when_a_process_is_killed_the_other_says_how_to_go_on_and_one_process_do
 
 def test_two_processes_go_on_with_the_run_of_one(tmp_path: Path, practice: Source) -> None:
     recipe = Recipe.load("fast", WHOLE)
-    alone = train(recipe, practice, str(tmp_path / "alone"), quiet=True)
+    alone = train_network(recipe, practice, str(tmp_path / "alone"), quiet=True)
 
     def stop(epoch: Epoch) -> None:
         raise KeyboardInterrupt
 
     folder = tmp_path / "checkpoints" / "mine"
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, practice, str(folder), on_epoch=stop, quiet=True)
+        train_network(recipe, practice, str(folder), on_epoch=stop, quiet=True)
     go_on = ["train", "checkpoints/mine/recipe.yaml", "--source", "practice", "--run", "mine", "--resume", "--quiet"]
     with launched(tmp_path, *ACCELERATE, "--main_process_port", str(free_port()), "-m", "pipeline", *go_on) as launcher:
         out, err = launcher.communicate(timeout=300)

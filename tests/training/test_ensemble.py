@@ -100,7 +100,7 @@ def test_it_goes_on_where_it_was_stopped(
 def test_a_member_that_is_killed_ends_the_training_and_not_the_work(practice: Source, tmp_path: Path) -> None:
     settings = [f"--set={setting}" for setting in [*SHORT, "epochs=200", "members=2"]]
     command = [sys.executable, "-m", "pipeline", "train", "fast", "--source", "practice", "--data"]
-    command += [str(practice.home), "--run", str(tmp_path / "run"), *settings]
+    command += [str(practice.data_dir), "--run", str(tmp_path / "run"), *settings]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     progress = tmp_path / "run" / "members" / "00" / "history.csv"
     deadline = time.monotonic() + 120

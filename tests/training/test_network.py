@@ -157,7 +157,7 @@ def test_a_run_is_not_resumed_with_other_settings_or_other_data(
     with pytest.raises(UserError, match="began with other settings; resume it by"):
         train(recipe.model_copy(update={"seed": 9}), practice, str(tmp_path / "stopped"), resume=True, quiet=True)
     fewer = Source(
-        "practice", practice.place, "", lambda: practice.read_train().select(np.arange(500)), practice.read_test
+        "practice", practice.path, "", lambda: practice.read_train().select(np.arange(500)), practice.read_test
     )
     with pytest.raises(UserError, match="began on other data"):
         train(recipe, fewer, str(tmp_path / "stopped"), resume=True, quiet=True)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pipeline import Recipe
-from pipeline.training.optim import PER_UPDATE, TINY, clear_tiny_numbers, make_optimizer, make_scheduler
+from pipeline.training.optim import DENORMAL_LIMIT, PER_UPDATE, flush_denormals, make_optimizer, make_scheduler
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_tiny_numbers_are_cleared_and_no_others(name: str, layout: torch.memory_
     tensors += [value for parameter in tensors for value in optimizer.state[parameter].values() if value.ndim]
     with torch.no_grad():
         for tensor in tensors:
-            tensor[0] = TINY / 2
+            tensor[0] = DENORMAL_LIMIT / 2
     before = [tensor.clone() for tensor in tensors]
-    clear_tiny_numbers(optimizer)
+    flush_denormals(optimizer)
     assert len(tensors) > 4
     for tensor, old in zip(tensors, before, strict=True):
-        assert torch.equal(tensor, torch.where(old.abs() < TINY, 0, old))
+        assert torch.equal(tensor, torch.where(old.abs() < DENORMAL_LIMIT, 0, old))
         assert not tensor[0].any()

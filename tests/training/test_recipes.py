@@ -22,7 +22,7 @@ def source(practice: Source) -> Source:
     """2,000 real digits: all 1,797 of the practice set, and some of them twice."""
     table = concatenate([practice.read_train(), practice.read_test()])
     rows = np.arange(2000) % len(table)
-    return Source("practice", practice.place, "", lambda: table.select(rows), practice.read_test)
+    return Source("practice", practice.path, "", lambda: table.select(rows), practice.read_test)
 
 
 @pytest.mark.parametrize("name", DIGIT_RECIPES)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from pipeline import UserError
-from pipeline.utils.files import require_writable, written_whole
+from pipeline.utils.files import open_atomic, require_writable
 
 
 def test_the_new_content_takes_the_old_ones_place(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "file"
     for content in ("old", "new"):
-        with written_whole(path) as temporary:
+        with open_atomic(path) as temporary:
             temporary.write_text(content)
     assert path.read_text() == "new"
     assert list(path.parent.iterdir()) == [path]
@@ -23,7 +23,7 @@ def test_the_new_content_takes_the_old_ones_place(tmp_path: Path) -> None:
 def test_an_error_half_way_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), written_whole(path) as temporary:
+    with pytest.raises(ZeroDivisionError), open_atomic(path) as temporary:
         temporary.write_text("half")
         raise ZeroDivisionError
     assert path.read_text() == "old"
@@ -37,7 +37,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "fsync", full)
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(UserError, match="the disk is full: free some space"), written_whole(path) as temporary:
+    with pytest.raises(UserError, match="the disk is full: free some space"), open_atomic(path) as temporary:
         temporary.write_text("new")
     assert path.read_text() == "old"
 
@@ -52,7 +52,7 @@ def test_a_disk_that_is_really_full_leaves_the_old_file(tmp_path: Path) -> None:
         path = tmp_path / "solution.csv"
         path.write_text("old")
         fault = r"solution\.csv: cannot be written: the disk is full"
-        with pytest.raises(UserError, match=fault), written_whole(path) as temporary:
+        with pytest.raises(UserError, match=fault), open_atomic(path) as temporary:
             temporary.write_bytes(bytes(1_000_000))
         assert path.read_text() == "old"
         assert list(tmp_path.iterdir()) == [path]

@@ -3,13 +3,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.utils.prefetch import ahead
+from pipeline.utils.prefetch import prefetch
 
 
 def test_items_keep_their_order_and_number() -> None:
-    assert list(ahead(iter(range(100)))) == list(range(100))
-    assert list(ahead(iter([]))) == []
-    assert list(ahead(iter([None, 0]))) == [None, 0]
+    assert list(prefetch(iter(range(100)))) == list(range(100))
+    assert list(prefetch(iter([]))) == []
+    assert list(prefetch(iter([None, 0]))) == [None, 0]
 
 
 def test_the_next_item_is_prepared_while_one_is_worked_on_and_no_more_than_it() -> None:
@@ -20,7 +20,7 @@ def test_the_next_item_is_prepared_while_one_is_worked_on_and_no_more_than_it() 
             event.set()
             yield number
 
-    stream = ahead(items())
+    stream = prefetch(items())
     assert next(stream) == 0
     assert begun[1].wait(5)
     assert not begun[2].wait(0.2)
@@ -33,7 +33,7 @@ def test_a_fault_is_raised_in_its_place() -> None:
         yield 1
         raise ValueError("the second")
 
-    stream = ahead(items())
+    stream = prefetch(items())
     assert next(stream) == 1
     with pytest.raises(ValueError, match="the second"):
         next(stream)
