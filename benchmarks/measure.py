@@ -26,7 +26,7 @@ from pipeline.data.loader import ink, normalise
 from pipeline.digits import SIDE, Labels
 from pipeline.inference.fuse import FusedConvReLU
 from pipeline.models import build
-from pipeline.training.network import Trainer
+from pipeline.training.trainer import Trainer
 from pipeline.utils.device import autocast, compute_dtype, keep_freed_memory
 from pipeline.utils.prefetch import prefetch
 

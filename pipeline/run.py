@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from pipeline.config.fine_tuning import FineTuning
-from pipeline.config.recipe import Recipe, load_recipe, no_digits
+from pipeline.config.recipe import Recipe, load_saved_recipe, no_digits
 from pipeline.data.table import BLOCKS, Fingerprint
 from pipeline.errors import UserError, did_you_mean
 from pipeline.metrics.interval import accuracy_in_words
@@ -136,12 +137,14 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, name: str | Path) -> Self:
-        """Return a run that exists: a folder, or the name of one in `checkpoints/`.
+    def open(cls, name: Self | str | Path) -> Self:
+        """Return a run that exists: a folder, or the name of one in `checkpoints/`; a Run is returned as it is.
 
         Raises:
             UserError: there is none, with the nearest name.
         """
+        if not isinstance(name, str | Path):
+            return name
         run = cls(locate(name))
         if not run.recipe_path.exists():
             known = [other.folder.name for other in cls.every()]
@@ -196,8 +199,12 @@ class Run:
         return self.folder / "progress.safetensors"
 
     @property
+    def resume_command(self) -> str:
+        return f"python -m pipeline train {self.recipe_path} --run {self} --resume"
+
+    @cached_property
     def recipe(self) -> Recipe | FineTuning:
-        return load_recipe(self.recipe_path)
+        return load_saved_recipe(self.recipe_path)
 
     def require_digits(self) -> Recipe:
         """Return the recipe, or raise a UserError where the run tells odd from even and reads no digits."""
@@ -206,7 +213,7 @@ class Run:
             raise UserError(no_digits(self))
         return recipe
 
-    @property
+    @cached_property
     def card(self) -> Card:
         path = self.card_path
         try:
@@ -215,6 +222,7 @@ class Run:
             raise UserError(f"{path}: missing or damaged: {str(error).splitlines()[0]}; train the run again") from None
 
     def save_card(self, card: Card) -> None:
+        self.card = card
         with open_atomic(self.card_path) as temporary:
             temporary.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 

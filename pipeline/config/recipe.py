@@ -1,33 +1,16 @@
 """Recipe: everything that a run depends on, but its data; validated, and read from YAML."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from pipeline.config.choices import ARCHITECTURES, CHOICES, SCHEDULERS, chooser_of, require_known, unused_because
 from pipeline.config.fine_tuning import FineTuning
-from pipeline.config.settings import Settings, find, read_yaml
+from pipeline.config.settings import RECIPES, Settings, find, read_yaml
 from pipeline.errors import UserError
-
-SCHEDULER_NEEDS: dict[str, list[str]] = {
-    "none": [],
-    "step": ["step_size", "gamma"],
-    "exponential": ["gamma"],
-    "plateau": ["gamma", "scheduler_patience"],
-    "cosine": [],
-    "one-cycle": [],
-}
-IMAGE_SIZES = {
-    "fast": range(27, 39),
-    "resnet18": range(1, 513),
-    "resnet50": range(1, 513),
-    "vgg16": range(32, 513),
-    "branch-cnn": range(4, 513),
-    "light-cnn": range(6, 513),
-}
-"""What each network can read; the most is a limit of time and memory, but for `fast`."""
-PRETRAINED = ["resnet18", "resnet50", "vgg16"]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -39,7 +22,7 @@ class Recipe(Settings):
     dataset: ClassVar = "auto"
 
     # Network
-    model: Literal["fast", "resnet18", "resnet50", "vgg16", "branch-cnn", "light-cnn"]
+    model: Annotated[str, AfterValidator(partial(require_known, "model"))]
     pretrained: Literal["imagenet"] | None = None
     """resnet18, resnet50, vgg16: begin with torchvision's weights for ImageNet in place of random ones."""
     image_size: Annotated[int, Field(validate_default=True)] = 28
@@ -108,7 +91,7 @@ class Recipe(Settings):
     """By how much the validation loss must fall to count as an improvement."""
 
     # Optimisation
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "muon"]
+    optimizer: Annotated[str, AfterValidator(partial(require_known, "optimizer"))]
     learning_rate: Annotated[float, Field(gt=0)]
     other_learning_rate: Annotated[float, Field(gt=0)] = 5e-3
     """muon: of all parameters but the convolutions, which Adam updates."""
@@ -124,7 +107,7 @@ class Recipe(Settings):
     """step, exponential, plateau: factor by which the learning rate falls."""
     scheduler_patience: Annotated[int, Field(ge=0)] | None = None
     """plateau: epochs without a lower validation loss that are waited through before the learning rate falls."""
-    scheduler: Literal["none", "step", "exponential", "plateau", "cosine", "one-cycle"]
+    scheduler: Annotated[str, AfterValidator(partial(require_known, "scheduler"))]
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 autocast where the device has instructions for it, float32 elsewhere."""
@@ -160,7 +143,7 @@ class Recipe(Settings):
     @classmethod
     def has_its_arguments(cls, scheduler: str, known: ValidationInfo) -> str:
         """Refuse a scheduler that is not told all that it needs."""
-        missing = [key for key in SCHEDULER_NEEDS[scheduler] if key in known.data and known.data[key] is None]
+        missing = [key for key in SCHEDULERS[scheduler].arguments if key in known.data and known.data[key] is None]
         if missing:
             raise ValueError(f"it needs {' and '.join(missing)}; set {'them' if len(missing) > 1 else 'it'} too")
         if scheduler == "plateau" and known.data.get("validation_fraction") == 0:
@@ -171,7 +154,9 @@ class Recipe(Settings):
     @classmethod
     def can_be_read(cls, image_size: int, known: ValidationInfo) -> int:
         """Refuse a size that the network cannot read."""
-        sizes = IMAGE_SIZES.get(known.data.get("model", ""), range(1, 513))
+        if "model" not in known.data:
+            return image_size
+        sizes = ARCHITECTURES[known.data["model"]].sizes
         if image_size not in sizes:
             raise ValueError(
                 f"{known.data['model']} reads images from {sizes[0]} to {sizes[-1]} pixels long; set it so"
@@ -183,26 +168,48 @@ class Recipe(Settings):
     def has_weights(cls, pretrained: str | None, known: ValidationInfo) -> str | None:
         """Refuse pretrained weights for a network that has none."""
         model = known.data.get("model")
-        if pretrained and model not in PRETRAINED:
-            raise ValueError(f"there are no such weights of {model}, only of {', '.join(PRETRAINED)}; set it to null")
+        if pretrained and model and not ARCHITECTURES[model].pretrained:
+            owners = ", ".join(name for name, row in ARCHITECTURES.items() if row.pretrained)
+            raise ValueError(f"there are no such weights of {model}, only of {owners}; set it to null")
         return pretrained
 
     @classmethod
-    def load(cls, name: str | Path, overrides: Sequence[str] = ()) -> Self:
-        """Return the recipe of that name, as `Settings.load` does; also a UserError where it reads no digits."""
-        if is_fine_tuning(name):
-            raise UserError(no_digits(name))
-        return super().load(name, overrides)
+    def from_values(cls, values: dict[str, Any], path: Path, overrides: Sequence[str] = ()) -> Self:
+        """As `Settings.from_values`; also a UserError for a recipe of parity alone and for settings without effect.
+
+        A setting of the file that loses its effect because an override chooses another model, optimizer or scheduler
+        takes its default value.
+        """
+        if "trainer" in values:
+            raise UserError(no_digits(path.stem if path.parent == RECIPES else path))
+        recipe = super().from_values(values, path, overrides)
+        overridden = {override.partition("=")[0].strip(): override for override in overrides}
+        chosen = {chooser: getattr(recipe, chooser) for chooser in CHOICES}
+        for key, field in cls.model_fields.items():
+            reason = unused_because(key, chosen)
+            if reason and key in overridden:
+                raise UserError(f"--set {overridden[key]}: {reason}; leave it out")
+            if reason and getattr(recipe, key) != field.default:
+                if chooser_of(key) not in overridden:
+                    raise UserError(f"{path}: {reason}; remove it")
+                recipe = recipe.model_copy(update={key: field.default})
+        return recipe
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe | FineTuning:
-    """Return the recipe of that name, or in that YAML file, of the kind that it is; for errors see `Settings.load`."""
-    return FineTuning.load(name, overrides) if is_fine_tuning(name) else Recipe.load(name, overrides)
+    """Return the recipe of that name, or in that YAML file, of its own kind; for errors see `Settings.load`."""
+    path = find(name)
+    values = read_yaml(path)
+    kind = FineTuning if "trainer" in values else Recipe
+    return kind.from_values(values, path, overrides)
 
 
-def is_fine_tuning(name: str | Path) -> bool:
-    """Tell whether a recipe says `trainer: ...`, which Recipe does not know: our own loop trains it."""
-    return "trainer" in read_yaml(find(name))
+def load_saved_recipe(path: Path) -> Recipe | FineTuning:
+    """Return the recipe that a run has kept. Settings without effect, which old versions kept, are ignored."""
+    values = read_yaml(path)
+    if "trainer" in values:
+        return FineTuning.from_values(values, path)
+    return Recipe.from_values({key: value for key, value in values.items() if not unused_because(key, values)}, path)
 
 
 def no_digits(name: object) -> str:

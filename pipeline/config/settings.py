@@ -37,7 +37,12 @@ class Settings(BaseModel):
             UserError: there is no such recipe, its YAML is malformed, or a key or value is not valid.
         """
         path = find(name)
-        values = read_yaml(path)
+        return cls.from_values(read_yaml(path), path, overrides)
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any], path: Path, overrides: Sequence[str] = ()) -> Self:
+        """Return the recipe with the values that were read from `path`; otherwise as `load`."""
+        values = dict(values)
         origins = dict.fromkeys(values, str(path))
         for override in overrides:
             key, equals, value = override.partition("=")

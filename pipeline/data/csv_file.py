@@ -16,7 +16,7 @@ from typing import IO, NoReturn, Self
 import numpy as np
 
 from pipeline.data.table import DigitTable, concatenate
-from pipeline.digits import CLASSES, SIDE
+from pipeline.digits import CLASSES, COMPETITION_URL, SIDE
 from pipeline.errors import UserError
 from pipeline.utils.files import is_gzip, is_zip
 
@@ -30,7 +30,7 @@ PART_BYTES = 64 << 20
 LINE_LIMIT = 1 << 20
 """Bytes in which a line must end; a web page or a picture may have no line end at all."""
 
-DOWNLOAD_AGAIN = "download it again from https://www.kaggle.com/competitions/digit-recognizer/data"
+DOWNLOAD_AGAIN = f"download it again from {COMPETITION_URL}/data"
 WHOLE_NUMBER = re.compile(r"\s*[+-]?\d+\s*")
 
 

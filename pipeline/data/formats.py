@@ -1,4 +1,4 @@
-"""Which files are meant by paths, folders and patterns."""
+"""Formats: what a file of digits is, and which files are meant by paths, folders and patterns."""
 
 import glob
 from collections.abc import Iterable, Iterator
@@ -14,6 +14,15 @@ SUFFIXES = (".csv", ".csv.gz", ".parquet")
 """Of the files that are looked for in a folder."""
 
 
+def open_digits(path: Path, member: str = "train.csv") -> DigitFile:
+    """Return a file of digits in its format, which its first bytes tell and not its name.
+
+    Args:
+        member: the file to look for if `path` is a zip archive.
+    """
+    return ParquetFile(path) if starts_with(path, b"PAR1") else CsvFile(path, member)
+
+
 def find_files(inputs: Iterable[str]) -> list[DigitFile]:
     """Return the files that are meant, each once, in the order of the inputs and by name within one.
 
@@ -25,7 +34,7 @@ def find_files(inputs: Iterable[str]) -> list[DigitFile]:
         UserError: a path does not exist, a pattern matches nothing, or a folder holds no such file.
     """
     paths = [path for pattern in inputs for place in matches(pattern) for path in files_in(place)]
-    return [ParquetFile(path) if starts_with(path, b"PAR1") else CsvFile(path) for path in dict.fromkeys(paths)]
+    return [open_digits(path, "test.csv") for path in dict.fromkeys(paths)]
 
 
 def matches(pattern: str) -> list[Path]:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.csv_file import CHUNK_ROWS, PIXEL_COLUMNS
-from pipeline.data.table import DigitTable
-from pipeline.digits import SIDE
+from pipeline.data.table import DigitTable, concatenate
+from pipeline.digits import CLASSES, SIDE, Labels
 from pipeline.errors import UserError
 from pipeline.utils.imports import import_optional
 
@@ -24,10 +24,11 @@ READ_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class ParquetFile:
-    """A Parquet file with the column `pixels`, or else the columns `pixel0` to `pixel783`; others are passed over.
+    """A Parquet file with the column `pixels` or the columns `pixel0` to `pixel783`, and perhaps the column `label`.
 
     `pixels` holds 784 values of an image from its upper left, row by row: as bytes (binary, of fixed size or not), or
     as a list of whole numbers, of fixed size or not. `pixel0` and so on are whole numbers. All are 0 to 255, 0 = paper.
+    `label` holds whole numbers 0 to 9. Other columns are ignored.
 
     Attributes:
         path: the file.
@@ -39,6 +40,10 @@ class ParquetFile:
 
     def __str__(self) -> str:
         return str(self.path)
+
+    def read(self, *, labels_required: bool) -> DigitTable:
+        """Return the whole file as one table; errors as for `chunks`."""
+        return concatenate(list(self.chunks(labels_required=labels_required)))
 
     def parts(self) -> list[Self]:
         """Return the file in parts of whole row groups, in order, of PART_ROWS or more where it has as many.
@@ -56,23 +61,26 @@ class ParquetFile:
                     start, rows = group + 1, 0
         return parts or [self]
 
-    def chunks(self) -> Iterator[DigitTable]:
-        """Yield the rows in order, at most CHUNK_ROWS at a time.
+    def chunks(self, *, labels_required: bool = False) -> Iterator[DigitTable]:
+        """Yield the rows in order, at most CHUNK_ROWS at a time; each table has labels if the file has.
 
         Raises:
-            UserError: the file is missing, damaged or empty; its columns are of other names or types; a value is
+            UserError: the file is missing, damaged or empty; its columns have other names or types; a value is
                 missing or out of its range, or a row has not 784 of them.
         """
         with self.opened() as file:
             metadata = file.metadata
             if metadata.num_rows == 0:
                 raise UserError(f"{self}: there is no row in it; write it again")
-            columns = self.columns(file.schema_arrow)
+            pixel_columns = self.pixel_columns(file.schema_arrow)
+            label_columns = self.label_columns(file.schema_arrow, labels_required)
             groups = range(metadata.num_row_groups) if self.groups is None else self.groups
             row = 1 + sum(metadata.row_group(group).num_rows for group in range(groups.start))
+            columns = pixel_columns + label_columns
             for batch in file.iter_batches(CHUNK_ROWS, row_groups=list(groups), columns=columns):
-                read = self.vectors if columns == ["pixels"] else self.scalars
-                yield DigitTable(read(batch, row).astype(np.uint8).reshape(-1, SIDE, SIDE))
+                read = self.vectors if pixel_columns == ["pixels"] else self.scalars
+                labels = self.labels(batch, row) if label_columns else None
+                yield DigitTable(read(batch, row).astype(np.uint8).reshape(-1, SIDE, SIDE), labels)
                 row += len(batch)
 
     @contextmanager
@@ -88,7 +96,7 @@ class ParquetFile:
             reason = str(error).splitlines()[0]
             raise UserError(f"{self}: cannot be read as Parquet ({reason}); write it again") from None
 
-    def columns(self, schema: Any) -> list[str]:
+    def pixel_columns(self, schema: Any) -> list[str]:
         """Return the names of the columns that hold the pixels, their types checked."""
         types = import_optional("pyarrow").types
         if "pixels" in schema.names:
@@ -111,6 +119,28 @@ class ParquetFile:
             if not types.is_integer(schema.field(name).type):
                 raise UserError(f'{self}: column "{name}" is {schema.field(name).type}; make it uint8')
         return PIXEL_COLUMNS
+
+    def label_columns(self, schema: Any, required: bool) -> list[str]:
+        """Return the name of the column that holds the labels, its type checked, or nothing if there is none."""
+        if "label" not in schema.names:
+            if required:
+                raise UserError(f'{self}: column "label" is missing; add it')
+            return []
+        held = schema.field("label").type
+        if not import_optional("pyarrow").types.is_integer(held):
+            raise UserError(f'{self}: column "label" is {held}; make it int64')
+        return ["label"]
+
+    def labels(self, batch: Any, first: int) -> Labels:
+        """Return the column `label`, int64 (N,) in 0..9; `first` is the number of the first row."""
+        column = batch.column("label")
+        if column.null_count:
+            self.refuse(first + first_null(column), "column label: no value")
+        labels: Labels = column.to_numpy().astype(np.int64)
+        outside = np.flatnonzero((labels < 0) | (labels >= CLASSES))
+        if len(outside):
+            self.refuse(first + outside[0], f"column label: {labels[outside[0]]} is outside 0 to {CLASSES - 1}")
+        return labels
 
     def vectors(self, batch: Any, first: int) -> NDArray[Any]:
         """Return the column `pixels` as (N, 784) whole numbers in 0..255; `first` is the number of the first row."""
@@ -135,7 +165,8 @@ class ParquetFile:
 
     def scalars(self, batch: Any, first: int) -> NDArray[Any]:
         """Return the columns `pixel0` to `pixel783` as (N, 784) whole numbers in 0..255."""
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        for name in PIXEL_COLUMNS:
+            column = batch.column(name)
             if column.null_count:
                 self.refuse(first + first_null(column), f"column {name}: no value")
         return self.in_range(np.column_stack([batch.column(name).to_numpy() for name in PIXEL_COLUMNS]), first)

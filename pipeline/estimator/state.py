@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from pipeline.config.recipe import SCHEDULER_NEEDS, Recipe
+from pipeline.config.choices import SCHEDULERS
+from pipeline.config.recipe import Recipe
 from pipeline.config.settings import first_fault
 from pipeline.data.table import DigitTable
 from pipeline.digits import Labels
@@ -22,23 +23,15 @@ from pipeline.errors import UserError, did_you_mean
 from pipeline.estimator.arrays import Range
 from pipeline.models import build
 from pipeline.run import Epoch, Run
-from pipeline.training.network import Trainer
-from pipeline.training.optim import PER_UPDATE
+from pipeline.training.trainer import Trainer
 from pipeline.utils.files import is_zip, starts_with, write_atomic
 from pipeline.utils.tensors import contiguous, put_tensors, read_tensors, take_tensors
 
 SETTINGS = {"dropout1": "feature_dropout", "dropout2": "dropout", "random_state": "seed"}
 """The recipe's names of those parameters that have another there."""
 
-TORCH_SCHEDULERS = {
-    "StepLR": "step",
-    "ExponentialLR": "exponential",
-    "ReduceLROnPlateau": "plateau",
-    "CosineAnnealingLR": "cosine",
-    "OneCycleLR": "one-cycle",
-}
-TORCH_ARGUMENTS = {"factor": "gamma", "patience": "scheduler_patience"}
-"""The recipe's names of torch's schedulers and of their arguments."""
+TORCH_SCHEDULERS = {row.torch_name: name for name, row in SCHEDULERS.items() if name != "none"}
+"""The recipe's names of torch's schedulers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +184,7 @@ def require_the_same(recipe: Recipe, images: Images, begun: Learnt) -> None:
     """
     if begun.images.digest != images.digest:
         raise UserError("the checkpoint's training began on other images: give those again, or a new classifier these")
-    free = {"patience", "min_delta"} | ({"epochs"} if recipe.scheduler not in PER_UPDATE else set())
+    free = {"patience", "min_delta"} | ({"epochs"} if not SCHEDULERS[recipe.scheduler].per_update else set())
     before, now = (settings.model_dump(exclude=free) for settings in (begun.recipe, recipe))
     names = {setting: parameter for parameter, setting in SETTINGS.items()}
     changed = [f"{names.get(key, key)}={value}" for key, value in before.items() if value != now[key]]
@@ -225,15 +218,13 @@ def schedule_of(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         UserError: there is no such scheduler, or it takes other arguments.
     """
     scheduler = TORCH_SCHEDULERS.get(name, name)
-    if scheduler not in SCHEDULER_NEEDS:
-        known = [*TORCH_SCHEDULERS, *SCHEDULER_NEEDS]
+    if scheduler not in SCHEDULERS:
+        known = [*TORCH_SCHEDULERS, *SCHEDULERS]
         raise UserError(f'there is no scheduler "{name}"{did_you_mean(name, known)} (known: {", ".join(known)})')
-    needs = SCHEDULER_NEEDS[scheduler]
-    given = {TORCH_ARGUMENTS.get(argument, argument): value for argument, value in arguments.items()}
-    if set(given) != set(needs):
-        words = (
-            {setting: argument for argument, setting in TORCH_ARGUMENTS.items()} if name == "ReduceLROnPlateau" else {}
-        )
-        takes = " and ".join(words.get(need, need) for need in needs) or "no arguments"
+    settings = SCHEDULERS[scheduler].arguments
+    names = {argument: setting for setting, argument in settings.items()}
+    given = {names.get(argument, argument): value for argument, value in arguments.items()}
+    if set(given) != set(settings):
+        takes = " and ".join(names if name in TORCH_SCHEDULERS else settings) or "no arguments"
         raise UserError(f"{name} takes {takes}, not {' and '.join(arguments) or 'none'}: give it these")
     return {"scheduler": scheduler, "step_size": None, "gamma": None, "scheduler_patience": None} | given

@@ -11,6 +11,7 @@ from pipeline.digits import Labels
 from pipeline.errors import UserError
 from pipeline.inference.outputs import Format, write_shards
 from pipeline.kaggle.solution import write_solution
+from pipeline.run import Run
 from pipeline.utils.files import require_empty, require_writable
 from pipeline.utils.imports import import_optional
 from pipeline.utils.prefetch import prefetch
@@ -19,7 +20,7 @@ Engine = Literal["plain", "ray"]
 
 
 def predict(
-    run: str | Path,
+    run: Run | str | Path,
     inputs: Sequence[str],
     out: Path,
     *,
@@ -30,7 +31,7 @@ def predict(
     """Answer every image of one or more files and return how many there were. Memory does not grow with them.
 
     Args:
-        run: a folder, or the name of one in `checkpoints/`.
+        run: it, its folder, or its name in `checkpoints/`.
         inputs: files, folders and patterns; see `find_files`.
         out: NAME.csv for the answers to one file, ImageId,Label; any other name for a folder of shards.
         engine: "plain", or "ray" for a cluster; the answers are the same.
@@ -52,13 +53,15 @@ def predict(
         raise UserError(f"{out}: cannot hold the answers to {len(files)} files; name a folder by --out, without .csv")
     if engine == "ray":
         from pipeline.inference.cluster import predict_on_cluster
+
+        predictions = predict_on_cluster(Run.open(run), files)
     else:
-        predict_on_cluster = predict_here
-    found = show_progress(predict_on_cluster(run, files), quiet=quiet)
-    return write_solution(out, (digits for _, digits in found)) if single else write_shards(out, found, form)
+        predictions = predict_here(Run.open(run), files)
+    shown = show_progress(predictions, quiet=quiet)
+    return write_solution(out, (digits for _, digits in shown)) if single else write_shards(out, shown, form)
 
 
-def predict_here(run: str | Path, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:
+def predict_here(run: Run, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:
     """Return each file's name with the digits of its next rows, in order, reading ahead while it predicts."""
     from pipeline.inference.predictor import Predictor
 
@@ -68,9 +71,9 @@ def predict_here(run: str | Path, files: Sequence[DigitFile]) -> Iterator[tuple[
     )
 
 
-def show_progress(predict_on_cluster: Iterator[tuple[str, Labels]], *, quiet: bool) -> Iterator[tuple[str, Labels]]:
-    """Yield the answers, and draw how many rows there were."""
+def show_progress(predictions: Iterator[tuple[str, Labels]], *, quiet: bool) -> Iterator[tuple[str, Labels]]:
+    """Yield the predictions, and count their rows in a progress bar."""
     with tqdm(unit=" rows", unit_scale=True, leave=False, disable=quiet or None) as bar:
-        for file, digits in predict_on_cluster:
+        for file, digits in predictions:
             yield file, digits
             bar.update(len(digits))

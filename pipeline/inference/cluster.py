@@ -28,7 +28,7 @@ Row = dict[str, Any]
 """What travels: `file` int, its place among the files; `pixels` or then `digits`, uint8 as bytes; `fault` str."""
 
 
-def predict_on_cluster(run: str | Path, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:
+def predict_on_cluster(run: Run, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:
     """Yield each file's name with the digits of its next rows, in order, as the plain loop does.
 
     The cluster is the one that RAY_ADDRESS names, or that runs on this machine; where there is none this machine is one
@@ -48,7 +48,7 @@ def predict_on_cluster(run: str | Path, files: Sequence[DigitFile]) -> Iterator[
         context.execution_options.preserve_order = True
         context.target_max_block_size = BLOCK_BYTES
         gpus = int(ray.cluster_resources().get("GPU", 0))
-        kept = ray.put(read_run_files(Run.open(run)))
+        kept = ray.put(read_run_files(run))
         actors = min(gpus or int(ray.cluster_resources()["CPU"]), len(parts))
         answered = (
             data.from_items([{"part": number} for number in range(len(parts))], override_num_blocks=len(parts))

@@ -107,6 +107,13 @@ class Reading:
         digits = self.predictions.digits
         return None if digits is None else "".join(map(str, digits))
 
+    def __str__(self) -> str:
+        if self.confidence is None:
+            return "no digits"
+        text = "digits unknown" if self.text is None else self.marked
+        remark = "; ? is probably not a digit" if "?" in self.marked else ""
+        return f"{text}, {self.parity}, {100 * self.confidence:.1f} % sure{remark}"
+
     @property
     def marked(self) -> str:
         """The digits, "2?25" where one is likely to be none; of a run that knows no digits its parity, or "?"."""

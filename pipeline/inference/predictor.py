@@ -58,8 +58,11 @@ class Predictor:
         self.quick = copy.deepcopy(self.exact).to(self.dtype)
 
     @classmethod
-    def load(cls, run: str | Path) -> "Predictor":
-        """Return the predictor of a run: a folder, or the name of one in `checkpoints/`.
+    def load(cls, run: Run | str | Path) -> "Predictor":
+        """Return the predictor of a run.
+
+        Args:
+            run: it, its folder, or its name in `checkpoints/`.
 
         Raises:
             UserError: there is no such run, or a file in it is missing or damaged.

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from time import monotonic
 
+from pipeline.digits import COMPETITION_URL
 from pipeline.errors import UserError
-from pipeline.kaggle.credentials import PAGE, SETTINGS, require_credentials
+from pipeline.kaggle.credentials import SETTINGS, require_credentials
 
 MAX_SHOWN = 300
 """Characters of the client's words in an error."""
@@ -26,13 +27,12 @@ class KaggleError(UserError):
     """What Kaggle refuses, or its client fails in.
 
     Attributes:
-        passing: whether the same call may succeed a little later, or may have done what it was for; if not, Kaggle has
-            refused it for certain.
+        retryable: whether the call may succeed later, or may already have succeeded. If not, Kaggle has refused it.
     """
 
-    def __init__(self, message: str, *, passing: bool = False) -> None:
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
         super().__init__(message)
-        self.retryable = passing
+        self.retryable = retryable
 
 
 def run_client(*arguments: str, seconds: float, growing: Callable[[str], float] | None = None, most: float = 0) -> str:
@@ -93,7 +93,7 @@ def await_process(
                 grown = now if size > before else grown
             if now - grown >= seconds or (growing and now - began >= most):
                 raise KaggleError(
-                    f"Kaggle did not answer within {now - grown:.0f} seconds: try again later", passing=True
+                    f"Kaggle did not answer within {now - grown:.0f} seconds: try again later", retryable=True
                 ) from None
 
 
@@ -113,19 +113,20 @@ def explain_refusal(out: str, err: str, place: str) -> KaggleError:
         return KaggleError(f"Kaggle does not accept the credentials in {place}: put a new token there, from {SETTINGS}")
     if status == 403 or told("don't have access", "permission", "forbidden", "rules"):
         return KaggleError(
-            f"Kaggle forbids it ({said}): accept the competition's rules at {PAGE}/rules, then try again"
+            f"Kaggle forbids it ({said}): accept the competition's rules at {COMPETITION_URL}/rules, then try again"
         )
     if status == 429 or told("rate limit", "too many requests"):
-        return KaggleError(f"Kaggle asks for fewer calls ({said}): wait some minutes, then try again", passing=True)
+        return KaggleError(f"Kaggle asks for fewer calls ({said}): wait some minutes, then try again", retryable=True)
     if status >= 500 or told("on kaggle's side"):
-        return KaggleError(f"Kaggle is out of order ({said}): try again later", passing=True)
+        return KaggleError(f"Kaggle is out of order ({said}): try again later", retryable=True)
     if told("connection", "timed out", "max retries"):
-        return KaggleError(f"Kaggle cannot be reached ({said}): see to the network, then try again", passing=True)
+        return KaggleError(f"Kaggle cannot be reached ({said}): see to the network, then try again", retryable=True)
     if told("traceback (most recent", "if this is unexpected", "expecting value"):
-        return KaggleError(f"Kaggle's client failed ({said}): try again", passing=True)
+        return KaggleError(f"Kaggle's client failed ({said}): try again", retryable=True)
     # Where Kaggle gives a reason, the client leaves out the status: it may be a 400 or a 500.
     return KaggleError(
-        f"Kaggle refuses ({said}); if you have not joined yet, accept the rules at {PAGE}/rules", passing=not status
+        f"Kaggle refuses ({said}); if you have not joined yet, accept the rules at {COMPETITION_URL}/rules",
+        retryable=not status,
     )
 
 

@@ -13,9 +13,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError, field_validator
 from tqdm import tqdm
 
 from pipeline.data.csv_file import CsvFile
+from pipeline.digits import COMPETITION_URL
 from pipeline.errors import UserError
 from pipeline.kaggle.client import KaggleError, explain_refusal, run_client, shorten, summarise
-from pipeline.kaggle.credentials import PAGE, require_credentials
+from pipeline.kaggle.credentials import require_credentials
 from pipeline.utils.files import require_writable
 
 log = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ def download_files(folder: Path, limits: Limits = PATIENT) -> None:
                 most=limits.download,
             )
         if not fetched.exists():
-            raise KaggleError(f"Kaggle's client ended without {ARCHIVE} ({summarise(said)}): try again", passing=True)
+            raise KaggleError(f"Kaggle's client ended without {ARCHIVE} ({summarise(said)}): try again", retryable=True)
         try:
             for member, rows in (("train.csv", TRAIN_ROWS), ("test.csv", TEST_ROWS)):
                 table = CsvFile(fetched, member).read(labels_required=member == "train.csv")
@@ -161,7 +162,7 @@ def fetch_error(ref: str, limits: Limits = PATIENT) -> str:
     except KaggleError:
         told = ""
     found = re.search(r"^Error:\s*(.+)$", told, re.MULTILINE)
-    return found[1] if found else f"{PAGE}/submissions says why"
+    return found[1] if found else f"{COMPETITION_URL}/submissions says why"
 
 
 def fetch_leaderboard(limits: Limits = PATIENT) -> list[Standing]:
@@ -184,5 +185,5 @@ def parse_json(text: str, kind: type[Parsed]) -> Parsed:
         except (ValueError, ValidationError):
             continue
     raise KaggleError(
-        f"Kaggle's client printed what cannot be understood: {shorten(text) or 'nothing'}; try again", passing=True
+        f"Kaggle's client printed what cannot be understood: {shorten(text) or 'nothing'}; try again", retryable=True
     )

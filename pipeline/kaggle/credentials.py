@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.digits import COMPETITION_URL
 from pipeline.errors import UserError
 
-PAGE = "https://www.kaggle.com/competitions/digit-recognizer"
 SETTINGS = "https://www.kaggle.com/settings/api"
 
 HOW_TO_GET_CREDENTIALS = f"""there are no credentials for Kaggle. To get them, once:
 1. Sign in at https://www.kaggle.com, or make an account there.
-2. Accept the competition's rules at {PAGE}/rules
+2. Accept the competition's rules at {COMPETITION_URL}/rules
 3. Generate a new token at {SETTINGS}
 4. Save it as ~/.kaggle/access_token, a file that nobody else may read: chmod 600 ~/.kaggle/access_token"""
 

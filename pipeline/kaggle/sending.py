@@ -158,7 +158,7 @@ def _send(content: bytes, entry: Entry, ledger: Ledger, limits: Limits) -> Entry
     raise KaggleError(
         f"whether the submission arrived is not known ({failure or 'it is not in the list'}); submit again: what has "
         "arrived is found, and not sent twice",
-        passing=True,
+        retryable=True,
     )
 
 

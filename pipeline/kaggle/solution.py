@@ -5,19 +5,14 @@ import hashlib
 import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, Labels
 from pipeline.errors import UserError
-from pipeline.metrics.score import Score, score
-from pipeline.sources.source import Source
+from pipeline.run import Run
 from pipeline.utils.files import open_atomic, write_atomic
-
-if TYPE_CHECKING:
-    from pipeline.run import Run
 
 HEADER = ["ImageId", "Label"]
 
@@ -41,33 +36,7 @@ class Provenance(BaseModel):
     """How many of the predicted images the run was trained on, as they are or with small shifts of value."""
 
 
-def make(run: "Run", source: Source, test: DigitTable, path: Path, *, allow_leak: bool = False) -> Score | None:
-    """Predict a source's test rows, write them to `path` and check that file; return the score where it is known.
-
-    Raises:
-        UserError: the run saw test rows of the competition in training, or the file cannot be written.
-    """
-    leaked = count_leaks(run, test, allow_leak) if source.name == "competition" else 0
-    from pipeline.inference.predictor import Predictor
-
-    digits = Predictor.load(run.folder).predict(test.pixels).known_digits
-    write_solution(path, [digits])
-    card = run.card
-    origin = Provenance(
-        file_hash=hash_content(check_solution(path, len(test))),
-        run=str(run),
-        recipe=card.recipe,
-        source=source.name,
-        fingerprint=card.fingerprint,
-        validation_accuracy=card.scores.get("validation_accuracy"),
-        validation_rows=card.validation_rows,
-        leaked=leaked,
-    )
-    write_atomic(provenance_path(path), f"{origin.model_dump_json(indent=2)}\n".encode())
-    return None if test.labels is None else score(digits, test.labels)
-
-
-def count_leaks(run: "Run", test: DigitTable, allowed: bool) -> int:
+def count_leaks(run: Run, test: DigitTable, allowed: bool) -> int:
     """Return how many of the images to predict a run was trained on; a UserError where that is not allowed."""
     learnt, asked = run.fingerprint, test.fingerprint
     same, alike = learnt.count_duplicates(asked), learnt.count_near_duplicates(asked)
@@ -83,6 +52,30 @@ def count_leaks(run: "Run", test: DigitTable, allowed: bool) -> int:
 def provenance_path(path: Path) -> Path:
     """Return where the origin of a submission is kept."""
     return path.with_suffix(".json")
+
+
+def save_provenance(path: Path, run: Run, source: str, rows: int, leaked: int) -> None:
+    """Check the submission at `path`, which has so many rows, and write where it comes from beside it.
+
+    Args:
+        source: name of what was predicted.
+        leaked: how many of the predicted images the run was trained on.
+
+    Raises:
+        UserError: the submission is not what Kaggle accepts, or the file cannot be written.
+    """
+    card = run.card
+    provenance = Provenance(
+        file_hash=hash_content(check_solution(path, rows)),
+        run=str(run),
+        recipe=card.recipe,
+        source=source,
+        fingerprint=card.fingerprint,
+        validation_accuracy=card.scores.get("validation_accuracy"),
+        validation_rows=card.validation_rows,
+        leaked=leaked,
+    )
+    write_atomic(provenance_path(path), f"{provenance.model_dump_json(indent=2)}\n".encode())
 
 
 def load_provenance(path: Path) -> Provenance | None:

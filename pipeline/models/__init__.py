@@ -1,14 +1,13 @@
 """The networks: one architecture a file, each read like a diagram."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from torch import nn
 
+from pipeline.config.choices import ARCHITECTURES
 from pipeline.config.recipe import Recipe
-
-AS_TORCH_DRAWS = {"branch-cnn", "light-cnn"}
-"""Networks whose ancestors left the weights as torch draws them."""
 
 
 def build(recipe: Recipe) -> nn.Module:
@@ -22,38 +21,15 @@ def build(recipe: Recipe) -> nn.Module:
         return Ensemble([build(recipe.member(index)) for index in range(recipe.members)])
     make, arguments = architecture(recipe)
     model = make(recipe.classes, **arguments)
-    return model if recipe.model in AS_TORCH_DRAWS else initialised(model)
+    return model if ARCHITECTURES[recipe.model].torch_init else initialised(model)
 
 
 def architecture(recipe: Recipe) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
     """Return what makes the recipe's network of a number of classes, and the other arguments that it takes."""
-    size = recipe.image_size
-    match recipe.model:  # torchvision, behind two of them, takes a second to import
-        case "fast":
-            from pipeline.models.fast import fast
-
-            return fast, {"width": recipe.width, "stem_stride": recipe.stem_stride}
-        case "resnet18":
-            from pipeline.models.resnet import resnet18
-
-            return resnet18, {}
-        case "resnet50":
-            from pipeline.models.resnet import resnet50
-
-            return resnet50, {}
-        case "vgg16":
-            from pipeline.models.vgg16 import vgg16
-
-            return vgg16, {"image_size": size, "dropout": recipe.dropout}
-        case "branch-cnn":
-            from pipeline.models.branch_cnn import BranchCNN
-
-            return BranchCNN, {"image_size": size, "dropout": recipe.dropout}
-        case "light-cnn":
-            from pipeline.models.light_cnn import light_cnn
-
-            dropouts = {"feature_dropout": recipe.feature_dropout, "dropout": recipe.dropout}
-            return light_cnn, {"image_size": size, "hidden_size": recipe.hidden_size, **dropouts}
+    row = ARCHITECTURES[recipe.model]
+    # Imported when it is needed: torchvision, which some of them need, takes a second.
+    make = getattr(import_module(f"pipeline.models.{row.module}"), row.function)
+    return make, {name: getattr(recipe, name) for name in row.arguments}
 
 
 def initialised(model: nn.Module) -> nn.Module:

@@ -66,7 +66,7 @@ def compare(names: Sequence[str | Path], on: str, data: Path) -> list[Compared]:
 
 def compared(run: Run, table: DigitTable, on: str) -> Compared:
     """Return the score and the speed of one run."""
-    predictor = Predictor.load(run.folder)
+    predictor = Predictor.load(run)
     result = predictions_on(run, predictor, table, on).score(table.known_labels)
     some = table.pixels[:TIMED_ROWS]
     seconds = []

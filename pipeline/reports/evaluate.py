@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from pipeline.config.fine_tuning import FineTuning
-from pipeline.data.csv_file import CsvFile
+from pipeline.data.formats import open_digits
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
 from pipeline.inference.predictions import Predictions, predictions_of
@@ -17,6 +17,7 @@ from pipeline.reports.style import save_figure
 from pipeline.run import Run
 from pipeline.sources.find import find_source
 from pipeline.sources.source import Source
+from pipeline.training.setup import split_table
 from pipeline.utils.files import open_atomic
 
 log = logging.getLogger(__name__)
@@ -24,18 +25,19 @@ log = logging.getLogger(__name__)
 BY_NAME = ("mnist", "validation")
 
 
-def evaluate(run: Run, table: DigitTable, on: str) -> Score:
+def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None = None) -> Score:
     """Score a run on labelled digits; write `report.txt` and the PNGs in `figures/`, in place of earlier ones.
 
     The card keeps the scores on MNIST's test part and on the validation rows; others it would not know by name.
 
     Args:
         on: what the digits are, as `labelled_rows` takes it.
+        predictor: the run's, if it is loaded already.
 
     Raises:
         UserError: the digits have no labels, or the run is damaged or cannot be written to.
     """
-    predictions = predictions_on(run, Predictor.load(run.folder), table, on)
+    predictions = predictions_on(run, predictor or Predictor.load(run), table, on)
     result = predictions.score(table.known_labels)
     seen = run.fingerprint.count_duplicates(table.fingerprint) if on != "validation" else 0
     if seen:
@@ -59,15 +61,15 @@ def evaluate(run: Run, table: DigitTable, on: str) -> Score:
     return result
 
 
-def report(run: Run, source: Source) -> None:
+def report(run: Run, source: Source, predictor: Predictor | None = None) -> None:
     """Leave a report and figures in a run that was trained, on the rows that were set aside, where there are any.
 
     A fine-tuning's is on the test part of the source, where the answers are known: as its ancestor's was.
     """
     if isinstance(run.recipe, FineTuning) and (test := source.read_test()).labels is not None:
-        log.info("\nOn the test part: %s", evaluate(run, test, source.name))
+        log.info("\nOn the test part: %s", evaluate(run, test, source.name, predictor))
     elif run.card.validation_rows:
-        evaluate(run, validation_rows(run, source), "validation")
+        evaluate(run, validation_rows(run, source), "validation", predictor)
 
 
 def predictions_on(run: Run, predictor: Predictor, table: DigitTable, on: str) -> Predictions:
@@ -84,10 +86,10 @@ def predictions_on(run: Run, predictor: Predictor, table: DigitTable, on: str) -
 
 
 def labelled_rows(run: Run, on: str, data: Path) -> DigitTable:
-    """Return digits to score a run on: MNIST's test part, the rows that it was validated on, or those of a CSV.
+    """Return digits to score a run on: MNIST's test part, the rows that it was validated on, or those of a file.
 
     Args:
-        on: "mnist", "validation" or the path of a CSV.
+        on: "mnist", "validation" or the path of a file.
 
     Raises:
         UserError: they are not there, or `data` holds other data than the run was trained on.
@@ -95,7 +97,7 @@ def labelled_rows(run: Run, on: str, data: Path) -> DigitTable:
     if on == "mnist":
         return find_source("mnist", data).read_test()
     if on != "validation":
-        return CsvFile(Path(on), "train.csv").read(labels_required=True)
+        return open_digits(Path(on)).read(labels_required=True)
     trained_on = run.card.source
     return validation_rows(run, find_source("auto" if trained_on == "competition" else trained_on, data))
 
@@ -108,13 +110,12 @@ def validation_rows(run: Run, source: Source) -> DigitTable:
     """
     card, recipe = run.card, run.recipe
     if not card.validation_rows:
-        raise UserError(f"{run}: no rows were set aside in its training; score it on others, by --on mnist or a CSV")
+        raise UserError(f"{run}: no rows were set aside in its training; score it on others, by --on mnist or a file")
     table = source.read_train()
     if table.fingerprint.digest != card.fingerprint:
         raise UserError(
             f"{source.path}: holds other data than {run} was trained on ({card.source}); give their folder by --data"
         )
+    training, validation = split_table(table, recipe, card.train_rows - card.corrections, card.validation_rows)
     kept = run.out_of_fold
-    if kept:
-        return table.sample(card.train_rows - card.corrections, recipe.seed).select(kept.rows)
-    return table.split(recipe.validation_fraction, recipe.seed)[1].sample(card.validation_rows, recipe.seed)
+    return training.select(kept.rows) if kept else validation

@@ -71,18 +71,19 @@ class Panel:
     steps: list[tuple[str, str, str]]
 
 
-def write_page(run: Run, table: DigitTable, on: str) -> Path:
+def write_page(run: Run, table: DigitTable, on: str, predictor: Predictor | None = None) -> Path:
     """Write `mistakes.html` into a run, and `corruptions.png` into its figures; return the page's path.
 
     Args:
         table: digits with labels.
         on: what they are, as in `evaluate`.
+        predictor: the run's, if it is loaded already.
 
     Raises:
         UserError: the digits have no labels, or the run is damaged or cannot be written to.
     """
     labels = table.known_labels
-    predictor = Predictor.load(run.folder)
+    predictor = predictor or Predictor.load(run)
     predictions = predictions_on(run, predictor, table, on)
     probabilities = predictions.probabilities
     result = score(predictions.known_digits, labels, probabilities)

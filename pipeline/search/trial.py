@@ -18,7 +18,8 @@ from pipeline.errors import UserError
 from pipeline.run import Epoch
 from pipeline.search.study import Search
 from pipeline.sources.source import Source
-from pipeline.training.network import DivergedError, train_network
+from pipeline.training.network import train_network
+from pipeline.training.trainer import DivergedError
 
 PLACES = 1000
 """In a training's schedule, at which the losses of trials are compared."""

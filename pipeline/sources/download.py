@@ -1,5 +1,6 @@
-"""Files that others offer to all, fetched once into the folder for data."""
+"""Downloads: public files, fetched once into the folder for data and checked by their SHA-256."""
 
+import hashlib
 import shutil
 import urllib.request
 from dataclasses import dataclass
@@ -8,44 +9,58 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.utils.files import open_atomic
 
-SECONDS = 10.0
-"""How long a server may be silent before it counts as out of reach."""
+TIMEOUT_SECONDS = 10.0
+"""How long a server may send nothing."""
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file that is there to be downloaded.
+    """A public file.
 
     Attributes:
         name: for people.
-        url: where it is.
-        files: the names that it may have in the folder for data; the first is the one it is downloaded to.
+        url: its address.
+        sha256: of its content, 64 hexadecimal digits.
+        files: the names that it may have in the folder for data; it is downloaded to the first.
     """
 
     name: str
     url: str
+    sha256: str
     files: tuple[str, ...]
 
-    def find(self, data: Path) -> Path:
-        """Return where it lies in `data`, downloaded where it is not there.
+    def fetch(self, data: Path) -> Path:
+        """Return the path of the file in `data`; download it if it is missing. A file that is there is not checked.
 
         Raises:
-            UserError: it is not there and cannot be fetched, or `data` cannot be written to.
+            UserError: it cannot be downloaded, its content is not the expected one, or `data` cannot be written to.
         """
         for file in self.files:
             if (data / file).exists():
                 return data / file
-        place = data / self.files[0]
+        path = data / self.files[0]
         try:
             with (
-                urllib.request.urlopen(self.url, timeout=SECONDS) as response,
-                open_atomic(place) as temporary,
-                temporary.open("wb") as stream,
+                urllib.request.urlopen(self.url, timeout=TIMEOUT_SECONDS) as response,
+                open_atomic(path) as temporary,
             ):
-                shutil.copyfileobj(response, stream)
+                with temporary.open("wb") as stream:
+                    shutil.copyfileobj(response, stream)
+                require_sha256(temporary, self.sha256, self.url)
         except OSError as error:
             raise UserError(
-                f"{self.name} is not in {data} and cannot be fetched ({getattr(error, 'reason', error)}): "
-                f"bring {self.url} there as {place.name}"
+                f"{self.name} is not in {data} and cannot be downloaded ({getattr(error, 'reason', error)}): "
+                f"save {self.url} there as {path.name}"
             ) from None
-        return place
+        return path
+
+
+def require_sha256(path: Path, expected: str, origin: str) -> None:
+    """Raise a UserError if a file that was downloaded from `origin` has another SHA-256 than expected."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise UserError(
+            f"{origin}: the download is damaged or was changed (SHA-256 {found[:12]}..., expected {expected[:12]}...); "
+            "try again"
+        )

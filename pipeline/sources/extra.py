@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 def fetch_extra_data(recipe: Recipe, data: Path) -> None:
     """Have the archives that a recipe needs in the folder for data; a UserError where one cannot be fetched."""
     if recipe.outliers:
-        outliers.OMNIGLOT.find(data)
+        outliers.OMNIGLOT.fetch(data)
     if recipe.pen_drawings:
-        pendigits.PENDIGITS.find(data)
+        pendigits.PENDIGITS.fetch(data)
 
 
 @dataclass(frozen=True)

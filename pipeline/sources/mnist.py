@@ -9,18 +9,20 @@ from time import monotonic
 
 from pipeline.data.idx import read_idx
 from pipeline.errors import UserError
+from pipeline.sources.download import require_sha256
 from pipeline.sources.source import Source
 from pipeline.utils.files import require_writable
 
 MIRROR_SECONDS = 4.0
 """How long a mirror may take to answer before MNIST counts as out of reach."""
 
-MNIST_FILES = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-]
+MNIST_FILES = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+"""The four files as torchvision unpacks them, with the SHA-256 of each."""
 
 
 def holds_mnist(folder: Path) -> bool:
@@ -33,12 +35,9 @@ def mnist_source(folder: Path, reason: str, mirrors: list[str] | None = None) ->
     if not holds_mnist(folder):
         download_mnist(folder, mirrors or answering_mirrors())
     raw = folder / "MNIST" / "raw"
+    train_images, train_labels, test_images, test_labels = (raw / name for name in MNIST_FILES)
     return Source(
-        "mnist",
-        raw,
-        reason,
-        lambda: read_idx(raw / MNIST_FILES[0], raw / MNIST_FILES[1]),
-        lambda: read_idx(raw / MNIST_FILES[2], raw / MNIST_FILES[3]),
+        "mnist", raw, reason, lambda: read_idx(train_images, train_labels), lambda: read_idx(test_images, test_labels)
     )
 
 
@@ -49,7 +48,8 @@ def download_mnist(folder: Path, mirrors: list[str]) -> None:
             f"MNIST is not in {folder} and none of its mirrors answers: put its four files into {folder}/MNIST/raw, "
             "or take --source practice, which needs no network"
         )
-    require_writable(folder / "MNIST" / "raw" / MNIST_FILES[0])
+    raw = folder / "MNIST" / "raw"
+    require_writable(raw / next(iter(MNIST_FILES)))
     from torchvision.datasets import MNIST
 
     # torchvision takes the mirrors, and the name of the folder, from the class.
@@ -64,6 +64,12 @@ def download_mnist(folder: Path, mirrors: list[str]) -> None:
         ) from None
     finally:
         socket.setdefaulttimeout(patience)
+    for name, sha256 in MNIST_FILES.items():
+        try:
+            require_sha256(raw / name, sha256, f"MNIST's {name}")
+        except UserError:
+            (raw / name).unlink()
+            raise
 
 
 def answering_mirrors() -> list[str]:
@@ -74,7 +80,7 @@ def answering_mirrors() -> list[str]:
 
     def ask(mirror: str) -> None:
         try:
-            with urllib.request.urlopen(f"{mirror}{MNIST_FILES[3]}.gz", timeout=MIRROR_SECONDS) as response:
+            with urllib.request.urlopen(f"{mirror}t10k-labels-idx1-ubyte.gz", timeout=MIRROR_SECONDS) as response:
                 response.read()
             answers.put(mirror)
         except OSError:

@@ -20,6 +20,7 @@ from pipeline.vision.image import Grey, resized
 OMNIGLOT = Download(
     "Omniglot",
     "https://github.com/brendenlake/omniglot/raw/master/python/images_background_small1.zip",
+    "f38eb80f801274ac2b4dff5b24289016bfaba4a7d5bb50deebf27104ad6cb8a4",
     ("omniglot.zip",),
 )
 HELD_OUT_ALPHABETS = {"Greek"}
@@ -45,7 +46,7 @@ def characters(data: Path, held_out: bool = False) -> Pixels:
     Raises:
         UserError: it is not there and cannot be fetched, or is damaged.
     """
-    path = OMNIGLOT.find(data)
+    path = OMNIGLOT.fetch(data)
     frames = []
     try:
         with ZipFile(path) as archive:

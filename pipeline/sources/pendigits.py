@@ -14,6 +14,7 @@ from pipeline.vision.frame import frame_of
 PENDIGITS = Download(
     "pendigits",
     "https://archive.ics.uci.edu/static/public/81/pen+based+recognition+of+handwritten+digits.zip",
+    "1e02bea023613c2b11c9492f6f34caf975420455934f3527d270cee9a1f03b64",
     ("pendigits.zip", "pendigits.json.gz"),
 )
 HELD_OUT = 1_500
@@ -28,7 +29,7 @@ def drawings(data: Path) -> tuple[list[Drawing], list[Drawing]]:
     Raises:
         UserError: they are not there and cannot be fetched, or their file is damaged.
     """
-    every = read_drawings(PENDIGITS.find(data))
+    every = read_drawings(PENDIGITS.fetch(data))
     return every[:-HELD_OUT], every[-HELD_OUT:]
 
 
@@ -68,7 +69,7 @@ def pendigits_source(data: Path) -> Source:
     """Return the pen drawings of UCI's set 81, framed: those to learn from, and those that are held out."""
     return Source(
         "pendigits",
-        PENDIGITS.find(data),
+        PENDIGITS.fetch(data),
         "asked for",
         lambda: drawn_anew(drawings(data)[0], 1, seed=0),
         lambda: drawn_anew(drawings(data)[1], 1, seed=0),

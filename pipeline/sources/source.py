@@ -6,9 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.data.table import DigitTable
+from pipeline.digits import COMPETITION_URL
 from pipeline.kaggle.competition import ARCHIVE
-
-COMPETITION = "https://www.kaggle.com/competitions/digit-recognizer/data"
 
 
 @dataclass(frozen=True)
@@ -38,4 +37,4 @@ class Source:
         line = f"{self.name}, in {self.path} ({self.reason})"
         if self.name == "competition":
             return line
-        return f"{line}; the competition's own: {ARCHIVE} from {COMPETITION} into data/"
+        return f"{line}; the competition's own: {ARCHIVE} from {COMPETITION_URL}/data into data/"

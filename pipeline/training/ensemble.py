@@ -105,11 +105,11 @@ def train_members(
                 if process.exitcode:
                     raise UserError(
                         f"{run}: a member's process ended with status {process.exitcode}; the others' work is kept. "
-                        f"To go on: python -m pipeline train {run.recipe_path} --run {run} --resume"
+                        f"To resume: {run.resume_command}"
                     )
                 bar.update()
     except KeyboardInterrupt:
-        log.warning("Stopped. To go on: python -m pipeline train %s --run %s --resume", run.recipe_path, run)
+        log.warning("Stopped. To resume: %s", run.resume_command)
         raise
     finally:
         bar.close()
@@ -163,7 +163,7 @@ def finish(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDArray[np.i
     for index, left_out in enumerate(folds):
         member = member_run(run, index)
         weights |= {f"members.{index}.{name}": tensor for name, tensor in member.load_model().items()}
-        predictor = Predictor.load(member.folder)
+        predictor = Predictor.load(member)
         sums[left_out] += predictor.logits(predictor.exact, torch.float32, table.select(left_out))
         counts[left_out] += 1
         histories.append(member.history)

@@ -21,7 +21,7 @@ from pipeline.errors import UserError
 from pipeline.models.parity import ParityNetwork, quieter
 from pipeline.run import Epoch, Run
 from pipeline.sources.source import Source
-from pipeline.training.log import HEADER, RunLogger, format_epoch
+from pipeline.training.log import RunLogger, format_epoch, log_start
 from pipeline.training.setup import make_card, start_run
 from pipeline.utils.device import compute_dtype, pick_device
 from pipeline.utils.distributed import world_size
@@ -146,21 +146,15 @@ class Tuning(Trainer):
             with RunLogger(run.folder, steps) as journal:
                 self.add_callback(History(run, recipe.epochs, journal))
                 self.add_callback(Bar(self.quiet))
-                log.info(
-                    "%s on %s in %s: %s rows to train on, %s to validate, %d epochs\nRun: %s",
-                    recipe.name, self.args.device, str(self.dtype).removeprefix("torch."),
-                    *(f"{rows:,}" for rows in self.rows), recipe.epochs, run,
-                )  # fmt: skip
-                log.info(HEADER)
+                log_start(run, recipe, str(self.args.device), self.dtype, self.rows)
                 self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except KeyboardInterrupt:
             kept = last_checkpoint(self.folder)
             log.warning(
-                "Stopped after %d updates; %s. To go on: python -m pipeline train %s --run %s --resume",
+                "Stopped after %d updates; %s. To resume: %s",
                 self.state.global_step,
                 f"those until {kept} are kept" if kept else "none are kept yet",
-                run.recipe_path,
-                run,
+                run.resume_command,
             )
             raise
         self.finish()

@@ -9,12 +9,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from pipeline.run import Epoch
+from pipeline.config.fine_tuning import FineTuning
+from pipeline.config.recipe import Recipe
+from pipeline.run import Epoch, Run
 
 HEADER = "epoch  train loss  accuracy  validation loss  accuracy  learning rate     time"
 
+log = logging.getLogger(__name__)
 library = logging.getLogger("pipeline")
 
 
@@ -61,6 +65,15 @@ class RunLogger:
             if figure is not None:
                 self.events.add_scalar(name, figure, epoch.epoch if step is None else step)
         self.events.flush()
+
+
+def log_start(run: Run, recipe: Recipe | FineTuning, device: str, dtype: torch.dtype, rows: tuple[int, int]) -> None:
+    """Log what is trained, on which device, on how many (training, validation) rows; then the header of its epochs."""
+    log.info(
+        "%s on %s in %s: %s rows to train on, %s to validate, at most %d epochs\nRun: %s",
+        recipe.name, device, str(dtype).removeprefix("torch."), *(f"{count:,}" for count in rows), recipe.epochs, run,
+    )  # fmt: skip
+    log.info(HEADER)
 
 
 def format_epoch(epoch: Epoch, epochs: int) -> str:

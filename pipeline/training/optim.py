@@ -4,23 +4,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, Optimizer, RMSprop
-from torch.optim.lr_scheduler import (
-    ConstantLR,
-    CosineAnnealingLR,
-    ExponentialLR,
-    LRScheduler,
-    OneCycleLR,
-    ReduceLROnPlateau,
-    StepLR,
-)
+from torch.optim import SGD, Adam, Optimizer, RMSprop, lr_scheduler
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 
+from pipeline.config.choices import SCHEDULERS
 from pipeline.config.recipe import Recipe
 from pipeline.training.muon import Muon
 
 DENORMAL_LIMIT = 1e-25
-PER_UPDATE = {"one-cycle", "cosine"}
-"""The schedulers that are stepped after each update; the others are stepped after each epoch."""
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
@@ -74,7 +65,7 @@ def flush_denormals(optimizer: Optimizer) -> None:
 
 
 def make_scheduler(recipe: Recipe, optimizer: Optimizer, updates_per_epoch: int) -> LRScheduler:
-    """Return the recipe's learning-rate scheduler; `PER_UPDATE` says when it is to be stepped."""
+    """Return the recipe's learning-rate scheduler; its row in SCHEDULERS says when it is to be stepped."""
     updates = recipe.epochs * updates_per_epoch
     match recipe.scheduler:
         case "one-cycle":
@@ -86,11 +77,7 @@ def make_scheduler(recipe: Recipe, optimizer: Optimizer, updates_per_epoch: int)
             return CosineAnnealingLR(optimizer, updates)
         case "none":
             return ConstantLR(optimizer, factor=1)
-    assert recipe.gamma is not None, "the recipe was validated"
-    if recipe.scheduler == "exponential":
-        return ExponentialLR(optimizer, recipe.gamma)
-    if recipe.scheduler == "step":
-        assert recipe.step_size is not None
-        return StepLR(optimizer, recipe.step_size, recipe.gamma)
-    assert recipe.scheduler_patience is not None
-    return ReduceLROnPlateau(optimizer, factor=recipe.gamma, patience=recipe.scheduler_patience)
+    row = SCHEDULERS[recipe.scheduler]
+    arguments = {argument: getattr(recipe, setting) for setting, argument in row.arguments.items()}
+    scheduler: LRScheduler = getattr(lr_scheduler, row.torch_name)(optimizer, **arguments)
+    return scheduler

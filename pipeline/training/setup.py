@@ -88,13 +88,24 @@ def split_rows(
 ) -> Rows:
     """Return the rows that a training on a source has; `limit` and `corrections` as in `train`."""
     table = seen = source.read_train()
-    training, validation = table.split(recipe.validation_fraction, recipe.seed)
+    training, validation = split_table(table, recipe, limit, limit and limit // 5)
     if limit:
-        training, validation = training.sample(limit, recipe.seed), validation.sample(limit // 5, recipe.seed)
         seen = concatenate([training, validation])
     if corrections:
         seen, training = (concatenate([rows, corrections]) for rows in (seen, training))
     return Rows(training, validation, seen, table.fingerprint.digest, len(corrections or ()))
+
+
+def split_table(
+    table: DigitTable, recipe: Recipe | FineTuning, train_rows: int | None, validation_rows: int | None
+) -> tuple[DigitTable, DigitTable]:
+    """Return the training and the validation rows of a recipe, each sampled to so many rows unless that is None."""
+    parts = table.split(recipe.validation_fraction, recipe.seed)
+    limits = (train_rows, validation_rows)
+    training, validation = (
+        part if limit is None else part.sample(limit, recipe.seed) for part, limit in zip(parts, limits, strict=True)
+    )
+    return training, validation
 
 
 def require_equal_inputs(recipe: Recipe | FineTuning, rows: Rows) -> None:
@@ -114,9 +125,7 @@ def find_resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
     """Return the run to go on with; a UserError where it was begun with another recipe."""
     run = Run.open(name) if name else Run.unfinished(recipe.name)
     if run.recipe.model_dump() != recipe.model_dump():
-        raise UserError(
-            f"{run}: began with other settings; resume it by `train {run.recipe_path} --run {run} --resume`"
-        )
+        raise UserError(f"{run}: began with other settings; resume it with {run.resume_command}")
     return run
 
 

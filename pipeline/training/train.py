@@ -37,8 +37,8 @@ def train(
         from pipeline.training.fine_tune import fine_tune  # and Transformers with it
 
         return fine_tune(recipe, source, name, corrections=corrections, limit=limit, resume=resume, quiet=quiet)
-    from pipeline.training import ensemble
-    from pipeline.training import network as training
+    from pipeline.training.ensemble import train_ensemble
+    from pipeline.training.network import train_network
 
-    loop = ensemble.train_ensemble if recipe.members > 1 else training.train_network
+    loop = train_ensemble if recipe.members > 1 else train_network
     return loop(recipe, source, name, corrections=corrections, limit=limit, resume=resume, quiet=quiet)

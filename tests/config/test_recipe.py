@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline import Recipe, UserError
+from pipeline import Recipe, Run, UserError
 from pipeline.config.recipe import load_recipe
-from pipeline.config.settings import names
+from pipeline.config.settings import RECIPES, names
 
 
 @pytest.mark.parametrize("name", names())
@@ -68,6 +68,10 @@ def test_exponents_without_a_point_are_numbers_in_yaml_too(tmp_path: Path) -> No
         ("scheduler=plateau", "it needs gamma and scheduler_patience; set them too"),
         ("pretrained=imagenet", "there are no such weights of fast, only of resnet18, resnet50, vgg16"),
         ("gamma=1.5", "gamma: 1.5 is not valid"),
+        ("model=fasst", "model: 'fasst' is not valid: there is no such model; did you mean \"fast\"?"),
+        ("hidden_size=64", "hidden_size has no effect with model=fast, only with light-cnn; leave it out"),
+        ("dropout=0.5", "dropout has no effect with model=fast, only with vgg16, branch-cnn, light-cnn"),
+        ("step_size=2", "step_size has no effect with scheduler=one-cycle, only with step"),
     ],
 )
 def test_a_wrong_override_is_refused_with_its_reason(override: str, fault: str) -> None:
@@ -101,3 +105,34 @@ def test_a_yaml_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
 def test_a_scheduler_that_watches_the_validation_loss_needs_validation_rows() -> None:
     with pytest.raises(UserError, match="it watches the validation loss; set validation_fraction above 0"):
         Recipe.load("resnet18-plateau", ["validation_fraction=0", "patience=null"])
+
+
+@pytest.mark.parametrize(
+    ("name", "override"),
+    [("resnet18", "width=4"), ("resnet18", "other_learning_rate=1e-3"), ("light-cnn", "warmup=0.2")],
+)
+def test_a_setting_without_effect_is_refused_by_name(name: str, override: str) -> None:
+    with pytest.raises(UserError, match=f"--set {override}: .* has no effect with .*; leave it out"):
+        Recipe.load(name, [override])
+
+
+def test_a_setting_without_effect_in_a_file_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(RECIPES.joinpath("resnet18.yaml").read_text() + "width: 4\n")
+    with pytest.raises(
+        UserError, match=r"mine\.yaml: width has no effect with model=resnet18, only with fast; remove it"
+    ):
+        Recipe.load(path)
+
+
+def test_choosing_another_scheduler_needs_no_change_of_the_settings_of_the_old_one() -> None:
+    recipe = Recipe.load("fast", ["scheduler=cosine"])
+    assert recipe.warmup == Recipe.model_fields["warmup"].default
+
+
+def test_a_run_that_kept_a_setting_without_effect_still_loads(tmp_path: Path) -> None:
+    recipe = Recipe.load("resnet18")
+    recipe.save(tmp_path / "recipe.yaml")
+    text = (tmp_path / "recipe.yaml").read_text()
+    (tmp_path / "recipe.yaml").write_text(text.replace("width: 1\n", "width: 4\n"))
+    assert Run(tmp_path).recipe == recipe.model_copy(update={"minutes": None, "accuracy": None})

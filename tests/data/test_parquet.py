@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import pyarrow as arrow
 import pytest
+from helpers.commands import Outcome
+from helpers.files import csv_text
 from pyarrow import parquet
 
-from pipeline import DigitTable, UserError
+from pipeline import DigitTable, Run, UserError, find_source
 from pipeline.data.csv_file import PIXEL_COLUMNS
 from pipeline.data.parquet import ParquetFile
 
@@ -129,3 +131,57 @@ def test_a_damaged_or_missing_file_is_refused(digits: DigitTable, tmp_path: Path
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"digits\.parquet: cannot be read as Parquet \("):
         list(ParquetFile(path).chunks())
+
+
+def test_labels_are_read_and_required_where_they_are_needed(digits: DigitTable, tmp_path: Path) -> None:
+    pixels = column(digits.pixels[:50], arrow.binary(784))
+    parquet.write_table(arrow.table({"pixels": pixels}), tmp_path / "test.parquet")
+    parquet.write_table(
+        arrow.table({"label": digits.known_labels[:50], "pixels": pixels}),
+        tmp_path / "train.parquet",
+        row_group_size=20,
+    )
+    table = ParquetFile(tmp_path / "train.parquet").read(labels_required=True)
+    assert np.array_equal(table.known_labels, digits.known_labels[:50])
+    assert ParquetFile(tmp_path / "test.parquet").read(labels_required=False).labels is None
+    with pytest.raises(UserError, match=r'test\.parquet: column "label" is missing; add it'):
+        ParquetFile(tmp_path / "test.parquet").read(labels_required=True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "fault"),
+    [
+        ([1, 10, 3], "row 2: column label: 10 is outside 0 to 9"),
+        ([1, 2, None], "row 3: column label: no value"),
+        (["1", "2", "3"], 'column "label" is string; make it int64'),
+    ],
+)
+def test_a_wrong_label_is_named_by_its_row(labels: list[Any], fault: str, digits: DigitTable, tmp_path: Path) -> None:
+    table = arrow.table({"label": labels, "pixels": column(digits.pixels[:3], arrow.binary(784))})
+    parquet.write_table(table, tmp_path / "train.parquet")
+    with pytest.raises(UserError, match=fault):
+        ParquetFile(tmp_path / "train.parquet").read(labels_required=True)
+
+
+def test_parquet_trains_and_scores_as_csv_does(
+    digits: DigitTable, run: Run, tmp_path: Path, command: Callable[..., Outcome]
+) -> None:
+    for stem, rows in (("train", slice(0, 1000)), ("test", slice(1000, 1200))):
+        labels = {"label": digits.known_labels[rows]} if stem == "train" else {}
+        table = arrow.table(labels | {"pixels": column(digits.pixels[rows], arrow.binary(784))})
+        parquet.write_table(table, tmp_path / f"{stem}.parquet")
+        (tmp_path / f"{stem}.csv").write_text(csv_text(DigitTable(digits.pixels[rows], labels.get("label"))))
+    fold = tmp_path / "columns"
+    fold.mkdir()
+    for stem in ("train", "test"):
+        (tmp_path / f"{stem}.parquet").rename(fold / f"{stem}.parquet")
+    source = find_source(str(fold), tmp_path)
+    assert (
+        source.read_train().fingerprint.digest == find_source(str(tmp_path), tmp_path).read_train().fingerprint.digest
+    )
+    assert len(source.read_test()) == 200
+    scored = [
+        command("evaluate", run.folder, "--on", path) for path in (fold / "train.parquet", tmp_path / "train.csv")
+    ]
+    assert scored[0].status == 0
+    assert scored[0].out.splitlines()[1:] == scored[1].out.splitlines()[1:]

@@ -22,7 +22,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from pipeline import DigitTable, Epoch, MNISTClassifier, Recipe, UserError
 from pipeline.estimator.state import recipe_of
 from pipeline.sources.mnist import MNIST_FILES
-from pipeline.training.network import Trainer
+from pipeline.training.trainer import Trainer
 
 matplotlib.use("Agg")
 
@@ -35,7 +35,8 @@ def mnist(tmp_path_factory: pytest.TempPathFactory, digits: DigitTable) -> Path:
     folder = tmp_path_factory.mktemp("mnist")
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    for files, rows in ((MNIST_FILES[:2], slice(0, 600)), (MNIST_FILES[2:], slice(600, 700))):
+    names = tuple(MNIST_FILES)
+    for files, rows in ((names[:2], slice(0, 600)), (names[2:], slice(600, 700))):
         pixels, labels = digits.pixels[rows], digits.known_labels[rows]
         (raw / files[0]).write_bytes(struct.pack(">IIII", 0x803, len(pixels), 28, 28) + pixels.tobytes())
         (raw / files[1]).write_bytes(struct.pack(">II", 0x801, len(labels)) + labels.astype(np.uint8).tobytes())

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from pipeline import Card, DigitTable, Predictor, Recipe, Run, UserError
 from pipeline.data.loader import ink, normalise
-from pipeline.export.transformers import export
+from pipeline.export.formats import export
 from pipeline.metrics.interval import accuracy_in_words
 from pipeline.models import build
 

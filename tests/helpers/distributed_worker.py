@@ -13,8 +13,9 @@ from pipeline import Recipe, UserError, find_source
 from pipeline.data.augment import augment
 from pipeline.run import Epoch, Run
 from pipeline.training import network as training
-from pipeline.training.network import Trainer, train_network
+from pipeline.training.network import train_network
 from pipeline.training.setup import Rows, require_equal_inputs
+from pipeline.training.trainer import Trainer
 from pipeline.utils.distributed import broadcast_from_main, main_process_first
 
 folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])

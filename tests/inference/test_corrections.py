@@ -20,7 +20,7 @@ from pipeline import (
     read_corrections,
     train,
 )
-from pipeline.training.network import Trainer
+from pipeline.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_a_training_is_not_resumed_with_other_corrections(
     recipe = Recipe.load("fast", ["epochs=2", "minimum_updates=0"])
     first, second = (DigitTable(255 - digits.pixels[:3] // part, digits.known_labels[:3]) for part in (1, 2))
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "calibration_logits", interrupted)
+        patch.setattr("pipeline.training.trainer.calibrate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, practice, str(tmp_path / "run"), corrections=first, quiet=True)
     with pytest.raises(UserError, match="--with again"):

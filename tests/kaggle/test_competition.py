@@ -34,8 +34,8 @@ def put_archive(server: KaggleServer, digits: DigitTable, monkeypatch: pytest.Mo
         archive.writestr("train.csv", csv_text(digits.select(np.arange(30))))
         archive.writestr("test.csv", csv_text(DigitTable(digits.pixels[30:50])))
     server.archive = packed.getvalue()
-    monkeypatch.setattr(kaggle, "TRAIN_ROWS", 30)
-    monkeypatch.setattr(kaggle, "TEST_ROWS", 20)
+    monkeypatch.setattr("pipeline.kaggle.competition.TRAIN_ROWS", 30)
+    monkeypatch.setattr("pipeline.kaggle.competition.TEST_ROWS", 20)
 
 
 # Credentials
@@ -86,7 +86,7 @@ def test_damaged_credential_files_count_as_none(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "said", "passing"),
+    ("fault", "said", "retryable"),
     [
         (Fault(401, "Unauthenticated"), "does not accept the credentials in KAGGLE_KEY", False),
         (Fault(403), "accept the competition's rules at .*/digit-recognizer/rules", False),
@@ -101,13 +101,15 @@ def test_damaged_credential_files_count_as_none(home: Path) -> None:
     ],
     ids=["401", "403", "403 rules", "404", "400", "400 message", "429", "500", "cut", "no list"],
 )
-def test_each_refusal_says_in_one_line_what_to_do(fault: Fault, said: str, passing: bool, server: KaggleServer) -> None:
+def test_each_refusal_says_in_one_line_what_to_do(
+    fault: Fault, said: str, retryable: bool, server: KaggleServer
+) -> None:
     server.faults["ListSubmissions"] = fault
     with pytest.raises(KaggleError, match=said) as refusal:
         list_submissions(QUICK)
     assert "\n" not in str(refusal.value)
     assert "Traceback" not in str(refusal.value)
-    assert refusal.value.retryable == passing
+    assert refusal.value.retryable == retryable
 
 
 def test_a_token_that_kaggle_does_not_know_is_named_by_its_place(
@@ -198,7 +200,7 @@ def test_a_download_that_is_not_the_data_is_refused_and_leaves_nothing(
     content: bytes | None, said: str, server: KaggleServer, digits: DigitTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_archive(server, digits, monkeypatch)
-    monkeypatch.setattr(kaggle, "TRAIN_ROWS", 42_000)
+    monkeypatch.setattr("pipeline.kaggle.competition.TRAIN_ROWS", 42_000)
     server.archive = server.archive if content is None else content
     with pytest.raises(UserError, match=rf"what Kaggle sent is unsound: digit-recognizer\.zip.*({said})"):
         find_source("kaggle", Path("data"))

@@ -6,7 +6,7 @@ import torch
 import torchvision
 
 from pipeline import Recipe, Source, UserError, train
-from pipeline.config.recipe import IMAGE_SIZES
+from pipeline.config.choices import ARCHITECTURES
 from pipeline.models import build
 from pipeline.models.pretrained import load_pretrained
 from pipeline.utils.device import compute_dtype
@@ -58,7 +58,7 @@ def test_dropout_is_as_the_recipe_says(name: str, rates: list[float]) -> None:
 
 @pytest.mark.parametrize("name", ["fast", "resnet18", "resnet50", "vgg16", "branch-cnn", "light-cnn"])
 def test_a_network_reads_the_sizes_that_it_is_said_to(name: str) -> None:
-    sizes = IMAGE_SIZES[name]
+    sizes = ARCHITECTURES[name].sizes
     for size in (sizes[0], min(sizes[-1], sizes[0] + 40)):
         model = build(Recipe.load(name, [f"image_size={size}"])).eval()
         assert model(torch.zeros(1, 1, size, size)).shape == (1, 10)

@@ -1,10 +1,9 @@
 from pathlib import Path
 
 import pytest
+from helpers.recipes import DIGIT_RECIPES
 
 from pipeline import Recipe, UserError
-from pipeline.config.recipe import is_fine_tuning
-from pipeline.config.settings import names
 from pipeline.search.space import SPACES, Range, SearchSpace
 
 
@@ -13,7 +12,7 @@ def loaded(folder: Path, text: str) -> SearchSpace:
     return SearchSpace.load("fast", folder / "space.yaml")
 
 
-@pytest.mark.parametrize("name", [name for name in names() if not is_fine_tuning(name)])
+@pytest.mark.parametrize("name", DIGIT_RECIPES)
 def test_every_recipe_has_a_space_whose_ends_it_takes(name: str) -> None:
     recipe = Recipe.load(name)
     for key, values in SearchSpace.load(name).settings.items():

@@ -90,7 +90,7 @@ def test_settings_that_diverge_or_exclude_one_another_are_pruned_with_the_reason
 
 def test_what_torch_cannot_do_fails_one_trial_and_not_the_next(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.training.network.build", lambda recipe: 1 / 0)
+        patch.setattr("pipeline.training.trainer.build", lambda recipe: 1 / 0)
         failed = tried(search)
     assert failed.state == TrialState.FAIL
     assert "(ZeroDivisionError division by zero)" in line(failed)

@@ -21,7 +21,8 @@ from pipeline import Recipe, Run, Source, UserError
 from pipeline.data.loader import ink, normalise, ordered_loader
 from pipeline.models import build
 from pipeline.run import Epoch
-from pipeline.training.network import require_divisible, train_network
+from pipeline.training.network import train_network
+from pipeline.training.trainer import require_divisible
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in Linux's /proc")
 

@@ -5,7 +5,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipeline import Recipe, Source, train
-from pipeline.training.network import Trainer
+from pipeline.training.trainer import Trainer
 
 
 def events(folder: Path) -> dict[str, list[tuple[int, float]]]:

@@ -17,8 +17,8 @@ from torch.optim import SGD
 from pipeline import DigitTable, Recipe, Run, Source, UserError, train
 from pipeline.data.loader import ink, normalise, ordered_loader
 from pipeline.reports.evaluate import labelled_rows
-from pipeline.training.network import Trainer
 from pipeline.training.optim import make_scheduler
+from pipeline.training.trainer import Trainer
 
 
 def trainer_of(recipe: Recipe, digits: DigitTable, folder: Path) -> Trainer:

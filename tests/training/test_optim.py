@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from pipeline import Recipe
-from pipeline.training.optim import DENORMAL_LIMIT, PER_UPDATE, flush_denormals, make_optimizer, make_scheduler
+from pipeline.config.choices import SCHEDULERS
+from pipeline.training.optim import DENORMAL_LIMIT, flush_denormals, make_optimizer, make_scheduler
 
 
 @pytest.mark.parametrize(
@@ -62,11 +63,11 @@ def rates(settings: list[str], losses: list[float] | None = None) -> list[float]
         found.append(optimizer.param_groups[0]["lr"])
         for _ in range(10):
             optimizer.step()
-            if recipe.scheduler in PER_UPDATE:
+            if SCHEDULERS[recipe.scheduler].per_update:
                 scheduler.step()
         if losses:
             scheduler.step(losses[epoch])
-        elif recipe.scheduler not in PER_UPDATE:
+        elif not SCHEDULERS[recipe.scheduler].per_update:
             scheduler.step()
     return found
 

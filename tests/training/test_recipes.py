@@ -8,7 +8,7 @@ from helpers.recipes import DIGIT_RECIPES
 
 from pipeline import DigitTable, Predictor, Recipe, Run, Source, train
 from pipeline.data.table import concatenate
-from pipeline.training.network import Trainer
+from pipeline.training.trainer import Trainer
 
 SMALLEST = {
     "best": ["members=2"],

@@ -1,0 +1,46 @@
+"""`evaluate`, `compare`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument
+
+from pipeline.cli.options import DataDir, On, Quiet, RunName, log, log_to_stdout
+
+
+def evaluate(run: RunName, on: On = "validation", data: DataDir = Path("data"), quiet: Quiet = False) -> None:
+    """Score a run; a report, figures and a page of its mistakes are written to its folder."""
+    log_to_stdout(quiet)
+    from pipeline.inference.predictor import Predictor
+    from pipeline.reports.evaluate import evaluate, labelled_rows
+    from pipeline.reports.mistakes import write_page
+    from pipeline.run import Run
+
+    found = Run.open(run)
+    rows = labelled_rows(found, on, data)
+    predictor = Predictor.load(found)
+    score = evaluate(found, rows, on, predictor)
+    log.info("%s on %s\n%s", found, on, score.report())
+    written = [f"{found}/report.txt", f"{found}/figures"]
+    if score.of_digits:
+        written.append(str(write_page(found, rows, on, predictor)))
+    log.info("\n%s", ", ".join(written))
+
+
+def compare(
+    runs: Annotated[list[str], Argument(metavar="RUN...", help="Folders of runs, or their names in checkpoints/.")],
+    on: On = "validation",
+    data: DataDir = Path("data"),
+    quiet: Quiet = False,
+) -> None:
+    """Compare runs: accuracy, parity, loss, size, time and speed; drawn in checkpoints/comparison.png."""
+    log_to_stdout(quiet)
+    from pipeline.reports.compare import compare, table
+    from pipeline.reports.figures import plot_comparison
+    from pipeline.reports.style import save_figure
+    from pipeline.run import CHECKPOINTS
+
+    compared = compare(runs, on, data)
+    figure = CHECKPOINTS / "comparison.png"
+    save_figure(figure, plot_comparison, {each.run.folder.name: each.score for each in compared})
+    log.info("%s\n\nOn %s; %s", table(compared), on, figure)

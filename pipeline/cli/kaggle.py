@@ -1,0 +1,69 @@
+"""`kaggle data`, `kaggle submit`, `kaggle status`, `kaggle leaderboard`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option, Typer
+
+from pipeline.cli.data import check_source
+from pipeline.cli.options import AllowLeak, DataDir, Quiet, log, log_to_stdout
+
+LedgerFile = Annotated[Path, Option("--ledger", metavar="CSV", help="Ledger of all submissions.")]
+LEDGER = Path("submissions/ledger.csv")
+
+kaggle = Typer(help="Kaggle: download the competition's data, send submissions, keep a ledger of their scores.")
+
+
+@kaggle.command("data")
+def data(data: DataDir = Path("data"), quiet: Quiet = False) -> None:
+    """Download the competition's files if they are missing, and check every row."""
+    log_to_stdout(quiet)
+    check_source("kaggle", data)
+
+
+@kaggle.command("submit")
+def submit(
+    file: Annotated[Path, Option(metavar="CSV", help="Submission to send.")] = Path("submissions/solution.csv"),
+    message: Annotated[str, Option(metavar="TEXT", help="Description for Kaggle.", show_default="its recipe")] = "",
+    ledger: LedgerFile = LEDGER,
+    again: Annotated[bool, Option("--again", help="Send a file that was sent before.")] = False,
+    allow_leak: AllowLeak = False,
+    quiet: Quiet = False,
+) -> None:
+    """Send a submission once, wait for its score, and add it to the ledger."""
+    log_to_stdout(quiet)
+    from pipeline.kaggle.ledger import Ledger
+    from pipeline.kaggle.sending import describe_result, send_submission
+
+    log.info(describe_result(send_submission(file, message, Ledger(ledger), again=again, allow_leak=allow_leak)))
+
+
+@kaggle.command("status")
+def status(ledger: LedgerFile = LEDGER, quiet: Quiet = False) -> None:
+    """Show the ledger with Kaggle's current scores; drawn in progress.png beside it."""
+    log_to_stdout(quiet)
+    from pipeline.kaggle.ledger import Ledger
+    from pipeline.kaggle.sending import format_table, refresh_ledger
+    from pipeline.reports.figures import plot_progress
+    from pipeline.reports.style import save_figure
+
+    try:
+        refresh_ledger(Ledger(ledger))
+    finally:  # the ledger is shown even if Kaggle does not answer
+        entries = Ledger(ledger).entries()
+        log.info(format_table(entries))
+    scored = [entry for entry in entries if entry.public_score is not None]
+    if scored:
+        figure = ledger.with_name("progress.png")
+        save_figure(figure, plot_progress, scored)
+        log.info("\n%s", figure)
+
+
+@kaggle.command("leaderboard")
+def leaderboard() -> None:
+    """Show the top of the competition's leaderboard."""
+    log_to_stdout(quiet=False)
+    from pipeline.kaggle.competition import fetch_leaderboard
+
+    for place, team in enumerate(fetch_leaderboard(), start=1):
+        log.info("%3d  %.5f  %s", place, team.score, team.teamName)

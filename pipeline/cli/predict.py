@@ -1,0 +1,103 @@
+"""`predict`, `read`, `submit`, `export`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from typer import Argument, Option
+
+from pipeline.cli.options import AllowLeak, DataDir, Quiet, RunName, SourceName, log, log_to_stdout
+from pipeline.digits import COMPETITION_URL
+
+
+def predict(
+    run: RunName,
+    inputs: Annotated[
+        list[str],
+        Argument(
+            metavar="INPUT...",
+            help="Images in CSV (plain, .gz or zip, in Kaggle's format) or Parquet: files, folders, patterns.",
+        ),
+    ],
+    out: Annotated[
+        Path, Option(metavar="OUT", help="NAME.csv for predictions of one file (ImageId,Label), or a new folder.")
+    ],
+    engine: Annotated[
+        Literal["plain", "ray"], Option(help="This machine, or a Ray cluster; the predictions are the same.")
+    ] = "plain",
+    form: Annotated[
+        Literal["csv", "parquet"], Option("--format", help="Format of the files in a folder: File,ImageId,Label.")
+    ] = "csv",
+    quiet: Quiet = False,
+) -> None:
+    """Predict the digits in files of any length, with constant memory."""
+    log_to_stdout(quiet)
+    from pipeline.inference.batch import predict
+    from pipeline.run import Run
+
+    found = Run.open(run)
+    found.require_digits()
+    rows = predict(found, inputs, out, engine=engine, form=form, quiet=quiet)
+    log.info("%s: %s rows", out, f"{rows:,}")
+
+
+def read(
+    run: RunName,
+    pictures: Annotated[list[Path], Argument(metavar="PICTURE...", help="Photos or drawings: PNG, JPEG and others.")],
+) -> None:
+    """Read the number in each picture: its digits, its parity, and the probability that all of them are right."""
+    log_to_stdout(quiet=False)
+    from pipeline.inference.predictor import Predictor
+
+    predictor = Predictor.load(run)
+    for picture in pictures:
+        log.info("%s: %s", picture, predictor.read(picture))
+
+
+def submit(
+    recipe: Annotated[str, Option(metavar="RECIPE", help="Recipe to train ...")] = "fast",
+    run: Annotated[str | None, Option(metavar="RUN", help="... or a trained run to use instead.")] = None,
+    data: DataDir = Path("data"),
+    source: SourceName = "auto",
+    out: Annotated[Path, Option(metavar="CSV", help="Submission file to write.")] = Path("submissions/solution.csv"),
+    allow_leak: AllowLeak = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train, predict the test rows and write submissions/solution.csv. Sends nothing: `kaggle submit` does."""
+    log_to_stdout(quiet)
+    from pipeline.config.recipe import Recipe
+    from pipeline.run import Run
+    from pipeline.sources.find import find_source
+    from pipeline.utils.files import require_writable
+
+    settings = Recipe.load(recipe)
+    require_writable(out)
+    trained = Run.open(run) if run else None
+    if trained:
+        trained.require_digits()
+    found = find_source(source, data)
+    log.info("Data: %s", found)
+    from pipeline.flow import submit
+
+    submission = submit(trained or settings, found, out, allow_leak=allow_leak, quiet=quiet)
+    log.info("\nValidation accuracy: %s", submission.run.card.validation_in_words)
+    if submission.score:
+        log.info("Test accuracy: %s", submission.score)
+    log.info("Wrote %s: %s rows, predicted by %s", out, f"{submission.rows:,}", submission.run)
+    if found.name == "competition":
+        log.info("To send it: python -m pipeline kaggle submit, or %s/submit", COMPETITION_URL)
+
+
+def export(
+    run: RunName,
+    to: Annotated[str, Option("--to", metavar="transformers|onnx|safetensors", help="Format to write.")],
+    out: Annotated[Path, Option(metavar="PATH", help="Folder to write, or for onnx and safetensors a file.")],
+    quiet: Quiet = False,
+) -> None:
+    """Write a run in the format of another library: a folder for Transformers, or one file."""
+    log_to_stdout(quiet)
+    from pipeline.export.formats import export
+    from pipeline.run import Run
+
+    found = Run.open(run)
+    export(found, to, out)
+    log.info("%s: %s in the format %s", out, found, to)

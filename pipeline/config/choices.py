@@ -1,0 +1,127 @@
+"""What a recipe chooses from: architectures, optimizers and schedulers, one row each, with the settings of their own.
+
+A new architecture is a row here and a file in `models/`; a new scheduler that is stepped once an epoch is a row here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.errors import did_you_mean
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network.
+
+    Attributes:
+        module: its file in `models/`.
+        function: what makes it there, of a number of classes and `arguments`.
+        sizes: image sizes that it accepts; the largest is a limit of time and memory, except for `fast`.
+        arguments: settings of the recipe that it is made with.
+        pretrained: whether torchvision has weights for it.
+        torch_init: whether its weights stay as torch draws them.
+    """
+
+    module: str
+    function: str
+    sizes: range
+    arguments: tuple[str, ...] = ()
+    pretrained: bool = False
+    torch_init: bool = False
+
+    @property
+    def settings(self) -> set[str]:
+        """The settings that only some architectures have."""
+        return set(self.arguments) - {"image_size"}
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An optimizer, and the settings that only some optimizers have."""
+
+    settings: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """A learning-rate scheduler.
+
+    Attributes:
+        torch_name: its class in `torch.optim.lr_scheduler`.
+        arguments: settings that it needs, each with the name of the class's argument.
+        per_update: whether it is stepped after each update; the others are stepped after each epoch.
+        optional: other settings of its own.
+    """
+
+    torch_name: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    per_update: bool = False
+    optional: frozenset[str] = frozenset()
+
+    @property
+    def settings(self) -> set[str]:
+        """The settings that only some schedulers have."""
+        return set(self.arguments) | self.optional
+
+
+ARCHITECTURES = {
+    "fast": Architecture("fast", "fast", range(27, 39), ("width", "stem_stride")),
+    "resnet18": Architecture("resnet", "resnet18", range(1, 513), pretrained=True),
+    "resnet50": Architecture("resnet", "resnet50", range(1, 513), pretrained=True),
+    "vgg16": Architecture("vgg16", "vgg16", range(32, 513), ("image_size", "dropout"), pretrained=True),
+    "branch-cnn": Architecture(
+        "branch_cnn", "BranchCNN", range(4, 513), ("image_size", "dropout"), torch_init=True
+    ),
+    "light-cnn": Architecture(
+        "light_cnn", "light_cnn", range(6, 513), ("image_size", "hidden_size", "feature_dropout", "dropout"),
+        torch_init=True,
+    ),
+}  # fmt: skip
+OPTIMIZERS = {
+    "sgd": Optimizer(frozenset({"momentum"})),
+    "adam": Optimizer(),
+    "adamw": Optimizer(),
+    "rmsprop": Optimizer(frozenset({"momentum"})),
+    "muon": Optimizer(frozenset({"momentum", "other_learning_rate"})),
+}
+SCHEDULERS = {
+    "none": Scheduler("ConstantLR"),
+    "step": Scheduler("StepLR", {"step_size": "step_size", "gamma": "gamma"}),
+    "exponential": Scheduler("ExponentialLR", {"gamma": "gamma"}),
+    "plateau": Scheduler("ReduceLROnPlateau", {"gamma": "factor", "scheduler_patience": "patience"}),
+    "cosine": Scheduler("CosineAnnealingLR", per_update=True),
+    "one-cycle": Scheduler("OneCycleLR", per_update=True, optional=frozenset({"warmup"})),
+}
+CHOICES: dict[str, Mapping[str, Architecture | Optimizer | Scheduler]] = {
+    "model": ARCHITECTURES,
+    "optimizer": OPTIMIZERS,
+    "scheduler": SCHEDULERS,
+}
+"""The settings that choose, and what each chooses from."""
+
+
+def require_known(setting: str, name: str) -> str:
+    """Return the name; a ValueError if the setting has no such choice."""
+    known = CHOICES[setting]
+    if name not in known:
+        raise ValueError(f"there is no such {setting}{did_you_mean(name, known)} (known: {', '.join(known)})")
+    return name
+
+
+def chooser_of(key: str) -> str | None:
+    """Return the setting on whose choice it depends whether `key` has an effect; None if it always has one."""
+    return next(
+        (chooser for chooser, rows in CHOICES.items() if any(key in row.settings for row in rows.values())), None
+    )
+
+
+def unused_because(key: str, chosen: Mapping[str, Any]) -> str | None:
+    """Return why a setting has no effect on a recipe with these choices, or None if it has one."""
+    chooser = chooser_of(key)
+    if chooser is None or chosen.get(chooser) not in CHOICES[chooser]:
+        return None
+    if key in CHOICES[chooser][chosen[chooser]].settings:
+        return None
+    owners = ", ".join(name for name, row in CHOICES[chooser].items() if key in row.settings)
+    return f"{key} has no effect with {chooser}={chosen[chooser]}, only with {owners}"
