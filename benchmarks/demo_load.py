@@ -19,7 +19,7 @@ import httpx
 import numpy as np
 from PIL import Image, ImageDraw
 
-from demo.strokes import Strokes, drawn
+from demo.strokes import Strokes, strokes_of
 
 SIZE = (480, 240)
 """Of what the pad sends on a desktop, in pixels."""
@@ -74,7 +74,7 @@ def answers(client: httpx.Client) -> bool:
 @cache
 def drawings(number: str) -> list[str]:
     """Return what the pad sends of a number after each stroke."""
-    strokes = drawn(number)
+    strokes = strokes_of(number)
     return [drawing(strokes[:count]) for count in range(1, len(strokes) + 1)]
 
 

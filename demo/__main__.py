@@ -50,18 +50,18 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the page on which anyone draws a number."""
-    from demo.readers import Readers
+    from demo.predictors import PredictorPool
 
-    readers = Readers(run)
-    from demo.app import page
-    from demo.server import Server, listen, public_link
+    pool = PredictorPool(run)
+    from demo.app import build_page
+    from demo.server import Server, open_socket, public_link
     from demo.uploads import Uploads
 
-    listener = listen(host, port)
+    listener = open_socket(host, port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with closing(Uploads()) as uploads, suppress(KeyboardInterrupt):
-        blocks = page(readers, CORRECTIONS if keep_corrections else None)
-        with closing(Server(listener, blocks, uploads, readers.first.folder.name, auth)) as server:
+        blocks = build_page(pool, CORRECTIONS if keep_corrections else None)
+        with closing(Server(listener, blocks, uploads, pool.first.folder.name, auth)) as server:
             print(f"The page: {server.address}  (Ctrl-C ends it)", flush=True)
             if open_:
                 webbrowser.open(server.address)

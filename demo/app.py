@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from demo import usage, views
-from demo.answers import TO_DRAW, TO_UPLOAD, Answers
-from demo.readers import Readers
-from demo.strokes import PITCH, drawn
+from demo.handlers import TO_DRAW, TO_UPLOAD, Handlers
+from demo.predictors import PredictorPool
+from demo.strokes import PITCH, strokes_of
 
 HERE = Path(__file__).parent
 EXAMPLES = ["7", "42", "2025"]
@@ -24,36 +24,36 @@ SEEN = """\
 
 
 @dataclass(frozen=True)
-class Desk:
+class InputPanel:
     """Where a number is given and read: the components of the tabs Draw and Upload."""
 
     source: gr.HTML | gr.Image
     boxes: gr.HTML
     number: gr.HTML
     cards: gr.HTML
-    look: gr.Checkbox
+    show_saliency: gr.Checkbox
     right_number: gr.Textbox
     keep: gr.Button
     kept: gr.HTML
 
 
-def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
+def build_page(pool: PredictorPool, corrections: Path | None) -> gr.Blocks:
     """Return the page.
 
     Args:
         corrections: the folder for what people correct, or None where it is not kept and nobody is asked.
     """
-    answers = Answers(readers, corrections)
-    first = readers.first.folder.name
+    handlers = Handlers(pool, corrections)
+    first = pool.first.folder.name
 
     blocks = gr.Blocks(title="Digit Recognizer", analytics_enabled=False)
     with blocks:
         gr.HTML(TITLE, apply_default_css=False)
         with gr.Tabs():
             with gr.Tab("Draw"):
-                pad = desk(drawing_pad, TO_DRAW, corrections)
+                pad = input_panel(drawing_pad, TO_DRAW, corrections)
             with gr.Tab("Upload"):
-                photo = desk(picture_box, TO_UPLOAD, corrections)
+                photo = input_panel(picture_box, TO_UPLOAD, corrections)
             with gr.Tab("Runs") as runs:
                 run = gr.Dropdown([first], value=first, label="The run that reads for you", elem_id="run")
                 table = gr.HTML(apply_default_css=False, elem_id="runs")
@@ -70,13 +70,13 @@ def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
     private = settings | {"api_visibility": "private"}
     with blocks:
         for place, given, read, correct in (
-            (pad, pad.source.input, answers.draw, answers.correct_drawing),
-            (photo, photo.source.change, answers.upload, answers.correct_upload),
+            (pad, pad.source.input, handlers.draw, handlers.correct_drawing),
+            (photo, photo.source.change, handlers.upload, handlers.correct_upload),
         ):
             gr.on(
-                [given, place.look.change, run.change],
+                [given, place.show_saliency.change, run.change],
                 read,
-                [place.source, run, place.look],
+                [place.source, run, place.show_saliency],
                 [place.number, place.cards, place.boxes, place.kept],
                 trigger_mode="always_last",
                 **private,
@@ -89,13 +89,13 @@ def page(readers: Readers, corrections: Path | None) -> gr.Blocks:
                 **private,
             )
         photo.boxes.click(None, None, [photo.source], js="() => null")
-        runs.select(answers.runs, None, [run, table], **private)
-        gr.on([runs.select, run.change], answers.figures, [run], [figures], postprocess=False, **private)
-        asked.click(answers.read, [sent], [answer], api_name="read", **settings)
+        runs.select(handlers.runs, None, [run, table], **private)
+        gr.on([runs.select, run.change], handlers.figures, [run], [figures], postprocess=False, **private)
+        asked.click(handlers.read, [sent], [answer], api_name="read", **settings)
     return blocks
 
 
-def desk(source: Callable[[], gr.HTML | gr.Image], invitation: str, corrections: Path | None) -> Desk:
+def input_panel(source: Callable[[], gr.HTML | gr.Image], invitation: str, corrections: Path | None) -> InputPanel:
     """Lay out where a number is given, what is read of it, and where it is corrected."""
     with gr.Row(elem_classes="desk"):
         with gr.Column(scale=3, min_width=300):
@@ -129,9 +129,9 @@ def desk(source: Callable[[], gr.HTML | gr.Image], invitation: str, corrections:
             )
     with gr.Row(elem_classes="seen"):
         gr.HTML(SEEN, apply_default_css=False)
-        look = gr.Checkbox(label="Show where it looked", container=False, min_width=0, elem_classes="look")
+        show_saliency = gr.Checkbox(label="Show where it looked", container=False, min_width=0, elem_classes="look")
     cards = gr.HTML(apply_default_css=False)
-    return Desk(given, boxes, number, cards, look, right_number, keep, kept)
+    return InputPanel(given, boxes, number, cards, show_saliency, right_number, keep, kept)
 
 
 def drawing_pad() -> gr.HTML:
@@ -143,7 +143,7 @@ def drawing_pad() -> gr.HTML:
         {
             "number": number,
             "width": len(number) * PITCH + 1,
-            "strokes": [" ".join(f"{x},{y}" for x, y in stroke) for stroke in drawn(number)],
+            "strokes": [" ".join(f"{x},{y}" for x, y in stroke) for stroke in strokes_of(number)],
         }
         for number in EXAMPLES
     ]

@@ -47,7 +47,7 @@ class Server:
         """Start it.
 
         Args:
-            listener: from `listen`.
+            listener: from `open_socket`.
             run: the name that `/healthz` tells.
             auth: USER:PASSWORD, without which nobody gets in; None where everyone does.
         """
@@ -57,7 +57,7 @@ class Server:
         self.page = page
         raise_file_limit()
         config = uvicorn.Config(
-            Gateway(application(page, uploads, run, auth), Schema(page), uploads, login=bool(auth)),
+            Gateway(build_application(page, uploads, run, auth), Schema(page), uploads, login=bool(auth)),
             http=TimedProtocol,
             ws="none",
             log_level="error",
@@ -80,7 +80,7 @@ class Server:
         self._thread.join(5)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def open_socket(host: str, port: int) -> socket.socket:
     """Return a socket that listens.
 
     Raises:
@@ -93,7 +93,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise UserError(f"{host}:{port} is taken, or is no address of this machine; choose another --port") from None
 
 
-def application(page: gr.Blocks, uploads: Uploads, run: str, auth: str | None) -> FastAPI:
+def build_application(page: gr.Blocks, uploads: Uploads, run: str, auth: str | None) -> FastAPI:
     """Return the page as an application: Gradio's, with routes of its own for uploads, and `/healthz`."""
 
     @asynccontextmanager

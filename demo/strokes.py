@@ -28,7 +28,7 @@ PITCH = 9.0
 """From one digit to the next, in the same units."""
 
 
-def drawn(number: str) -> Strokes:
+def strokes_of(number: str) -> Strokes:
     """Return the strokes of a number, ten units high, its digits side by side."""
     return [
         [(round(x + place * PITCH, 2), y) for x, y in stroke]

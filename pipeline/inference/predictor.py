@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -53,9 +54,14 @@ class Predictor:
         keep_freed_memory()
         self.dtype = compute_dtype(recipe.precision, self.device)
         self.memory_format = memory_format(self.device)
-        self.trained = copy.deepcopy(model).eval().to(self.device)
+        self._model = model
         self.exact = fuse(model, self.device).to(self.device).to(memory_format=self.memory_format)
         self.quick = copy.deepcopy(self.exact).to(self.dtype)
+
+    @cached_property
+    def trained(self) -> nn.Module:
+        """The network as it was trained, of which saliency takes gradients; made when it is first needed."""
+        return copy.deepcopy(self._model).eval().to(self.device)
 
     @classmethod
     def load(cls, run: Run | str | Path) -> "Predictor":

@@ -21,7 +21,6 @@ PATIENCE = 5.0
 """Seconds that the Hugging Face hub may take to answer before it counts as out of reach."""
 FILES = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
 """Of a model on the hub; none of them is code or a pickle."""
-RESNET18: dict[str, Any] = {"layer_type": "basic", "depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512]}
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 FAULTS = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
 """What Transformers raises of a folder that it cannot load."""
@@ -50,9 +49,11 @@ class ParityNetwork:
         """
         from transformers import ConvNextImageProcessor, ResNetConfig, ResNetForImageClassification
 
+        from pipeline.models.huggingface_resnet import SHAPES
+
         names = dict(enumerate(recipe.labels))
         if recipe.pretrained is None:
-            config = ResNetConfig(**RESNET18, id2label=names, label2id=inverse(names))
+            config = ResNetConfig(**SHAPES["resnet18"], id2label=names, label2id=inverse(names))
             # What belongs to microsoft/resnet-18.
             processor = ConvNextImageProcessor(
                 crop_pct=0.875, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD, size={"shortest_edge": 224}

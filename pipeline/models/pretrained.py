@@ -1,14 +1,13 @@
 """Weights that others have trained, as a network's first ones."""
 
-import socket
-
 from torch import nn
 
 from pipeline.config.recipe import Recipe
 from pipeline.errors import UserError
+from pipeline.utils.sockets import default_socket_timeout
 
-PATIENCE = 20.0
-"""Seconds that the server may be silent."""
+TIMEOUT_SECONDS = 20.0
+"""How long the server may send nothing."""
 HEADS = ("fc.", "classifier.")
 """How torchvision's names of the linear layers begin."""
 
@@ -26,17 +25,14 @@ def load_pretrained(model: nn.Module, recipe: Recipe) -> None:
     from torchvision.models import get_model_weights
 
     weights = get_model_weights(recipe.model)["IMAGENET1K_V1"]
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)  # torch sets no time limit of its own
     try:
-        state = weights.get_state_dict(check_hash=True, weights_only=True, map_location="cpu")
+        with default_socket_timeout(TIMEOUT_SECONDS):  # torch sets no time limit
+            state = weights.get_state_dict(check_hash=True, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"{recipe.name}: the weights at {weights.url} cannot be fetched ({error}); try again with a network, put "
             "the file into ~/.cache/torch/hub/checkpoints, or train from random weights by --set pretrained=null"
         ) from None
-    finally:
-        socket.setdefaulttimeout(patience)
     features = {name: tensor for name, tensor in state.items() if not name.startswith(HEADS)}
     first = next(iter(features))
     features[first] = features[first].sum(dim=1, keepdim=True)

@@ -1,17 +1,9 @@
 """A search: many trainings of one recipe, each with other settings, for those with the lowest validation loss."""
 
 import logging
-import os
 import shutil
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from contextlib import closing, suppress
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -34,6 +26,7 @@ from pipeline.search.study import (
 )
 from pipeline.sources.source import Source
 from pipeline.utils.files import require_writable
+from pipeline.utils.workers import deal
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -45,8 +38,6 @@ library = logging.getLogger("pipeline")
 SWEEPS = Path("sweeps")
 SET_ASIDE = 0.1
 """Of the rows, where the recipe sets none aside: trials are compared on these."""
-
-Workers = dict[Connection, SpawnProcess]
 
 
 def sweep(
@@ -104,122 +95,47 @@ def sweep(
 
 
 def do_trials(search: Search, study: "Study", trials: int, jobs: int, quiet: bool) -> None:
-    """Let workers do so many trials, and tell each when it has ended."""
+    """Let workers do so many trials, and report each when it has ended."""
+    ended = 0
     with (
         tqdm(total=trials, desc="search", unit="trial", disable=quiet or None) as bar,
-        started(search, min(jobs, trials)) as workers,
+        closing(deal(TrialWorker(search, jobs), range(trials), min(jobs, trials))) as outcomes,
     ):
-
-        def ended(number: int) -> None:
+        for outcome in outcomes:
+            ended += outcome.task is not None
+            if outcome.result is None:
+                log.warning("A worker ended with %s; the others continue. Its trial counts as failed.", outcome.death)
+                continue
             with tqdm.external_write_mode():
-                log.info("%s", line(study.get_trials(deepcopy=False)[number]))
+                log.info("%s", line(study.get_trials(deepcopy=False)[outcome.result]))
             keep_best_run(search, study)
             bar.update()
-
-        left = deal(workers, trials, ended)
-    if left:
-        raise UserError(f"every worker has ended, with {left} trials to do; the same command goes on with fewer --jobs")
-
-
-@contextmanager
-def started(search: Search, jobs: int) -> Iterator[Workers]:
-    """Yield worker processes, each by the connection to it; when the block ends they have ended."""
-    context = get_context("spawn")
-    workers: Workers = {}
-    # Ctrl-C reaches every process of a terminal: a worker leaves it to this one, which then stops it by SIGTERM.
-    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        for _ in range(jobs):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=work, args=(theirs, jobs))  # no daemon, which could not load in processes
-            process.start()
-            theirs.close()
-            workers[ours] = process
-    finally:
-        signal.signal(signal.SIGINT, interrupt)
-    processes = list(workers.values())
-    try:
-        for connection in workers:
-            with suppress(OSError):  # it has died; `deal` will hear of it
-                connection.send(search)
-        yield workers
-    except BaseException:
-        for process in processes:
-            process.terminate()
-        raise
-    finally:
-        for process in processes:
-            process.join()
+    if ended < trials:
+        left = trials - ended
+        raise UserError(
+            f"every worker has ended, with {left} trials to do; give the same command again, with fewer --jobs"
+        )
 
 
-def deal(workers: Workers, trials: int, ended: Callable[[int], None]) -> int:
-    """Give each worker that asks a trial to do, until all are done; return how many are left because all have died.
+class TrialWorker:
+    """Does trials in a worker process, on its share of the processor's cores."""
 
-    Each question is the number of the trial that was done before it, or None.
-    """
-    while workers:
-        for connection in wait(list(workers)):
-            assert isinstance(connection, Connection)
-            try:
-                said = connection.recv()
-            except (EOFError, OSError):
-                tell_death(workers.pop(connection))
-                continue
-            if isinstance(said, UserError):
-                raise said
-            if said is not None:
-                ended(said)
-            with suppress(OSError):  # it has died; the next `wait` says so
-                connection.send(trials > 0)
-                trials = max(0, trials - 1)
-    return trials
+    def __init__(self, search: Search, jobs: int) -> None:
+        self.search, self.jobs = search, jobs
+        self.study: Study | None = None
 
+    def __call__(self, _: int) -> int:
+        """Do one trial and return its number."""
+        import torch
 
-def tell_death(process: SpawnProcess) -> None:
-    """Say of a worker that ended why, unless there was nothing left for it to do."""
-    process.join()
-    if process.exitcode:
-        how = f"signal {-process.exitcode}" if process.exitcode < 0 else f"status {process.exitcode}"
-        log.warning("A worker ended by %s; the others go on. Its trial will count as failed.", how)
+        from pipeline.search.trial import one_trial
 
-
-def work(connection: Connection, jobs: int) -> None:
-    """Do trials for as long as there are some to be had: the life of a worker."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    library.addHandler(logging.NullHandler())
-    Thread(target=leave_with_parent, daemon=True).start()
-    try:
-        search: Search = connection.recv()
-        try:
-            do_what_is_dealt(search, connection, jobs)
-        except UserError as error:
-            connection.send(error)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (EOFError, BrokenPipeError):
-        sys.exit(1)  # its parent has died
-
-
-def leave_with_parent() -> None:
-    """Stop this worker when the process that it works for has died, however that was."""
-    parent = parent_process()
-    assert parent, "a worker is started by another process"
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def do_what_is_dealt(search: Search, connection: Connection, jobs: int) -> None:
-    """Ask for trials and do them, on a share of the processor's cores."""
-    import torch
-
-    from pipeline.search.trial import one_trial
-
-    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
-    with faults_told(search.url):
-        study = search.open()
-        connection.send(None)
-        while connection.recv():
-            connection.send(one_trial(search, study))
+        with faults_told(self.search.url):
+            if self.study is None:
+                library.addHandler(logging.NullHandler())
+                torch.set_num_threads(max(1, torch.get_num_threads() // self.jobs))
+                self.study = self.search.open()
+            return one_trial(self.search, self.study)
 
 
 def keep_best_run(search: Search, study: "Study") -> None:

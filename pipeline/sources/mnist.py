@@ -1,6 +1,5 @@
 """MNIST: 60,000 training and 10,000 test digits, downloaded by torchvision."""
 
-import socket
 import threading
 import urllib.request
 from pathlib import Path
@@ -12,6 +11,7 @@ from pipeline.errors import UserError
 from pipeline.sources.download import require_sha256
 from pipeline.sources.source import Source
 from pipeline.utils.files import require_writable
+from pipeline.utils.sockets import default_socket_timeout
 
 MIRROR_SECONDS = 4.0
 """How long a mirror may take to answer before MNIST counts as out of reach."""
@@ -54,16 +54,13 @@ def download_mnist(folder: Path, mirrors: list[str]) -> None:
 
     # torchvision takes the mirrors, and the name of the folder, from the class.
     from_mirrors = type("MNIST", (MNIST,), {"mirrors": mirrors})
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(5 * MIRROR_SECONDS)  # torchvision sets no time limit of its own
     try:
-        from_mirrors(str(folder), download=True)
+        with default_socket_timeout(5 * MIRROR_SECONDS):  # torchvision sets no time limit
+            from_mirrors(str(folder), download=True)
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"{folder}: the download of MNIST failed ({error}); try again, or take --source practice"
         ) from None
-    finally:
-        socket.setdefaulttimeout(patience)
     for name, sha256 in MNIST_FILES.items():
         try:
             require_sha256(raw / name, sha256, f"MNIST's {name}")

@@ -1,15 +1,11 @@
 """An ensemble: members trained side by side, each without one fold of the rows, and measured on what they never saw."""
 
 import logging
-import multiprocessing
 import os
 import shutil
-import signal
-import sys
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +27,7 @@ from pipeline.training.network import train_network
 from pipeline.training.setup import make_card, start_run
 from pipeline.utils.device import compute_dtype, pick_device
 from pipeline.utils.distributed import world_size
+from pipeline.utils.workers import deal
 
 log = logging.getLogger(__name__)
 
@@ -81,41 +78,60 @@ def folds_of(recipe: Recipe, table: DigitTable) -> list[NDArray[np.int64]]:
 def train_members(
     run: Run, recipe: Recipe, source: Source, table: DigitTable, folds: list[NDArray[np.int64]], *, quiet: bool
 ) -> None:
-    """Train all members that are not complete, several at once, each in a process of its own."""
-    side_by_side = at_once(recipe)
+    """Train all members that are not complete, several at once, in worker processes."""
+    workers = at_once(recipe)
     waiting = [index for index in range(recipe.members) if not complete(member_run(run, index))]
     log.info(
         "%s: %d members, %d at once, each without one of %d folds of %s rows\nRun: %s",
-        recipe.name, recipe.members, side_by_side, recipe.folds, f"{len(table):,}", run,
+        recipe.name, recipe.members, workers, recipe.folds, f"{len(table):,}", run,
     )  # fmt: skip
-    context = multiprocessing.get_context("spawn")
-    running: dict[Any, SpawnProcess] = {}
-    bar = tqdm(total=recipe.members, initial=recipe.members - len(waiting), unit="member", disable=quiet or None)
+    train_member = MemberTraining(run.folder, recipe, source.name, source.data_dir, table, folds, workers)
     try:
-        while waiting or running:
-            while waiting and len(running) < side_by_side:
-                index = waiting.pop(0)
-                task = (recipe.member(index), source.name, table, folds[index], source.data_dir, member_run(run, index))
-                process = context.Process(target=train_member, args=(*task, max(1, available_cores() // side_by_side)))
-                process.start()
-                running[process.sentinel] = process
-            for sentinel in wait(list(running)):
-                process = running.pop(sentinel)
-                process.join()
-                if process.exitcode:
+        with (
+            tqdm(
+                total=recipe.members, initial=recipe.members - len(waiting), unit="member", disable=quiet or None
+            ) as bar,
+            closing(deal(train_member, waiting, min(workers, len(waiting)))) as outcomes,
+        ):
+            for outcome in outcomes:
+                if outcome.death:
                     raise UserError(
-                        f"{run}: a member's process ended with status {process.exitcode}; the others' work is kept. "
+                        f"{run}: a member's process ended with {outcome.death}; the work of the others is kept. "
                         f"To resume: {run.resume_command}"
                     )
                 bar.update()
     except KeyboardInterrupt:
         log.warning("Stopped. To resume: %s", run.resume_command)
         raise
-    finally:
-        bar.close()
-        for process in running.values():
-            process.terminate()
-            process.join()
+
+
+@dataclass(frozen=True)
+class MemberTraining:
+    """Trains members in a worker process.
+
+    Attributes:
+        folder: of the ensemble's run.
+        source: its name.
+        folds: the rows of the table that each member leaves out.
+        workers: how many share this machine's cores.
+    """
+
+    folder: Path
+    recipe: Recipe
+    source: str
+    data_dir: Path
+    table: DigitTable
+    folds: list[NDArray[np.int64]]
+    workers: int
+
+    def __call__(self, index: int) -> None:
+        """Train one member, or resume it."""
+        logging.getLogger("pipeline").setLevel(logging.ERROR)
+        torch.set_num_threads(max(1, available_cores() // self.workers))
+        rest = self.table.select(np.setdiff1d(np.arange(len(self.table)), self.folds[index]))
+        source = Source(self.source, self.folder, "all folds but one", lambda: rest, lambda: rest, self.data_dir)
+        run = member_run(Run(self.folder), index)
+        train_network(self.recipe.member(index), source, str(run), resume=run.recipe_path.exists(), quiet=True)
 
 
 def at_once(recipe: Recipe) -> int:
@@ -136,21 +152,6 @@ def member_run(run: Run, index: int) -> Run:
 def complete(run: Run) -> bool:
     """Tell whether a run was trained to its end."""
     return run.recipe_path.exists() and run.card.finished
-
-
-def train_member(
-    recipe: Recipe, source: str, table: DigitTable, left_out: NDArray[np.int64], home: Path, run: Run, threads: int
-) -> None:
-    """Train one member, or go on with it, in this process, which was started for it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one decides
-    logging.getLogger("pipeline").setLevel(logging.ERROR)
-    torch.set_num_threads(threads)
-    rest = table.select(np.setdiff1d(np.arange(len(table)), left_out))
-    part = Source(source, run.folder, "all folds but one", lambda: rest, lambda: rest, home)
-    try:
-        train_network(recipe, part, str(run), resume=run.recipe_path.exists(), quiet=True)
-    except UserError as error:
-        sys.exit(f"error: {error}")
 
 
 def finish(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDArray[np.int64]]) -> None:

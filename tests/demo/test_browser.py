@@ -14,8 +14,8 @@ from helpers.waiting import until
 from playwright.sync_api import Browser, BrowserContext, Locator, expect, sync_playwright
 from playwright.sync_api import Page as Tab
 
-from demo.readers import Readers
-from demo.strokes import drawn
+from demo.predictors import PredictorPool
+from demo.strokes import strokes_of
 from pipeline import DigitTable, Run, Source
 from pipeline.reports.mistakes import write_page
 
@@ -86,7 +86,7 @@ def on_pad(tab: Tab, text: str) -> list[list[tuple[float, float]]]:
     unit = min(box["height"] * 0.06, box["width"] / (9 * len(text) + 1))
     return [
         [(box["x"] + unit * (1 + x), box["y"] + box["height"] * 0.2 + unit * y) for x, y in stroke]
-        for stroke in drawn(text)
+        for stroke in strokes_of(text)
     ]
 
 
@@ -249,7 +249,7 @@ def test_names_of_files_and_runs_bring_no_markup(
     (run / "figures" / f"{name}.png").write_bytes((run / "figures" / "confusion.png").read_bytes())
     (tmp_path / f"{name}.png").write_text("eggs, milk")
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    with served(Readers(run), corrections=tmp_path / name) as address, opened(context, address) as tab:
+    with served(PredictorPool(run), corrections=tmp_path / name) as address, opened(context, address) as tab:
         tab.get_by_role("tab", name="Runs").click()
         expect(tab.locator(".runs td", has_text=name)).to_be_visible()
         expect(tab.locator("#figures img")).to_have_count(8)
@@ -271,7 +271,7 @@ def test_names_of_files_and_runs_bring_no_markup(
 
 def test_with_a_password_the_page_opens_after_the_login(browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    with served(Readers(PROJECT / "checkpoints" / "sketchpad"), "ada:lovelace") as address:
+    with served(PredictorPool(PROJECT / "checkpoints" / "sketchpad"), "ada:lovelace") as address:
         tab = context.new_page()
         refused: list[str] = []
         tab.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)

@@ -17,10 +17,10 @@ from helpers.paths import PROJECT
 from helpers.waiting import until
 from PIL import Image
 
-from demo import runs, server, usage, views
+from demo import server, usage, views
 from demo.__main__ import main
-from demo.answers import Answers, drawn
-from demo.readers import Readers
+from demo.handlers import Handlers, decode_drawing
+from demo.predictors import PredictorPool
 from pipeline import Glyph, Predictions, Reading, Run, UserError
 
 FILE = {"_type": "gradio.FileData"}
@@ -34,9 +34,9 @@ def client(page: Page) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def readers() -> Readers:
+def pool() -> PredictorPool:
     """The run that ships, ready to read."""
-    return Readers(PROJECT / "checkpoints" / "sketchpad")
+    return PredictorPool(PROJECT / "checkpoints" / "sketchpad")
 
 
 def read(client: httpx.Client, picture: Any) -> httpx.Response:
@@ -131,7 +131,7 @@ def test_a_file_of_100_mb_is_refused(client: httpx.Client) -> None:
 def test_a_pad_that_sends_no_drawing_is_refused() -> None:
     for nonsense in ("data:image/png;base64,AAAA", "data:text/html,hello", "?"):
         with pytest.raises(UserError, match="load the page again"):
-            drawn(nonsense)
+            decode_drawing(nonsense)
 
 
 # The command line
@@ -176,8 +176,8 @@ def test_half_an_option_is_told(demo: Callable[..., Outcome], option: str) -> No
     assert "give it as" in outcome.err
 
 
-def test_with_auth_a_stranger_is_refused(readers: Readers) -> None:
-    with served(readers, "ada:love:lace") as address, httpx.Client(base_url=address) as stranger:
+def test_with_auth_a_stranger_is_refused(pool: PredictorPool) -> None:
+    with served(pool, "ada:love:lace") as address, httpx.Client(base_url=address) as stranger:
         assert stranger.get("/config").status_code == 401
         assert stranger.post("/gradio_api/run/read", json={"data": [None]}).status_code == 401
         stranger.post("/login", data={"username": "ada", "password": "wrong"})
@@ -287,15 +287,15 @@ def test_messages_cannot_bring_markup() -> None:
 
 
 def test_a_run_that_is_damaged_is_told_in_the_table(tmp_path: Path) -> None:
-    assert runs.row(Run(tmp_path))[1] == "damaged: train it again"
+    assert views.run_row(Run(tmp_path))[1] == "damaged: train it again"
 
 
-def test_a_run_that_is_gone_is_told(readers: Readers) -> None:
+def test_a_run_that_is_gone_is_told(pool: PredictorPool) -> None:
     with pytest.raises(UserError, match="choose another"):
-        readers.read(np.zeros((9, 9), dtype=np.uint8), "/etc")
+        pool.read(np.zeros((9, 9), dtype=np.uint8), "/etc")
 
 
-def test_nothing_is_kept_unless_it_was_asked_for(readers: Readers, tmp_path: Path) -> None:
+def test_nothing_is_kept_unless_it_was_asked_for(pool: PredictorPool, tmp_path: Path) -> None:
     number("7").save(tmp_path / "7.png")
-    said = Answers(readers, None).correct_upload({"path": str(tmp_path / "7.png")}, "7", "sketchpad")
+    said = Handlers(pool, None).correct_upload({"path": str(tmp_path / "7.png")}, "7", "sketchpad")
     assert "nothing to keep" in said

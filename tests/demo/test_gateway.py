@@ -14,11 +14,11 @@ from helpers.page import Page, number, saved, served, upload
 from helpers.paths import PROJECT
 from starlette.routing import Mount
 
-from demo.app import page as build
+from demo.app import build_page
 from demo.gateway import MAX_UPLOAD_BYTES, ROUTES
-from demo.readers import Readers
+from demo.predictors import PredictorPool
 from demo.schema import PNG_URL, SEND_THE_PICTURE
-from demo.server import application
+from demo.server import build_application
 from demo.uploads import Uploads
 
 FILE = {"_type": "gradio.FileData"}
@@ -365,31 +365,31 @@ def test_another_site_gets_no_access(client: httpx.Client) -> None:
 
 
 @pytest.fixture(scope="module")
-def readers() -> Readers:
+def pool() -> PredictorPool:
     """The run that ships, ready to read."""
-    return Readers(PROJECT / "checkpoints" / "sketchpad")
+    return PredictorPool(PROJECT / "checkpoints" / "sketchpad")
 
 
 @pytest.fixture(scope="module")
-def locked(readers: Readers) -> Iterator[httpx.Client]:
+def locked(pool: PredictorPool) -> Iterator[httpx.Client]:
     """Someone who does not know the password of a page that has one."""
-    with served(readers, "ada:lovelace") as address, httpx.Client(base_url=address) as client:
+    with served(pool, "ada:lovelace") as address, httpx.Client(base_url=address) as client:
         yield client
 
 
-def gradio_routes(readers: Readers) -> set[tuple[str, str]]:
+def gradio_routes(pool: PredictorPool) -> set[tuple[str, str]]:
     """Return every route of the Gradio that is installed, with each of its methods; parameters are filled."""
     with closing(Uploads()) as uploads:
-        routes = application(build(readers, None), uploads, "", None).routes
+        routes = build_application(build_page(pool, None), uploads, "", None).routes
     (mount,) = (route for route in routes if isinstance(route, Mount))
     paths = mount.app.openapi()["paths"]
     return {(method.upper(), re.sub(r"\{[^}]+\}", "1", path)) for path in paths for method in paths[path]}
 
 
 def test_every_route_of_gradio_that_is_not_listed_is_closed(
-    client: httpx.Client, locked: httpx.Client, readers: Readers
+    client: httpx.Client, locked: httpx.Client, pool: PredictorPool
 ) -> None:
-    found = gradio_routes(readers)
+    found = gradio_routes(pool)
     assert len(found) > 60
     closed = {each for each in found if not any(route.matches(*each) for route in ROUTES)}
     assert {("GET", "/gradio_api/heartbeat/1"), ("POST", "/gradio_api/component_server")} <= closed
@@ -448,8 +448,8 @@ def test_with_a_password_all_but_the_login_is_refused_first(locked: httpx.Client
     assert locked.post("/login", data={"username": "ada", "password": "wrong"}).status_code == 400
 
 
-def test_with_a_password_those_who_know_it_use_the_page(readers: Readers) -> None:
-    with served(readers, "ada:lovelace") as address, httpx.Client(base_url=address, timeout=30) as ada:
+def test_with_a_password_those_who_know_it_use_the_page(pool: PredictorPool) -> None:
+    with served(pool, "ada:lovelace") as address, httpx.Client(base_url=address, timeout=30) as ada:
         ada.post("/login", data={"username": "ada", "password": "lovelace"})
         path = upload(ada, "7.png", SEVEN).json()[0]
         assert run(ada, "read", [{"path": path}]).json()["data"][0]["text"] == "7"

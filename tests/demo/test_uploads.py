@@ -14,7 +14,7 @@ from helpers.paths import PROJECT
 from helpers.waiting import until
 
 from demo import uploads as module
-from demo.readers import Readers
+from demo.predictors import PredictorPool
 from demo.uploads import Uploads
 
 
@@ -73,7 +73,10 @@ def test_an_old_upload_is_deleted_with_nobody_there(temporary: Path) -> None:
 def test_the_page_deletes_old_uploads_by_itself(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SWEEP_SECONDS", 0.1)
     monkeypatch.setattr("helpers.page.Uploads", lambda: Uploads(lifetime=1))
-    with served(Readers(PROJECT / "checkpoints" / "sketchpad")) as address, httpx.Client(base_url=address) as client:
+    with (
+        served(PredictorPool(PROJECT / "checkpoints" / "sketchpad")) as address,
+        httpx.Client(base_url=address) as client,
+    ):
         path = Path(upload(client, "7.png", saved(number("7"))).json()[0])
         assert path.is_file()
         until(lambda: not path.parent.exists(), "the upload is still there")

@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 from PIL import Image, ImageDraw
 
-from demo.app import page as build
-from demo.readers import Readers
-from demo.server import Server, listen
-from demo.strokes import drawn as strokes_of
+from demo.app import build_page
+from demo.predictors import PredictorPool
+from demo.server import Server, open_socket
+from demo.strokes import strokes_of
 from demo.uploads import Uploads
 
 
@@ -54,12 +54,12 @@ def saved(image: Image.Image, kind: str = "png", **options: Any) -> bytes:
 
 
 @contextmanager
-def served(readers: Readers, auth: str | None = None, corrections: Path | None = None) -> Iterator[str]:
+def served(pool: PredictorPool, auth: str | None = None, corrections: Path | None = None) -> Iterator[str]:
     """Serve a page in this process; yield its address."""
-    run, listener = readers.first.folder.name, listen("127.0.0.1", 0)
+    run, listener = pool.first.folder.name, open_socket("127.0.0.1", 0)
     with (
         closing(Uploads()) as uploads,
-        closing(Server(listener, build(readers, corrections), uploads, run, auth)) as page,
+        closing(Server(listener, build_page(pool, corrections), uploads, run, auth)) as page,
     ):
         yield page.address
 

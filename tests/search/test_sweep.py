@@ -9,9 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from helpers.commands import Outcome
@@ -23,7 +21,7 @@ from optuna.trial import TrialState
 from pipeline import DigitTable, Recipe, Run, Source, UserError
 from pipeline.search.space import SearchSpace
 from pipeline.search.study import Search
-from pipeline.search.sweep import deal, sweep
+from pipeline.search.sweep import sweep
 
 SPACE = "learning_rate: {low: 0.02, high: 0.2, log: true}\nmomentum: {low: 0.8, high: 0.95}\nepochs: [1, 2]\n"
 BRIEF = ["minimum_updates=0", "batch_size=64", "epochs=1"]
@@ -158,33 +156,6 @@ def test_a_worker_does_not_outlive_whom_it_works_for(tmp_path: Path, practice: S
     until(lambda: not runs(worker), "it works on")
     (trial,) = searched(tmp_path, practice, ENDLESS).open().trials
     assert (trial.state, trial.user_attrs["reason"]) == (TrialState.FAIL, "stopped")
-
-
-@pytest.mark.parametrize(("lives", "left"), [(True, 0), (False, 3)])
-def test_trials_are_dealt_to_whoever_lives(lives: bool, left: int) -> None:
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    dead = context.Process(target=os._exit, args=(3,))
-    dead.start()
-    theirs.close()
-    dealt = {ours: dead}
-    done: list[int] = []
-    if lives:
-        ours, worker = context.Pipe()
-        dealt[ours] = context.Process()
-
-        def work() -> None:
-            number = None
-            worker.send(number)
-            while worker.recv():
-                number = 0 if number is None else number + 1
-                worker.send(number)
-            dealt[ours].start()  # so that it has an end to be waited for
-            worker.close()
-
-        Thread(target=work).start()
-    assert deal(dealt, 3, done.append) == left
-    assert done == [0, 1, 2][: 3 - left]
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def test_a_member_that_is_killed_ends_the_training_and_not_the_work(practice: So
     os.kill(member, signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "ended with status -9; the others' work is kept. To go on:" in errors
+    assert "ended with signal 9; the work of the others is kept. To resume:" in errors
     assert Run(tmp_path / "run" / "members" / "00").history
 
 

@@ -12,11 +12,11 @@ from PIL import Image
 
 from pipeline import Predictor, Reading, Run, UserError
 
-KEPT = 8
+MAX_PREDICTORS = 8
 """Predictors held at a time."""
 
 
-class Readers:
+class PredictorPool:
     """Reads pictures by any run, as many at a time as there are cores, each on one thread.
 
     More at a time would be slower for all, and large photographs would fill the memory.
@@ -30,8 +30,8 @@ class Readers:
         """
         torch.set_num_threads(1)
         self.first = Run.open(run)
-        self.turn = Semaphore(os.cpu_count() or 1)
-        self.predictor = lru_cache(KEPT)(Predictor.load)
+        self.slots = Semaphore(os.cpu_count() or 1)
+        self.predictor = lru_cache(MAX_PREDICTORS)(Predictor.load)
         blank = np.full((28, 28), 255, dtype=np.uint8)
         blank[4:24, 13:16] = 0
         self.read(blank, self.first.folder.name)  # the first reading is slow, and nobody should wait for it
@@ -49,7 +49,7 @@ class Readers:
         """
         predictor = self.chosen(run)
         try:
-            with self.turn:
+            with self.slots:
                 return predictor.read(picture)
         except UserError as error:
             if not isinstance(picture, Path):
@@ -62,11 +62,12 @@ class Readers:
         predictor, digits = self.chosen(run), reading.predictions.digits
         if digits is None:
             return None
-        with self.turn:
+        with self.slots:
             return predictor.saliency(np.stack([glyph.frame for glyph in reading.glyphs]), digits)
 
     def chosen(self, run: str) -> Predictor:
         """Return the predictor of a run that is to choose from, loaded when it is first asked for."""
-        if run not in self.runs:
+        found = self.runs.get(run)
+        if found is None:
             raise UserError(f"There is no run {run} any more; choose another in the tab Runs.")
-        return self.predictor(self.runs[run].folder)
+        return self.predictor(found.folder)

@@ -1,0 +1,54 @@
+"""Tasks that are dealt to worker processes."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from pipeline import UserError
+from pipeline.utils.workers import Outcome, deal
+
+
+def square(number: int) -> int:
+    """Return the square; some numbers end the process, or are refused."""
+    if number == 3:
+        os._exit(7)
+    if number == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if number == 5:
+        raise UserError("no fives")
+    if number == 6:
+        time.sleep(600)
+    return number * number
+
+
+def test_each_task_is_done_once() -> None:
+    outcomes = list(deal(square, [0, 1, 2, 7, 8], 2))
+    assert sorted(outcome.task for outcome in outcomes) == [0, 1, 2, 7, 8]
+    assert all(outcome.result == outcome.task**2 for outcome in outcomes)
+
+
+def test_a_worker_that_dies_costs_its_task_and_the_others_continue() -> None:
+    outcomes = {outcome.task: outcome for outcome in deal(square, [3, 0, 1, 2], 2)}
+    assert outcomes.keys() == {0, 1, 2, 3}
+    assert outcomes[3] == Outcome(3, death="status 7")
+
+
+def test_tasks_are_left_over_if_all_workers_die() -> None:
+    assert list(deal(square, [4, 0, 1], 1)) == [Outcome(4, death="signal 9")]
+
+
+def test_a_user_error_of_a_worker_is_raised_here() -> None:
+    with pytest.raises(UserError, match="no fives"):
+        list(deal(square, [0, 5, 1], 1))
+
+
+def test_workers_end_with_the_iteration() -> None:
+    started = time.monotonic()
+    outcomes: Iterator[Outcome[int, int]] = deal(square, [0, 6], 2)
+    with closing(outcomes):  # type: ignore[type-var]
+        assert next(outcomes).task == 0
+    assert time.monotonic() - started < 60
