@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from demo import usage, views
-from demo.handlers import TO_DRAW, TO_UPLOAD, Handlers
+from demo.handlers import TO_DRAW, TO_UPLOAD, Handlers, Shown
 from demo.predictors import PredictorPool
 from demo.strokes import PITCH, strokes_of
 
@@ -21,6 +21,10 @@ TITLE = """\
 </header>"""
 SEEN = """\
 <h2>What the network saw<span class="legend"><i></i>speaks for the digit<i class="against"></i>against</span></h2>"""
+
+# Events skip Gradio's queue, which is slower. Their values skip its conversions: `schema` has checked them.
+EVENT: dict[str, Any] = {"queue": False, "preprocess": False, "show_progress": "hidden"}
+PRIVATE_EVENT = EVENT | {"api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,9 @@ def build_page(pool: PredictorPool, corrections: Path | None) -> gr.Blocks:
         gr.HTML(TITLE, apply_default_css=False)
         with gr.Tabs():
             with gr.Tab("Draw"):
-                pad = input_panel(drawing_pad, TO_DRAW, corrections)
+                pad = _input_panel(_drawing_pad, TO_DRAW, corrections)
             with gr.Tab("Upload"):
-                photo = input_panel(picture_box, TO_UPLOAD, corrections)
+                photo = _input_panel(_picture_box, TO_UPLOAD, corrections)
             with gr.Tab("Runs") as runs:
                 run = gr.Dropdown([first], value=first, label="The run that reads for you", elem_id="run")
                 table = gr.HTML(apply_default_css=False, elem_id="runs")
@@ -65,37 +69,38 @@ def build_page(pool: PredictorPool, corrections: Path | None) -> gr.Blocks:
         asked = gr.Button(visible=False)
 
     blocks.queue(max_size=64, api_open=False)
-    # Events skip Gradio's queue, which is slower. Their values skip its conversions: `schema` has checked them.
-    settings: dict[str, Any] = {"queue": False, "preprocess": False, "show_progress": "hidden"}
-    private = settings | {"api_visibility": "private"}
     with blocks:
-        for place, given, read, correct in (
-            (pad, pad.source.input, handlers.draw, handlers.correct_drawing),
-            (photo, photo.source.change, handlers.upload, handlers.correct_upload),
-        ):
-            gr.on(
-                [given, place.show_saliency.change, run.change],
-                read,
-                [place.source, run, place.show_saliency],
-                [place.number, place.cards, place.boxes, place.kept],
-                trigger_mode="always_last",
-                **private,
-            )
-            gr.on(
-                [place.keep.click, place.right_number.submit],
-                correct,
-                [place.source, place.right_number, run],
-                [place.kept],
-                **private,
-            )
+        _connect_panel(pad, run, pad.source.input, handlers.draw, handlers.correct_drawing)
+        _connect_panel(photo, run, photo.source.change, handlers.upload, handlers.correct_upload)
         photo.boxes.click(None, None, [photo.source], js="() => null")
-        runs.select(handlers.runs, None, [run, table], **private)
-        gr.on([runs.select, run.change], handlers.figures, [run], [figures], postprocess=False, **private)
-        asked.click(handlers.read, [sent], [answer], api_name="read", **settings)
+        runs.select(handlers.runs, None, [run, table], **PRIVATE_EVENT)
+        gr.on([runs.select, run.change], handlers.figures, [run], [figures], postprocess=False, **PRIVATE_EVENT)
+        asked.click(handlers.read, [sent], [answer], api_name="read", **EVENT)
     return blocks
 
 
-def input_panel(source: Callable[[], gr.HTML | gr.Image], invitation: str, corrections: Path | None) -> InputPanel:
+def _connect_panel(
+    panel: InputPanel, run: gr.Dropdown, given: Any, read: Callable[..., Shown], correct: Callable[..., str]
+) -> None:
+    """Read what is given to a panel, again if the run or the checkbox changes, and keep what is corrected."""
+    gr.on(
+        [given, panel.show_saliency.change, run.change],
+        read,
+        [panel.source, run, panel.show_saliency],
+        [panel.number, panel.cards, panel.boxes, panel.kept],
+        trigger_mode="always_last",
+        **PRIVATE_EVENT,
+    )
+    gr.on(
+        [panel.keep.click, panel.right_number.submit],
+        correct,
+        [panel.source, panel.right_number, run],
+        [panel.kept],
+        **PRIVATE_EVENT,
+    )
+
+
+def _input_panel(source: Callable[[], gr.HTML | gr.Image], invitation: str, corrections: Path | None) -> InputPanel:
     """Lay out where a number is given, what is read of it, and where it is corrected."""
     with gr.Row(elem_classes="desk"):
         with gr.Column(scale=3, min_width=300):
@@ -134,7 +139,7 @@ def input_panel(source: Callable[[], gr.HTML | gr.Image], invitation: str, corre
     return InputPanel(given, boxes, number, cards, show_saliency, right_number, keep, kept)
 
 
-def drawing_pad() -> gr.HTML:
+def _drawing_pad() -> gr.HTML:
     """Return a canvas whose value is what is drawn on it, a PNG as a data URL, and which tells of every change.
 
     Gradio's Sketchpad tells of a stroke when it ends, needs WebGL, and forgets its brush when it is cleared.
@@ -156,7 +161,7 @@ def drawing_pad() -> gr.HTML:
     )
 
 
-def picture_box() -> gr.Image:
+def _picture_box() -> gr.Image:
     """Return where a picture is dropped, pasted, chosen or taken."""
     camera = gr.WebcamOptions(mirror=False, constraints={"video": {"facingMode": {"ideal": "environment"}}})
     return gr.Image(

@@ -42,7 +42,7 @@ class Handlers:
 
     def upload(self, upload: Upload | None, run: Text, show_saliency: bool) -> Shown:
         """Return what is in a picture."""
-        return self.show(lambda: upload_path(upload), run, show_saliency, TO_UPLOAD)
+        return self.show(lambda: _upload_path(upload), run, show_saliency, TO_UPLOAD)
 
     def show(self, picture: Callable[[], Picture | None], run: str, show_saliency: bool, invitation: str) -> Shown:
         """Return what is in a picture, or in place of the number what is wrong with it."""
@@ -64,7 +64,7 @@ class Handlers:
 
     def correct_upload(self, upload: Upload | None, number: Text, run: Text) -> str:
         """Keep the right number of a picture, and say so."""
-        return self.correct(lambda: upload_path(upload), number, run)
+        return self.correct(lambda: _upload_path(upload), number, run)
 
     def correct(self, picture: Callable[[], Picture | None], number: str, run: str) -> str:
         """Keep the right number of a picture, and return in words that it is kept, or why it is not."""
@@ -115,6 +115,6 @@ def decode_drawing(drawing: str | None) -> Image.Image | None:
     raise UserError("The pad sent no picture; load the page again.")
 
 
-def upload_path(upload: Upload | None) -> Path | None:
+def _upload_path(upload: Upload | None) -> Path | None:
     """Return where an uploaded file is."""
     return Path(upload["path"]) if upload else None

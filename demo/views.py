@@ -40,7 +40,7 @@ def number(reading: Reading) -> str:
     if "?" in read:
         facts = '<span class="chip doubtful">not a digit?</span>'
     else:
-        facts = f'<span class="chip">{known}</span><span>{percent(reading.confidence or 0)} sure</span>'
+        facts = f'<span class="chip">{known}</span><span>{_percent(reading.confidence or 0)} sure</span>'
     return (
         f'<div class="number"><p class="read" style="--digits: {len(read)}">{read}</p>'
         f'<p class="facts">{facts}</p></div>'
@@ -70,25 +70,25 @@ def card(
     saliency: NDArray[np.float32] | None,
 ) -> str:
     """Return one card; `frame` is uint8 (28, 28), `probabilities` float32 (C,), `saliency` float32 (28, 28)."""
-    classes, likeliest = names(probabilities), probabilities.argmax()
+    classes, likeliest = _names(probabilities), probabilities.argmax()
     looked = ""
     if saliency is not None:
-        looked = f'<img class="looked" src="{png(heat(saliency))}" alt="Where the network looked">'
+        looked = f'<img class="looked" src="{_png(heat(saliency))}" alt="Where the network looked">'
     bars = "".join(
         f'<li class="{"top" if each == classes[likeliest] else ""}" style="--p: {p:.3f}" '
-        f'title="{each}: {percent(p)}">{each}</li>'
+        f'title="{each}: {_percent(p)}">{each}</li>'
         for each, p in zip(classes, probabilities, strict=True)
     )
     return (
         f'<li class="card {"" if sure else "doubtful"}">'
-        f'<div class="frame"><img src="{png(frame)}" alt="What the network saw">{looked}</div>'
+        f'<div class="frame"><img src="{_png(frame)}" alt="What the network saw">{looked}</div>'
         f'<p class="said"><b>{classes[likeliest] if sure else "?"}</b> '
-        f"<span>{percent(probabilities[likeliest]) if sure else 'not a digit?'}</span></p>"
+        f"<span>{_percent(probabilities[likeliest]) if sure else 'not a digit?'}</span></p>"
         f'<ol class="bars" style="--classes: {len(classes)}" aria-label="Probability of each">{bars}</ol></li>'
     )
 
 
-def names(probabilities: NDArray[np.float32]) -> list[str]:
+def _names(probabilities: NDArray[np.float32]) -> list[str]:
     """Return what the classes of probabilities, float32 (C,), are called: the digits, or their parity."""
     return ["even", "odd"] if len(probabilities) == 2 else list(map(str, range(len(probabilities))))
 
@@ -120,7 +120,7 @@ def boxed(path: Path, reading: Reading) -> str:
             f'<span class="{"" if sure else "doubtful"}" style="{place}"><b>{name if sure else "?"}</b></span>'
         )
     return (
-        f'<figure class="boxed"><div><img src="{jpeg(shown)}" alt="The picture that was read">{"".join(boxes)}</div>'
+        f'<figure class="boxed"><div><img src="{_jpeg(shown)}" alt="The picture that was read">{"".join(boxes)}</div>'
         '<button type="button">Another picture</button></figure>'
     )
 
@@ -167,29 +167,29 @@ def heat(saliency: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.dstack([colour, np.sqrt(strength) * 255]).astype(np.uint8)
 
 
-def percent(probability: float) -> str:
+def _percent(probability: float) -> str:
     """Return a probability in words; never a certainty."""
     return "over 99 %" if probability > 0.99 else f"{probability:.0%}".replace("%", " %")
 
 
-def png(pixels: NDArray[np.uint8]) -> str:
+def _png(pixels: NDArray[np.uint8]) -> str:
     """Return pixels as the address of a PNG."""
-    return address(Image.fromarray(pixels), "png")
+    return _address(Image.fromarray(pixels), "png")
 
 
-def jpeg(image: Image.Image) -> str:
+def _jpeg(image: Image.Image) -> str:
     """Return an image as the address of a JPEG."""
-    return address(image, "jpeg")
+    return _address(image, "jpeg")
 
 
-def address(image: Image.Image, kind: str) -> str:
+def _address(image: Image.Image, kind: str) -> str:
     """Return an image as an address that holds it."""
     file = BytesIO()
     image.save(file, kind)
-    return data_url(file.getvalue(), kind)
+    return _data_url(file.getvalue(), kind)
 
 
-def data_url(file: bytes, kind: str) -> str:
+def _data_url(file: bytes, kind: str) -> str:
     """Return the content of an image file as an address that holds it; `kind` is "png" or "jpeg"."""
     return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
 
@@ -203,12 +203,12 @@ def run_row(run: Run) -> list[str]:
         card = run.card
     except UserError:
         return [run.folder.name, "damaged: train it again", *[""] * (len(RUNS_HEADER) - 2)]
-    accuracy, parity = scores(card)
+    accuracy, parity = _scores(card)
     data = f"{card.source}, {card.train_rows:,} digits"
     return [run.folder.name, card.recipe, data, accuracy, parity, f"{card.parameters:,}", f"{card.minutes:.1f}"]
 
 
-def scores(card: Card) -> tuple[str, str]:
+def _scores(card: Card) -> tuple[str, str]:
     """Return accuracy and parity accuracy in words: on MNIST's test digits, else on the rows that were set aside."""
     for on, words in (("mnist", "MNIST's test digits"), ("validation", "validation rows")):
         accuracy, parity = (card.scores.get(f"{on}_{kind}") for kind in ("accuracy", "parity_accuracy"))
@@ -226,6 +226,6 @@ def run_figures(run: Run) -> list[dict[str, Any]]:
     """
     paths = sorted(run.folder.glob("figures/*.png"))
     return [
-        {"image": {"path": path.stem, "url": data_url(path.read_bytes(), "png")}, "caption": path.stem}
+        {"image": {"path": path.stem, "url": _data_url(path.read_bytes(), "png")}, "caption": path.stem}
         for path in paths
     ]

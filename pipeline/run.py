@@ -130,8 +130,8 @@ class Run:
         if name is None:
             dated = f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
             names = (dated if number == 1 else f"{dated}-{number}" for number in count(1))
-            return next(run for run in map(cls, map(locate, names)) if not run.folder.exists())
-        run = cls(locate(name))
+            return next(run for run in map(cls, map(_locate, names)) if not run.folder.exists())
+        run = cls(_locate(name))
         if run.recipe_path.exists():
             raise UserError(f"{run}: there is a run already; choose another --run, or go on with it by --resume")
         return run
@@ -145,7 +145,7 @@ class Run:
         """
         if not isinstance(name, str | Path):
             return name
-        run = cls(locate(name))
+        run = cls(_locate(name))
         if not run.recipe_path.exists():
             known = [other.folder.name for other in cls.every()]
             raise UserError(
@@ -270,18 +270,15 @@ class Run:
         return OutOfFold(kept["rows"].numpy(), kept["logits"].numpy())
 
     def save_out_of_fold(self, kept: OutOfFold) -> None:
-        write_atomic(
-            self.folder / "out_of_fold.safetensors",
-            safetensors.numpy.save({"rows": kept.rows, "logits": kept.logits}),
-        )
+        content = safetensors.numpy.save({"rows": kept.rows, "logits": kept.logits})
+        write_atomic(self.folder / "out_of_fold.safetensors", content)
 
     def save_progress(self, state: dict[str, Any]) -> None:
         """Keep a nested state of dicts, lists, tensors, numbers, strings, booleans and None; tuples return as lists."""
         tensors: dict[str, Tensor] = {}
         structure = take_tensors(state, tensors)
-        write_atomic(
-            self.progress_path, safetensors.torch.save(contiguous(tensors), metadata={"state": json.dumps(structure)})
-        )
+        content = safetensors.torch.save(contiguous(tensors), metadata={"state": json.dumps(structure)})
+        write_atomic(self.progress_path, content)
 
     def load_progress(self) -> dict[str, Any]:
         """Return what `save_progress` kept, its tensors on the CPU."""
@@ -295,7 +292,7 @@ class Run:
         self.progress_path.unlink(missing_ok=True)
 
 
-def locate(name: str | Path) -> Path:
+def _locate(name: str | Path) -> Path:
     """Return the folder that a RUN means: a path where it is one, else a folder of that name in `checkpoints/`."""
     path = Path(name)
     if path.is_absolute() or len(path.parts) > 1 or (path / "recipe.yaml").exists():

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from typer import Argument, Option
 
 from pipeline.cli.options import AllowLeak, DataDir, Quiet, RunName, SourceName, log, log_to_stdout
-from pipeline.digits import COMPETITION_URL
 
 
 def predict(
@@ -65,6 +64,7 @@ def submit(
     """Train, predict the test rows and write submissions/solution.csv. Sends nothing: `kaggle submit` does."""
     log_to_stdout(quiet)
     from pipeline.config.recipe import Recipe
+    from pipeline.digits import COMPETITION_URL
     from pipeline.run import Run
     from pipeline.sources.find import find_source
     from pipeline.utils.files import require_writable

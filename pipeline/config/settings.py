@@ -49,7 +49,7 @@ class Settings(BaseModel):
             if not equals:
                 raise UserError(f'--set {override}: write it as KEY=VALUE, for example "epochs=3"')
             origins[key.strip()] = f"--set {override}"
-            values[key.strip()] = parse(value, origins[key.strip()])
+            values[key.strip()] = _parse(value, origins[key.strip()])
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -91,13 +91,13 @@ def read_yaml(
         raise UserError(f"{path}: there is no such {kind} file; {remedy}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a {kind}: {error}") from error
-    values = parse(text, str(path))
+    values = _parse(text, str(path))
     if not isinstance(values, dict):
         raise UserError(f'{path}: a {kind} is lines of "key: value", and this is not')
     return values
 
 
-def parse(text: str, origin: str) -> Any:
+def _parse(text: str, origin: str) -> Any:
     """Return what a YAML text means; a UserError names `origin` and the line."""
     try:
         return yaml.safe_load(text)

@@ -102,7 +102,7 @@ class CsvFile:
                 )
                 for frame in frames:
                     values = frame.to_numpy()
-                    if values.shape[1] != len(columns) or not in_range(values, labelled):
+                    if values.shape[1] != len(columns) or not _in_range(values, labelled):
                         raise ValueError("a row is ragged, or a value is out of its range")
                     pixels = values[:, 1:] if labelled else values
                     yield DigitTable(
@@ -159,7 +159,7 @@ class CsvFile:
         columns = [name.strip() for name in next(csv.reader([text]))]
         expected = ["label", *PIXEL_COLUMNS] if labels_required or "label" in columns else PIXEL_COLUMNS
         if columns != expected:
-            raise UserError(f"{self}: {column_fault(columns, expected)}")
+            raise UserError(f"{self}: {_column_fault(columns, expected)}")
         return columns
 
     def rows_of(self, stream: IO[bytes]) -> IO[bytes]:
@@ -179,7 +179,7 @@ class CsvFile:
             sound_rows += rows_before
             reader = csv.reader(io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline=""))
             for row, cells in enumerate(filter(None, reader), start=rows_before + 1):
-                fault = row_fault(columns, cells) if row > sound_rows else None
+                fault = _row_fault(columns, cells) if row > sound_rows else None
                 if fault:
                     raise UserError(
                         f"{self}, row {row} (line {lines + reader.line_num}): {fault}; correct it, or {DOWNLOAD_AGAIN}"
@@ -187,14 +187,14 @@ class CsvFile:
         raise UserError(f"{self}: the rows from {sound_rows + 1} on cannot be read as numbers; {DOWNLOAD_AGAIN}")
 
 
-def in_range(values: np.ndarray, labelled: bool) -> bool:
+def _in_range(values: np.ndarray, labelled: bool) -> bool:
     """Tell whether all pixels (and labels, in the first column) are in their range."""
     if labelled and not 0 <= values[:, 0].min() <= values[:, 0].max() < CLASSES:
         return False
     return bool(values.min() >= 0 and values.max() <= 255)
 
 
-def column_fault(columns: list[str], expected: list[str]) -> str:
+def _column_fault(columns: list[str], expected: list[str]) -> str:
     """Return what is wrong with a header, at its first difference from the expected one."""
     if all(WHOLE_NUMBER.fullmatch(name) for name in columns):
         return f"the first line is numbers; it must be the header {expected[0]},{expected[1]},...,{expected[-1]}"
@@ -214,7 +214,7 @@ def column_fault(columns: list[str], expected: list[str]) -> str:
     raise AssertionError("the headers are equal")
 
 
-def row_fault(columns: list[str], cells: list[str]) -> str | None:
+def _row_fault(columns: list[str], cells: list[str]) -> str | None:
     """Return what is wrong with one row of text, or None."""
     if len(cells) != len(columns):
         return f"{len(cells)} values where {len(columns)} are expected"

@@ -33,11 +33,11 @@ def find_files(inputs: Iterable[str]) -> list[DigitFile]:
     Raises:
         UserError: a path does not exist, a pattern matches nothing, or a folder holds no such file.
     """
-    paths = [path for pattern in inputs for place in matches(pattern) for path in files_in(place)]
+    paths = [path for pattern in inputs for place in _matches(pattern) for path in _files_in(place)]
     return [open_digits(path, "test.csv") for path in dict.fromkeys(paths)]
 
 
-def matches(pattern: str) -> list[Path]:
+def _matches(pattern: str) -> list[Path]:
     """Return the paths that a pattern matches, in order; a path that exists means itself, whatever is in its name."""
     if Path(pattern).exists():
         return [Path(pattern)]
@@ -47,7 +47,7 @@ def matches(pattern: str) -> list[Path]:
     return found
 
 
-def files_in(place: Path) -> Iterator[Path]:
+def _files_in(place: Path) -> Iterator[Path]:
     """Yield a file itself, or the files of digits in a folder, in order, but for names that begin with "." or "_"."""
     if not place.is_dir():
         yield place

@@ -16,8 +16,8 @@ def read_idx(images: Path, labels: Path) -> DigitTable:
     Raises:
         UserError: a file is missing, is not IDX, or is not as long as its header says; the two differ in rows.
     """
-    pixels = idx_array(images, dimensions=3)
-    answers = idx_array(labels, dimensions=1)
+    pixels = _idx_array(images, dimensions=3)
+    answers = _idx_array(labels, dimensions=1)
     if len(pixels) != len(answers):
         raise UserError(
             f"{labels}: {len(answers)} labels for the {len(pixels)} images of {images.name}; fetch both again"
@@ -25,7 +25,7 @@ def read_idx(images: Path, labels: Path) -> DigitTable:
     return DigitTable(pixels, answers.astype(np.int64))
 
 
-def idx_array(path: Path, dimensions: int) -> np.ndarray:
+def _idx_array(path: Path, dimensions: int) -> np.ndarray:
     """Return the uint8 array in an IDX file: 0, 0, type 8, the number of dimensions, their sizes, the values."""
     try:
         content = path.read_bytes()

@@ -67,7 +67,7 @@ def training_loader(
         batch_size=batch_size,
         sampler=RandomSampler(dataset, num_samples=passes * len(dataset)),
         drop_last=True,
-        collate_fn=as_it_is,
+        collate_fn=_as_it_is,
         num_workers=recipe.workers,
         pin_memory=recipe.pin_memory and device.type == "cuda",
         persistent_workers=recipe.workers > 0,
@@ -76,10 +76,10 @@ def training_loader(
 
 def ordered_loader(table: DigitTable, batch_size: int) -> DataLoader[Batch]:
     """Return the batches of a table in its own order, each row once: what evaluation and prediction need."""
-    return DataLoader(DigitDataset(table), batch_size=batch_size, shuffle=False, collate_fn=as_it_is)
+    return DataLoader(DigitDataset(table), batch_size=batch_size, shuffle=False, collate_fn=_as_it_is)
 
 
-def as_it_is(batch: Any) -> Any:
+def _as_it_is(batch: Any) -> Any:
     """Collate nothing: `__getitems__` has made the batch already."""
     return batch
 

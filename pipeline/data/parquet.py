@@ -102,7 +102,7 @@ class ParquetFile:
         if "pixels" in schema.names:
             held = schema.field("pixels").type
             binary = types.is_binary(held) or types.is_large_binary(held) or types.is_fixed_size_binary(held)
-            if not binary and not (is_list(held) and types.is_integer(held.value_type)):
+            if not binary and not (_is_list(held) and types.is_integer(held.value_type)):
                 raise UserError(
                     f'{self}: column "pixels" is {held}; make it {IMAGE_SIZE} bytes, or a list of as many whole numbers'
                 )
@@ -135,7 +135,7 @@ class ParquetFile:
         """Return the column `label`, int64 (N,) in 0..9; `first` is the number of the first row."""
         column = batch.column("label")
         if column.null_count:
-            self.refuse(first + first_null(column), "column label: no value")
+            self.refuse(first + _first_null(column), "column label: no value")
         labels: Labels = column.to_numpy().astype(np.int64)
         outside = np.flatnonzero((labels < 0) | (labels >= CLASSES))
         if len(outside):
@@ -147,8 +147,8 @@ class ParquetFile:
         compute = import_optional("pyarrow.compute")
         column = batch.column("pixels")
         if column.null_count:
-            self.refuse(first + first_null(column), "column pixels: no value")
-        whole = is_list(column.type)
+            self.refuse(first + _first_null(column), "column pixels: no value")
+        whole = _is_list(column.type)
         lengths = (compute.list_value_length if whole else compute.binary_length)(column).to_numpy()
         ragged = np.flatnonzero(lengths != IMAGE_SIZE)
         if len(ragged):
@@ -159,7 +159,7 @@ class ParquetFile:
             return np.frombuffer(b"".join(column.to_pylist()), np.uint8).reshape(-1, IMAGE_SIZE)
         flat = column.flatten()
         if flat.null_count:
-            row, place = divmod(first_null(flat), IMAGE_SIZE)
+            row, place = divmod(_first_null(flat), IMAGE_SIZE)
             self.refuse(first + row, f"column pixels: no value {place + 1}")
         return self.in_range(flat.to_numpy().reshape(-1, IMAGE_SIZE), first)
 
@@ -168,7 +168,7 @@ class ParquetFile:
         for name in PIXEL_COLUMNS:
             column = batch.column(name)
             if column.null_count:
-                self.refuse(first + first_null(column), f"column {name}: no value")
+                self.refuse(first + _first_null(column), f"column {name}: no value")
         return self.in_range(np.column_stack([batch.column(name).to_numpy() for name in PIXEL_COLUMNS]), first)
 
     def in_range(self, values: NDArray[Any], first: int) -> NDArray[Any]:
@@ -183,12 +183,12 @@ class ParquetFile:
         raise UserError(f"{self}, row {row}: {fault}; correct it, or write the file again")
 
 
-def is_list(held: Any) -> bool:
+def _is_list(held: Any) -> bool:
     """Tell whether a column of this type holds lists."""
     types = import_optional("pyarrow").types
     return bool(types.is_list(held) or types.is_large_list(held) or types.is_fixed_size_list(held))
 
 
-def first_null(column: Any) -> int:
+def _first_null(column: Any) -> int:
     """Return the place of the first missing value."""
     return int(column.is_null().to_numpy(zero_copy_only=False).argmax())

@@ -41,7 +41,7 @@ class DigitTable:
                 f"images must be uint8 (N, {SIDE}, {SIDE}), not {self.pixels.dtype} {self.pixels.shape}: "
                 "frame and cast them first"
             )
-        object.__setattr__(self, "pixels", read_only(self.pixels))
+        object.__setattr__(self, "pixels", _read_only(self.pixels))
         if self.labels is None:
             return
         if self.labels.dtype != np.int64 or self.labels.shape != (len(self.pixels),):
@@ -52,7 +52,7 @@ class DigitTable:
         outside = np.flatnonzero((self.labels < 0) | (self.labels >= CLASSES))
         if len(outside):
             raise UserError(f"label {self.labels[outside[0]]} of image {outside[0] + 1} is not a digit from 0 to 9")
-        object.__setattr__(self, "labels", read_only(self.labels))
+        object.__setattr__(self, "labels", _read_only(self.labels))
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -72,7 +72,7 @@ class DigitTable:
     def select(self, rows: NDArray[np.int64]) -> "DigitTable":
         """Return the table of these rows (int64 indices), in their order."""
         return DigitTable(
-            self.pixels[rows], None if self.labels is None else self.labels[rows], read_only(self.row_numbers[rows])
+            self.pixels[rows], None if self.labels is None else self.labels[rows], _read_only(self.row_numbers[rows])
         )
 
     def sample(self, rows: int, seed: int) -> "DigitTable":
@@ -126,7 +126,7 @@ class DigitTable:
         """The fingerprint of the images; neither the labels nor the order of the rows change it."""
         hashes = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in self.pixels)
         distinct, first = np.unique(np.frombuffer(hashes, dtype="<u8").astype(np.uint64), return_index=True)
-        return Fingerprint(distinct, block_means(self.pixels[first]))
+        return Fingerprint(distinct, _block_means(self.pixels[first]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +163,7 @@ class Fingerprint:
         return int(np.isfinite(distances).sum())
 
 
-def block_means(pixels: Pixels) -> NDArray[np.uint8]:
+def _block_means(pixels: Pixels) -> NDArray[np.uint8]:
     """Return the mean of each 4x4 block, rounded, uint8 (N, 49), of images, uint8 (N, 28, 28)."""
     area = BLOCK * BLOCK
     sums = pixels.reshape(len(pixels), SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK).sum(axis=(2, 4), dtype=np.uint16)
@@ -171,7 +171,7 @@ def block_means(pixels: Pixels) -> NDArray[np.uint8]:
     return means
 
 
-def read_only(array: NDArray[Any]) -> NDArray[Any]:
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     """Return a view of `array` that cannot be written through."""
     view = array.view()
     view.flags.writeable = False

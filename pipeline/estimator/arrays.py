@@ -57,7 +57,7 @@ def rows_of(images: Any, features: int = SIDE) -> Any:
             )
         images = np.asarray(images)[np.newaxis]
     if isinstance(images, Tensor):
-        images = values_of(images)
+        images = _values_of(images)
     if not isinstance(images, np.ndarray):
         return images
     if images.ndim == 2 and is_single(images, features):
@@ -72,7 +72,7 @@ def rows_of(images: Any, features: int = SIDE) -> Any:
     return images.reshape(len(images), SIDE * SIDE)
 
 
-def values_of(tensor: Tensor) -> Pixels:
+def _values_of(tensor: Tensor) -> Pixels:
     """Return a tensor by torch's convention as uint8 of the same shape, 0 = paper, 255 = ink."""
     values = tensor.detach().cpu()
     if values.is_floating_point():

@@ -243,7 +243,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from pipeline.reports.figures import plot_training_history
 
         check_is_fitted(self, "predictor_")
-        figure = new_figure()
+        figure = _new_figure()
         plot_training_history(figure, self.history_)
         return figure
 
@@ -253,7 +253,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         images, labels = self.test_digits(X, y)
         places = self.learnt_.images.places(labels)
-        figure = new_figure()
+        figure = _new_figure()
         plot_confusion(figure, score(self.predict_proba(images).argmax(axis=1), places))
         return figure
 
@@ -263,12 +263,12 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         images, labels = self.test_digits(None, None)
         shown, places = images[:num_samples], self.learnt_.images.places(labels[:num_samples])
-        figure = new_figure()
+        figure = _new_figure()
         plot_samples(figure, shown, places, self.predict_proba(shown))
         return figure
 
 
-def new_figure() -> "Figure":
+def _new_figure() -> "Figure":
     """Return one of pyplot's figures, which a notebook shows by itself and a script by pyplot.show()."""
     from matplotlib import pyplot
 

@@ -156,7 +156,7 @@ def learn(
     """
     recipe = recipe_of(parameters)
     if begun:
-        require_the_same(recipe, images, begun)
+        _require_the_same(recipe, images, begun)
     training, validation = table.split(recipe.validation_fraction, recipe.seed)
     # A run's folder is where a training keeps its best epoch; it vanishes when that has been taken out.
     with TemporaryDirectory() as folder:
@@ -176,7 +176,7 @@ def learn(
         return Learnt(parameters, images, run.load_model(), [Epoch(**epoch) for epoch in progress["history"]], progress)
 
 
-def require_the_same(recipe: Recipe, images: Images, begun: Learnt) -> None:
+def _require_the_same(recipe: Recipe, images: Images, begun: Learnt) -> None:
     """Refuse to go on with a training that began on other images or with other settings.
 
     Only the number of epochs and when to stop early are free, the number only where the schedule is not laid out

@@ -44,11 +44,11 @@ middle. Others are scaled, and no more.
 {CODE if code else ""}
 Trained by the recipe {card.recipe}, seed {card.seed}, on {card.train_rows:,} rows ({card.source}).
 
-{accuracies(run)}
+{_accuracies(run)}
 """
 
 
-def accuracies(run: Run) -> str:
+def _accuracies(run: Run) -> str:
     """Return what is known of a run's accuracy, a line of Markdown for each set of digits."""
     card = run.card
     lines = [f"- Validation accuracy: {card.validation_in_words}"]

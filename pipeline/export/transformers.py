@@ -52,11 +52,11 @@ def write_transformers(run: Run, out: Path) -> None:
             network.save(folder)
             code = False
         else:
-            code = write_digits(recipe, load_calibrated(run, recipe), folder, mark)
+            code = _write_digits(recipe, load_calibrated(run, recipe), folder, mark)
         (folder / "README.md").write_text(model_card(run, code=code), encoding="utf-8")
 
 
-def write_digits(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str, Any]) -> bool:
+def _write_digits(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str, Any]) -> bool:
     """Write a network that reads digits and its image processor; return whether code of its own comes with it."""
     from transformers import ViTImageProcessor
 
@@ -68,19 +68,19 @@ def write_digits(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str,
     )
     processor.save_pretrained(folder)
     if recipe.model in ("resnet18", "resnet50") and recipe.image_size == SIDE and recipe.members == 1:
-        write_resnet(recipe, model, folder, mark)
+        _write_resnet(recipe, model, folder, mark)
         return False
-    write_custom(recipe, model, folder, mark)
+    _write_custom(recipe, model, folder, mark)
     return True
 
 
-def write_resnet(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str, Any]) -> None:
+def _write_resnet(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str, Any]) -> None:
     """Write a ResNet as Transformers' own, of three channels that share the weights of one, for pictures are RGB."""
     from transformers import ResNetConfig, ResNetForImageClassification
 
     from pipeline.models.huggingface_resnet import SHAPES, renamed
 
-    exported = ResNetForImageClassification(ResNetConfig(**SHAPES[recipe.model], **label_maps(recipe), **mark))
+    exported = ResNetForImageClassification(ResNetConfig(**SHAPES[recipe.model], **_label_maps(recipe), **mark))
     weights = renamed(model.state_dict())
     first = "resnet.embedder.embedder.convolution.weight"
     weights[first] = weights[first].expand(-1, 3, -1, -1) / 3
@@ -88,7 +88,7 @@ def write_resnet(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str,
     exported.save_pretrained(folder)
 
 
-def write_custom(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str, Any]) -> None:
+def _write_custom(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str, Any]) -> None:
     """Write a network with the code that makes it, which needs torch and transformers alone."""
     from pipeline.models import huggingface_resnet, modeling_digits
 
@@ -98,8 +98,8 @@ def write_custom(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str,
         make, arguments = huggingface_resnet.ResNet, {"name": recipe.model}
         weights = {
             name: tensor
-            for part in member_prefixes(recipe)
-            for name, tensor in rename_resnet_weights(weights, part).items()
+            for part in _member_prefixes(recipe)
+            for name, tensor in _rename_resnet_weights(weights, part).items()
         }
     source = Path(inspect.getfile(make))
     code = Path(inspect.getfile(modeling_digits)).read_text(encoding="utf-8")
@@ -116,7 +116,7 @@ def write_custom(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str,
             "AutoConfig": "modeling_digits.DigitConfig",
             "AutoModelForImageClassification": "modeling_digits.DigitClassifier",
         },
-        **label_maps(recipe),
+        **_label_maps(recipe),
         **mark,
     )
     config.save_pretrained(folder)
@@ -124,12 +124,12 @@ def write_custom(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str,
     (folder / "model.safetensors").write_bytes(safetensors.torch.save(named, metadata={"format": "pt"}))
 
 
-def member_prefixes(recipe: Recipe) -> list[str]:
+def _member_prefixes(recipe: Recipe) -> list[str]:
     """Return how the names of each member's weights begin."""
     return [""] if recipe.members == 1 else [f"members.{index}." for index in range(recipe.members)]
 
 
-def rename_resnet_weights(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+def _rename_resnet_weights(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
     """Return the weights of one of torchvision's ResNets, those that begin with `part`, as our code names them."""
     from pipeline.models.huggingface_resnet import renamed
 
@@ -137,7 +137,7 @@ def rename_resnet_weights(weights: dict[str, Tensor], part: str) -> dict[str, Te
     return {f"{part}classifier.{name}": tensor for name, tensor in renamed(own).items()}
 
 
-def label_maps(recipe: Recipe) -> dict[str, Any]:
+def _label_maps(recipe: Recipe) -> dict[str, Any]:
     """Return what Transformers' configurations call the classes."""
     names = class_names(recipe)
     return {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}

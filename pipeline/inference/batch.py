@@ -56,12 +56,12 @@ def predict(
 
         predictions = predict_on_cluster(Run.open(run), files)
     else:
-        predictions = predict_here(Run.open(run), files)
-    shown = show_progress(predictions, quiet=quiet)
+        predictions = _predict_here(Run.open(run), files)
+    shown = _show_progress(predictions, quiet=quiet)
     return write_solution(out, (digits for _, digits in shown)) if single else write_shards(out, shown, form)
 
 
-def predict_here(run: Run, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:
+def _predict_here(run: Run, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:
     """Return each file's name with the digits of its next rows, in order, reading ahead while it predicts."""
     from pipeline.inference.predictor import Predictor
 
@@ -71,7 +71,7 @@ def predict_here(run: Run, files: Sequence[DigitFile]) -> Iterator[tuple[str, La
     )
 
 
-def show_progress(predictions: Iterator[tuple[str, Labels]], *, quiet: bool) -> Iterator[tuple[str, Labels]]:
+def _show_progress(predictions: Iterator[tuple[str, Labels]], *, quiet: bool) -> Iterator[tuple[str, Labels]]:
     """Yield the predictions, and count their rows in a progress bar."""
     with tqdm(unit=" rows", unit_scale=True, leave=False, disable=quiet or None) as bar:
         for file, digits in predictions:

@@ -41,18 +41,18 @@ def predict_on_cluster(run: Run, files: Sequence[DigitFile]) -> Iterator[tuple[s
     """
     ray, data = import_optional("ray"), import_optional("ray.data")
     Predictor.load(run)  # a damaged run is one line here, and many on every worker
-    parts = [(place, part) for place, file in enumerate(files) for part in make_absolute(file).parts()]
-    with connect(ray):
+    parts = [(place, part) for place, file in enumerate(files) for part in _make_absolute(file).parts()]
+    with _connect(ray):
         context = data.DataContext.get_current()
         context.enable_progress_bars = False
         context.execution_options.preserve_order = True
         context.target_max_block_size = BLOCK_BYTES
         gpus = int(ray.cluster_resources().get("GPU", 0))
-        kept = ray.put(read_run_files(run))
+        kept = ray.put(_read_run_files(run))
         actors = min(gpus or int(ray.cluster_resources()["CPU"]), len(parts))
         answered = (
             data.from_items([{"part": number} for number in range(len(parts))], override_num_blocks=len(parts))
-            .flat_map(read, fn_args=(parts,), num_cpus=1)
+            .flat_map(_read, fn_args=(parts,), num_cpus=1)
             .map(
                 Actor,
                 fn_constructor_args=(kept,),
@@ -68,9 +68,9 @@ def predict_on_cluster(run: Run, files: Sequence[DigitFile]) -> Iterator[tuple[s
 
 
 @contextmanager
-def connect(ray: Any) -> Iterator[None]:
+def _connect(ray: Any) -> Iterator[None]:
     """Join a cluster, or make this machine one, and leave it at the end. This package's code goes to its workers."""
-    require_reachable(os.environ.get("RAY_ADDRESS", ""))
+    _require_reachable(os.environ.get("RAY_ADDRESS", ""))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # what is predicted here is nobody's business
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # lost workers are told all the same
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -90,7 +90,7 @@ def connect(ray: Any) -> Iterator[None]:
             ray.shutdown()
 
 
-def require_reachable(address: str) -> None:
+def _require_reachable(address: str) -> None:
     """Raise at once what Ray would find out in minutes: that nobody listens at HOST:PORT; other addresses are Ray's."""
     host, _, port = address.rpartition(":")
     if host and port.isdigit():
@@ -102,17 +102,17 @@ def require_reachable(address: str) -> None:
             ) from None
 
 
-def make_absolute(file: DigitFile) -> DigitFile:
+def _make_absolute(file: DigitFile) -> DigitFile:
     """Return the file under the path by which a worker finds it, in whatever folder it runs."""
     return replace(file, path=file.path.absolute())
 
 
-def read_run_files(run: Run) -> dict[str, bytes]:
+def _read_run_files(run: Run) -> dict[str, bytes]:
     """Return the files that a predictor is made of, by name."""
     return {path.name: path.read_bytes() for path in (run.recipe_path, run.model_path, run.card_path)}
 
 
-def read(row: Row, parts: Sequence[tuple[int, DigitFile]]) -> Iterator[Row]:
+def _read(row: Row, parts: Sequence[tuple[int, DigitFile]]) -> Iterator[Row]:
     """Yield the images of a part, a chunk at a time; a fault in them is told as it would be here, in one line."""
     place, part = parts[row["part"]]
     try:
@@ -128,7 +128,7 @@ class Actor:
     """A predictor that stays on its processor.
 
     Args:
-        run: Ray's reference to what `read_run_files` returns, for a worker may not see the folder of the run.
+        run: Ray's reference to what `_read_run_files` returns, for a worker may not see the folder of the run.
     """
 
     def __init__(self, run: Any) -> None:

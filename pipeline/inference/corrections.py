@@ -49,12 +49,12 @@ def keep_correction(folder: Path, picture: Picture, reading: Reading, number: st
     name = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     image = ImageOps.exif_transpose(eight_bit(opened(picture)))
     image.thumbnail((WORKING_SIDE, WORKING_SIDE))
-    save(folder / f"{name}.png", image)
+    _save(folder / f"{name}.png", image)
     predictions, lines = reading.predictions, []
     read = predictions.parity if predictions.digits is None else predictions.digits
     for place, (glyph, label) in enumerate(zip(reading.glyphs, number, strict=True)):
         frame = f"{name}-{place + 1}.png"
-        save(folder / frame, Image.fromarray(glyph.frame))
+        _save(folder / frame, Image.fromarray(glyph.frame))
         confidence = predictions.confidence[place]
         lines.append((f"{now:%Y-%m-%dT%H:%M:%SZ}", f"{name}.png", frame, label, read[place], f"{confidence:.4f}", run))
     table = folder / TABLE
@@ -69,7 +69,7 @@ def keep_correction(folder: Path, picture: Picture, reading: Reading, number: st
         raise explain_write_error(table, error) from error
 
 
-def save(path: Path, image: Image.Image) -> None:
+def _save(path: Path, image: Image.Image) -> None:
     """Write a PNG whole or not at all."""
     with open_atomic(path) as temporary:
         image.save(temporary, "PNG")

@@ -18,48 +18,48 @@ def fuse(model: nn.Module, device: torch.device) -> nn.Module:
     convolution before it, while its results are still in the cache, and small maps are products of matrices.
     """
     traced = fx.symbolic_trace(copy.deepcopy(model).eval())
-    fold_norms(traced)
+    _fold_norms(traced)
     if device.type == "cpu":
-        finish_convolutions(traced)
-        simplify_poolings(traced)
+        _finish_convolutions(traced)
+        _simplify_poolings(traced)
     traced.recompile()
     traced.delete_all_unused_submodules()
     return traced.requires_grad_(False)
 
 
-def fold_norms(traced: fx.GraphModule) -> None:
+def _fold_norms(traced: fx.GraphModule) -> None:
     """Fold each batch norm into the convolution before it, where there is one."""
     for node in list(traced.graph.nodes):
-        norm = module_of(traced, node)
+        norm = _module_of(traced, node)
         if isinstance(norm, nn.BatchNorm2d):
-            source = convolution_before(traced, node, across_pooling=bool((norm.weight > 0).all()))
+            source = _convolution_before(traced, node, across_pooling=bool((norm.weight > 0).all()))
             if source is not None:
-                convolution = module_of(traced, source)
+                convolution = _module_of(traced, source)
                 assert isinstance(convolution, nn.Conv2d)
-                replace(traced, source, fuse_conv_bn_eval(convolution, norm))
-                bypass(traced, node)
+                _replace(traced, source, fuse_conv_bn_eval(convolution, norm))
+                _bypass(traced, node)
 
 
-def finish_convolutions(traced: fx.GraphModule) -> None:
+def _finish_convolutions(traced: fx.GraphModule) -> None:
     """Let each convolution apply the rectifier after it, and multiply matrices where its map is small."""
     for node in list(traced.graph.nodes):
-        module = module_of(traced, node)
+        module = _module_of(traced, node)
         if type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str):
-            replace(traced, node, FusedConvReLU(module))
+            _replace(traced, node, FusedConvReLU(module))
         elif isinstance(module, nn.ReLU):
-            source = convolution_before(traced, node, across_pooling=True)
-            convolution = module_of(traced, source) if source is not None else None
+            source = _convolution_before(traced, node, across_pooling=True)
+            convolution = _module_of(traced, source) if source is not None else None
             if isinstance(convolution, FusedConvReLU):
                 convolution.rectified = True
-                bypass(traced, node)
+                _bypass(traced, node)
 
 
-def simplify_poolings(traced: fx.GraphModule) -> None:
+def _simplify_poolings(traced: fx.GraphModule) -> None:
     """Leave out what only training needs of a max pooling by two."""
     for node in list(traced.graph.nodes):
-        pooling = module_of(traced, node)
-        if isinstance(pooling, nn.MaxPool2d) and halves(pooling):
-            replace(traced, node, MaxPool2x2())
+        pooling = _module_of(traced, node)
+        if isinstance(pooling, nn.MaxPool2d) and _halves(pooling):
+            _replace(traced, node, MaxPool2x2())
 
 
 class FusedConvReLU(nn.Module):
@@ -97,36 +97,36 @@ class MaxPool2x2(nn.Module):
         return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
 
 
-def halves(pooling: nn.MaxPool2d) -> bool:
+def _halves(pooling: nn.MaxPool2d) -> bool:
     """Tell whether a pooling takes each pixel once, two by two."""
     plain = pooling.padding == 0 and pooling.dilation == 1 and not pooling.ceil_mode and not pooling.return_indices
     return plain and pooling.kernel_size == pooling.stride == 2
 
 
-def module_of(traced: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+def _module_of(traced: fx.GraphModule, node: fx.Node) -> nn.Module | None:
     """Return the module that a node calls, or None where it calls something else."""
     return traced.get_submodule(str(node.target)) if node.op == "call_module" else None
 
 
-def convolution_before(traced: fx.GraphModule, node: fx.Node, *, across_pooling: bool) -> fx.Node | None:
+def _convolution_before(traced: fx.GraphModule, node: fx.Node, *, across_pooling: bool) -> fx.Node | None:
     """Return the convolution, called once, whose result goes to `node` alone, if need be by way of a max pooling."""
     source = node.args[0] if node.args else None
-    if across_pooling and isinstance(source, fx.Node) and isinstance(module_of(traced, source), nn.MaxPool2d):
+    if across_pooling and isinstance(source, fx.Node) and isinstance(_module_of(traced, source), nn.MaxPool2d):
         if len(source.users) > 1:
             return None
         source = source.args[0]
     if not isinstance(source, fx.Node) or len(source.users) > 1:
         return None
     calls = sum(other.target == source.target for other in traced.graph.nodes)
-    return source if calls == 1 and isinstance(module_of(traced, source), nn.Conv2d | FusedConvReLU) else None
+    return source if calls == 1 and isinstance(_module_of(traced, source), nn.Conv2d | FusedConvReLU) else None
 
 
-def replace(traced: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
+def _replace(traced: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
     """Let a node call another module."""
     traced.set_submodule(str(node.target), module)
 
 
-def bypass(traced: fx.GraphModule, node: fx.Node) -> None:
+def _bypass(traced: fx.GraphModule, node: fx.Node) -> None:
     """Take a node of one input out of the graph."""
     node.replace_all_uses_with(node.args[0])  # type: ignore[arg-type]
     traced.graph.erase_node(node)

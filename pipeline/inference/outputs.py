@@ -33,15 +33,15 @@ def write_shards(folder: Path, answers: Answers, form: Format) -> int:
     """
     require_empty(folder)
     rows = 0
-    save = save_csv if form == "csv" else save_parquet
+    save = _save_csv if form == "csv" else _save_parquet
     with folder_atomic(folder) as temporary:
-        for number, shard in enumerate(cut_into_shards(answers)):
+        for number, shard in enumerate(_cut_into_shards(answers)):
             save(temporary / f"part-{number:05}.{form}", shard)
             rows += sum(len(digits) for _, _, digits in shard)
     return rows
 
 
-def cut_into_shards(answers: Answers) -> Iterator[Shard]:
+def _cut_into_shards(answers: Answers) -> Iterator[Shard]:
     """Yield the answers SHARD_ROWS at a time, numbered within their files."""
     shard: Shard = []
     name, row, room = None, 1, SHARD_ROWS
@@ -59,7 +59,7 @@ def cut_into_shards(answers: Answers) -> Iterator[Shard]:
         yield shard
 
 
-def save_csv(path: Path, shard: Shard) -> None:
+def _save_csv(path: Path, shard: Shard) -> None:
     """Write a shard as CSV."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -68,7 +68,7 @@ def save_csv(path: Path, shard: Shard) -> None:
             writer.writerows(zip(repeat(name), range(row, row + len(digits)), digits.tolist(), strict=False))
 
 
-def save_parquet(path: Path, shard: Shard) -> None:
+def _save_parquet(path: Path, shard: Shard) -> None:
     """Write a shard as Parquet: dictionary of string, int64, int8."""
     arrow, parquet = import_optional("pyarrow"), import_optional("pyarrow.parquet")
     names = list(dict.fromkeys(name for name, _, _ in shard))

@@ -98,8 +98,8 @@ class Predictor:
         if self.dtype is not torch.float32:
             doubtful = softmax(logits).max(axis=1) < SURE
             if self.recipe.classes > CLASSES:
-                score = log_odds(digit_score(logits / np.float32(self.temperature)))
-                doubtful |= np.abs(score - log_odds(self.threshold)) < ROUNDING / self.temperature
+                score = _log_odds(digit_score(logits / np.float32(self.temperature)))
+                doubtful |= np.abs(score - _log_odds(self.threshold)) < ROUNDING / self.temperature
             again = np.flatnonzero(doubtful)
             logits[again] = self.logits(self.exact, torch.float32, table.select(again))
         return predictions_of(logits / np.float32(self.temperature), self.threshold)
@@ -170,7 +170,7 @@ def trained(run: Run, recipe: Recipe) -> nn.Module:
     """Return the network of a run with that recipe, with its weights; for errors see `Predictor.load`."""
     model = build(recipe)
     weights = run.load_model()
-    fault = misfit(model.state_dict(), weights)
+    fault = _misfit(model.state_dict(), weights)
     if fault:
         raise UserError(
             f"{run.model_path}: not the weights of the {recipe.model} in {run.recipe_path} ({fault}); "
@@ -180,14 +180,14 @@ def trained(run: Run, recipe: Recipe) -> nn.Module:
     return model
 
 
-def log_odds(probability: NDArray[np.float32] | float) -> NDArray[np.float64]:
+def _log_odds(probability: NDArray[np.float32] | float) -> NDArray[np.float64]:
     """Return log(p / (1 - p)), finite for p of 0 and 1 too."""
     inside = np.clip(np.asarray(probability, dtype=np.float64), 1e-6, 1 - 1e-6)
     odds: NDArray[np.float64] = np.log(inside / (1 - inside))
     return odds
 
 
-def misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
+def _misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
     """Return in words how weights differ from those of a network, or None where they fit."""
     if expected.keys() != found.keys():
         return f"of another architecture: {min(expected.keys() ^ found.keys())} is in one and not in the other"

@@ -64,7 +64,7 @@ def run_client(*arguments: str, seconds: float, growing: Callable[[str], float] 
             env={**environment, "PYTHONUTF8": "1"},
         ) as process:
             try:
-                out, err = (text.decode(errors="replace") for text in await_process(process, seconds, growing, most))
+                out, err = (text.decode(errors="replace") for text in _await_process(process, seconds, growing, most))
             except BaseException:
                 process.kill()
                 raise
@@ -77,7 +77,7 @@ def run_client(*arguments: str, seconds: float, growing: Callable[[str], float] 
     return out
 
 
-def await_process(
+def _await_process(
     process: subprocess.Popen[bytes], seconds: float, growing: Callable[[str], float] | None, most: float
 ) -> tuple[bytes, bytes]:
     """Return what a process prints on stdout and stderr; see `run_client` for its time limits."""

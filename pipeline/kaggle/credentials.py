@@ -46,17 +46,17 @@ def find_credentials() -> Credentials | None:
         config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
     token = os.environ.get("KAGGLE_API_TOKEN", "")  # or the path of a file that holds it
     name, key = os.environ.get("KAGGLE_USERNAME"), os.environ.get("KAGGLE_KEY", "")
-    kept, oauth = strings_in(config / "kaggle.json"), strings_in(kaggle / "credentials.json")
+    kept, oauth = _strings_in(config / "kaggle.json"), _strings_in(kaggle / "credentials.json")
     named = bool(name or "username" in kept)  # a key is taken with a name only, from wherever
     places = {
         "KAGGLE_API_TOKEN": token,
-        str(kaggle / "access_token"): text_of(kaggle / "access_token"),
-        str(kaggle / "access_token.txt"): text_of(kaggle / "access_token.txt"),
+        str(kaggle / "access_token"): _text_of(kaggle / "access_token"),
+        str(kaggle / "access_token.txt"): _text_of(kaggle / "access_token.txt"),
         "KAGGLE_KEY": named and key,
         str(config / "kaggle.json"): named and kept.get("key"),
         str(kaggle / "credentials.json"): oauth.get("refresh_token"),
     }
-    values = [*places.values(), text_of(Path(token)) if token else "", key, kept.get("key"), oauth.get("access_token")]
+    values = [*places.values(), _text_of(Path(token)) if token else "", key, kept.get("key"), oauth.get("access_token")]
     secrets = tuple({value for value in values if isinstance(value, str) and value})
     return next((Credentials(place, secrets) for place, value in places.items() if value), None)
 
@@ -69,7 +69,7 @@ def require_credentials() -> Credentials:
     return found
 
 
-def text_of(path: Path) -> str:
+def _text_of(path: Path) -> str:
     """Return a file's text without the space around it, empty where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8").strip()
@@ -77,10 +77,10 @@ def text_of(path: Path) -> str:
         return ""
 
 
-def strings_in(path: Path) -> dict[str, str]:
+def _strings_in(path: Path) -> dict[str, str]:
     """Return the strings of a JSON object by their names, none where there is no such file."""
     try:
-        content = json.loads(text_of(path))
+        content = json.loads(_text_of(path))
     except ValueError:
         return {}
     return (

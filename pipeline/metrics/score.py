@@ -67,17 +67,17 @@ class Score:
     @property
     def precision(self) -> NDArray[np.float64]:
         """Of the rows read as each class, the fraction that are, float64 (C,); 0 where there are none."""
-        return fraction(self.confusion.diagonal(), self.confusion.sum(axis=0))
+        return _fraction(self.confusion.diagonal(), self.confusion.sum(axis=0))
 
     @property
     def recall(self) -> NDArray[np.float64]:
         """Of the rows of each class, the fraction read as such, float64 (C,); 0 where there are none."""
-        return fraction(self.confusion.diagonal(), self.support)
+        return _fraction(self.confusion.diagonal(), self.support)
 
     @property
     def f1(self) -> NDArray[np.float64]:
         """The harmonic mean of precision and recall, float64 (C,)."""
-        return fraction(2 * self.confusion.diagonal(), self.confusion.sum(axis=0) + self.support)
+        return _fraction(2 * self.confusion.diagonal(), self.confusion.sum(axis=0) + self.support)
 
     @property
     def confused_pairs(self) -> list["ConfusedPair"]:
@@ -143,7 +143,7 @@ class ConfusedPair:
         )
 
 
-def fraction(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+def _fraction(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return part / whole, and 0 where `whole` is 0."""
     return part / np.maximum(whole, 1)
 

@@ -28,10 +28,10 @@ def small(layer: nn.Conv2d, images: Tensor, largest: int) -> bool:
     """Tell whether products of matrices do: on a CPU, without groups, and the output at most `largest` pixels long."""
     if images.device.type != "cpu" or layer.groups > 1 or layer.dilation != (1, 1):
         return False
-    return max(reach.outputs for reach in reaches(layer, images)) <= largest
+    return max(reach.outputs for reach in _reaches(layer, images)) <= largest
 
 
-def reaches(layer: nn.Conv2d, images: Tensor) -> "tuple[Reach, Reach]":
+def _reaches(layer: nn.Conv2d, images: Tensor) -> "tuple[Reach, Reach]":
     """Return how the layer's kernel meets images (B, inputs, H, W), downwards and across."""
     down, across = (
         Reach.of(images.shape[axis + 2], layer.kernel_size[axis], layer.stride[axis], int(layer.padding[axis]))
@@ -42,7 +42,7 @@ def reaches(layer: nn.Conv2d, images: Tensor) -> "tuple[Reach, Reach]":
 
 def conv2d_im2col(layer: nn.Conv2d, images: Tensor) -> Tensor:
     """Return what the layer makes of images (B, inputs, H, W), by a product of matrices; it follows autocast."""
-    height, width = reaches(layer, images)
+    height, width = _reaches(layer, images)
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else layer.weight.dtype
     matrix = WeightMatrix.apply(layer.weight, height, width, dtype)
     result: Tensor = MatrixProduct.apply(images.to(dtype), matrix, height, width)

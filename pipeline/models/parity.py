@@ -53,7 +53,7 @@ class ParityNetwork:
 
         names = dict(enumerate(recipe.labels))
         if recipe.pretrained is None:
-            config = ResNetConfig(**SHAPES["resnet18"], id2label=names, label2id=inverse(names))
+            config = ResNetConfig(**SHAPES["resnet18"], id2label=names, label2id=_inverse(names))
             # What belongs to microsoft/resnet-18.
             processor = ConvNextImageProcessor(
                 crop_pct=0.875, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD, size={"shortest_edge": 224}
@@ -61,7 +61,7 @@ class ParityNetwork:
             network = cls(ResNetForImageClassification(config), processor)
         else:
             local = Path(recipe.pretrained)
-            folder = local if local.exists() or is_path(recipe.pretrained) else fetched(recipe.pretrained)
+            folder = local if local.exists() or _is_path(recipe.pretrained) else fetched(recipe.pretrained)
             network = cls.from_folder(folder, names)
         square = "shortest_edge" not in network.processor.size
         size = {"height": recipe.image_size, "width": recipe.image_size}
@@ -87,7 +87,7 @@ class ParityNetwork:
 
         if not folder.is_dir():
             raise UserError(f"{folder}: there is no such folder; give one with a config.json and a model.safetensors")
-        classes = {"id2label": names, "label2id": inverse(names)} if names else {}
+        classes = {"id2label": names, "label2id": _inverse(names)} if names else {}
         try:
             with quieter():
                 known = AutoConfig.from_pretrained(folder)
@@ -144,12 +144,12 @@ class ParityNetwork:
         return logits
 
 
-def inverse(names: dict[int, str]) -> dict[str, int]:
+def _inverse(names: dict[int, str]) -> dict[str, int]:
     """Return the number of each name."""
     return {name: number for number, name in names.items()}
 
 
-def is_path(name: str) -> bool:
+def _is_path(name: str) -> bool:
     """Tell whether a name that nothing has in the file system can only be meant as a path."""
     return name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
 
@@ -171,7 +171,7 @@ def fetched(name: str) -> Path:
     try:
         if constants.is_offline_mode():
             raise OSError("HF_HUB_OFFLINE is set")
-        require_answer(f"{constants.ENDPOINT}/{name}/resolve/main/config.json")
+        _require_answer(f"{constants.ENDPOINT}/{name}/resolve/main/config.json")
         return Path(snapshot_download(name, allow_patterns=FILES, etag_timeout=PATIENCE))
     except (OSError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -182,7 +182,7 @@ def fetched(name: str) -> Path:
         ) from None
 
 
-def require_answer(address: str) -> None:
+def _require_answer(address: str) -> None:
     """Raise an OSError where a server gives no answer at all: the hub's client would try for half a minute."""
     try:
         with urlopen(Request(address, method="HEAD"), timeout=PATIENCE):

@@ -35,17 +35,17 @@ def table(compared: Sequence[Compared]) -> str:
     ]
     for each in compared:
         score, card = each.score, each.run.card
-        digits = [f"{score.accuracy:.2%}", between(score.interval), f"{score.loss:.4f}"]
+        digits = [f"{score.accuracy:.2%}", _between(score.interval), f"{score.loss:.4f}"]
         accuracy, interval, loss = digits if score.of_digits else 3 * ["-"]
         lines.append(
             f"{each.run.folder.name:{width}}  {accuracy:>8}  {interval:>19}  "
-            f"{score.parity.accuracy:7.2%}  {between(score.parity.interval):>19}  {loss:>6}  {score.rows:6,}  "
+            f"{score.parity.accuracy:7.2%}  {_between(score.parity.interval):>19}  {loss:>6}  {score.rows:6,}  "
             f"{card.parameters:10,}  {card.minutes:7.1f}  {each.images_per_second:8,.0f}"
         )
     return "\n".join(lines)
 
 
-def between(interval: tuple[float, float]) -> str:
+def _between(interval: tuple[float, float]) -> str:
     """Return an interval in percent, in words."""
     return f"{interval[0]:.2%} to {interval[1]:.2%}"
 

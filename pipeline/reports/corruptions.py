@@ -39,15 +39,15 @@ class Corruption:
 
 def shift(pixels: Pixels, severity: float) -> Pixels:
     """Return each image shifted by so many pixels, in a direction of its own."""
-    angles = torch.from_numpy(generator().uniform(0, 2 * math.pi, len(pixels)).astype(np.float32))
+    angles = torch.from_numpy(_generator().uniform(0, 2 * math.pi, len(pixels)).astype(np.float32))
     direction = torch.stack([torch.cos(angles), torch.sin(angles)])
-    return warped(pixels, shift=direction * (severity * 2 / SIDE))
+    return _warped(pixels, shift=direction * (severity * 2 / SIDE))
 
 
 def rotation(pixels: Pixels, severity: float) -> Pixels:
     """Return each image rotated by so many degrees, to the one side or the other."""
-    sides = generator().choice([-1, 1], len(pixels)).astype(np.float32)
-    return warped(pixels, rotation=torch.from_numpy(sides) * math.radians(severity))
+    sides = _generator().choice([-1, 1], len(pixels)).astype(np.float32)
+    return _warped(pixels, rotation=torch.from_numpy(sides) * math.radians(severity))
 
 
 def thickness(pixels: Pixels, severity: float) -> Pixels:
@@ -61,23 +61,23 @@ def thickness(pixels: Pixels, severity: float) -> Pixels:
     fine = pixels.repeat(2, axis=1).repeat(2, axis=2)
     change = ndimage.grey_dilation if severity > 0 else ndimage.grey_erosion
     changed = change(fine, footprint=disk[None], mode="constant")
-    return rounded(changed.reshape(len(pixels), SIDE, 2, SIDE, 2).mean(axis=(2, 4)))
+    return _rounded(changed.reshape(len(pixels), SIDE, 2, SIDE, 2).mean(axis=(2, 4)))
 
 
 def noise(pixels: Pixels, severity: float) -> Pixels:
     """Return the images with normal noise of a standard deviation of so many times full ink."""
-    return rounded(pixels + generator().normal(0, 255 * severity, pixels.shape))
+    return _rounded(pixels + _generator().normal(0, 255 * severity, pixels.shape))
 
 
 def blur(pixels: Pixels, severity: float) -> Pixels:
     """Return the images blurred by a normal distribution with a standard deviation of so many pixels."""
-    return rounded(ndimage.gaussian_filter(pixels.astype(np.float32), (0, severity, severity), mode="constant"))
+    return _rounded(ndimage.gaussian_filter(pixels.astype(np.float32), (0, severity, severity), mode="constant"))
 
 
 def contrast(pixels: Pixels, severity: float) -> Pixels:
     """Return the images with so much of their contrast lost, 0..1: all goes towards the mean of its image."""
     means = pixels.mean(axis=(1, 2), keepdims=True)
-    return rounded(means + (pixels - means) * (1 - severity))
+    return _rounded(means + (pixels - means) * (1 - severity))
 
 
 CORRUPTIONS = (
@@ -90,20 +90,20 @@ CORRUPTIONS = (
 )
 
 
-def generator() -> np.random.Generator:
+def _generator() -> np.random.Generator:
     """Return a generator that always draws the same, so that severities differ in nothing else."""
     return np.random.default_rng(SEED)
 
 
-def warped(pixels: Pixels, rotation: Tensor | None = None, shift: Tensor | None = None) -> Pixels:
+def _warped(pixels: Pixels, rotation: Tensor | None = None, shift: Tensor | None = None) -> Pixels:
     """Return the images rotated and shifted as in `warp`; what comes in from outside is paper."""
     none = torch.zeros(len(pixels))
     images = torch.from_numpy(pixels.astype(np.float32)).unsqueeze(1)
     turned = none if rotation is None else rotation
     moved = torch.stack([none, none]) if shift is None else shift
-    return rounded(warp(images, turned, none, none + 1, moved).squeeze(1).numpy())
+    return _rounded(warp(images, turned, none, none + 1, moved).squeeze(1).numpy())
 
 
-def rounded(values: NDArray[np.floating]) -> Pixels:
+def _rounded(values: NDArray[np.floating]) -> Pixels:
     """Return grey levels, of any floating type, as uint8."""
     return values.round().clip(0, 255).astype(np.uint8)

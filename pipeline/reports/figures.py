@@ -51,11 +51,11 @@ def plot_training_history(figure: Figure, history: Sequence[Epoch]) -> None:
     training = [epoch.train_accuracy for epoch in history]
     rates = [epoch.learning_rate for epoch in history]
     loss, accuracy, rate = figure.subplots(1, 3)
-    plot_curves(
+    _plot_curves(
         loss, "Loss", history, [epoch.train_loss for epoch in history], [epoch.validation_loss for epoch in history]
     )
-    plot_curves(accuracy, "Accuracy", history, training, [epoch.validation_accuracy for epoch in history])
-    plot_curves(rate, "Learning rate", history, rates)
+    _plot_curves(accuracy, "Accuracy", history, training, [epoch.validation_accuracy for epoch in history])
+    _plot_curves(rate, "Learning rate", history, rates)
     accuracy.yaxis.set_major_formatter(percent_tick)
     accuracy.set_ylim(top=min(1, accuracy.get_ylim()[1]))
     if 0 < 10 * min(rates) < max(rates):
@@ -69,7 +69,7 @@ def plot_training_history(figure: Figure, history: Sequence[Epoch]) -> None:
     add_legend(figure, loss)
 
 
-def plot_curves(
+def _plot_curves(
     axes: Axes,
     title: str,
     history: Sequence[Epoch],
@@ -105,11 +105,11 @@ def plot_confusion(figure: Figure, score: Score) -> None:
     prepare_figure(figure, 12, 6.9, f"{score.rows - score.correct:,} of {score.rows:,} digits misread")
     counts, shares = figure.subplots(1, 2)
     of_labels = score.confusion / np.maximum(score.support, 1)[:, None]
-    draw_matrix(counts, "Rows", score.classes, score.confusion, str)
-    draw_matrix(shares, "Percent of each label's rows", score.classes, of_labels, percent)
+    _draw_matrix(counts, "Rows", score.classes, score.confusion, str)
+    _draw_matrix(shares, "Percent of each label's rows", score.classes, of_labels, percent)
 
 
-def draw_matrix(
+def _draw_matrix(
     axes: Axes, title: str, classes: Sequence[str], values: NDArray[Any], words: Callable[[Any], str]
 ) -> None:
     """Draw a panel of (C, C) cells, each value but 0 by its `words`."""

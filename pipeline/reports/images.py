@@ -23,7 +23,7 @@ def plot_samples(figure: Figure, pixels: Pixels, labels: Labels, probabilities: 
     """
     shown = min(len(pixels), MOST_IMAGES)
     right = int((probabilities[:shown].argmax(axis=1) == labels[:shown]).sum())
-    draw_sheet(figure, f"{right} of {shown} read rightly", pixels[:shown], labels[:shown], probabilities[:shown])
+    _draw_sheet(figure, f"{right} of {shown} read rightly", pixels[:shown], labels[:shown], probabilities[:shown])
 
 
 def plot_mistakes(figure: Figure, pixels: Pixels, labels: Labels, probabilities: NDArray[np.float32]) -> None:
@@ -39,7 +39,7 @@ def plot_mistakes(figure: Figure, pixels: Pixels, labels: Labels, probabilities:
     headline = f"{len(wrong):,} of {len(labels):,} digits misread"
     if len(wrong) > MOST_IMAGES:
         headline += f", the {MOST_IMAGES} surest mistakes"
-    draw_sheet(
+    _draw_sheet(
         figure,
         headline if len(wrong) else f"No mistakes: {len(labels):,} of {len(labels):,} digits read rightly",
         pixels[surest],
@@ -48,7 +48,7 @@ def plot_mistakes(figure: Figure, pixels: Pixels, labels: Labels, probabilities:
     )
 
 
-def draw_sheet(
+def _draw_sheet(
     figure: Figure, headline: str, pixels: Pixels, labels: Labels, probabilities: NDArray[np.float32]
 ) -> None:
     """Draw images in rows of eight, under each what was read in it, after the label where that is another."""

@@ -90,10 +90,10 @@ def write_page(run: Run, table: DigitTable, on: str, predictor: Predictor | None
     wrong = surest_mistakes(probabilities, labels)
     suspects = label_errors(probabilities, labels)
     sample = table.sample(CORRUPTED_ROWS, SEED)
-    curves = under_corruptions(predictor, sample)
+    curves = _under_corruptions(predictor, sample)
     save_figure(run.folder / "figures" / "corruptions.png", plot_corruptions, curves)
 
-    page = environment().get_template("mistakes.html.j2").render(
+    page = _environment().get_template("mistakes.html.j2").render(
         run=run,
         recipe=run.card.recipe,
         on=on,
@@ -102,21 +102,21 @@ def write_page(run: Run, table: DigitTable, on: str, predictor: Predictor | None
         score=result,
         refused=int((~predictions.is_digit).sum()),
         refused_mistakes=int((~predictions.is_digit[wrong]).sum()),
-        mistakes=[card(table, predictions, row) for row in wrong[:MOST_MISTAKES]],
+        mistakes=[_card(table, predictions, row) for row in wrong[:MOST_MISTAKES]],
         suspected=len(suspects),
-        suspects=[card(table, predictions, each.row, each.suggested) for each in suspects[:MOST_LABEL_ERRORS]],
-        pairs=[(pair, ways(pair, table, predictions, wrong)) for pair in result.confused_pairs[:MOST_PAIRS]],
-        reliability=address(render_png(plot_reliability, labels, probabilities)),
+        suspects=[_card(table, predictions, each.row, each.suggested) for each in suspects[:MOST_LABEL_ERRORS]],
+        pairs=[(pair, _ways(pair, table, predictions, wrong)) for pair in result.confused_pairs[:MOST_PAIRS]],
+        reliability=_address(render_png(plot_reliability, labels, probabilities)),
         bins=reliability_bins(probabilities, labels),
         corrupted=len(sample),
-        panels=[panel(corruption, worth, sample) for corruption, worth in curves.items()],
+        panels=[_panel(corruption, worth, sample) for corruption, worth in curves.items()],
     )  # fmt: skip
     path = run.folder / "mistakes.html"
     write_atomic(path, page.encode())
     return path
 
 
-def environment() -> Environment:
+def _environment() -> Environment:
     """Return Jinja's, which escapes whatever it is given and refuses names that it is not given."""
     return Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -127,7 +127,7 @@ def environment() -> Environment:
     )
 
 
-def under_corruptions(predictor: Predictor, table: DigitTable) -> Curves:
+def _under_corruptions(predictor: Predictor, table: DigitTable) -> Curves:
     """Return the score of the digits of a table at each severity of each corruption."""
 
     def worth(corruption: Corruption, severity: float) -> Score:
@@ -137,11 +137,11 @@ def under_corruptions(predictor: Predictor, table: DigitTable) -> Curves:
     return {each: [worth(each, severity) for severity in each.severities] for each in CORRUPTIONS}
 
 
-def card(table: DigitTable, predictions: Predictions, row: int, digit: int | None = None) -> Card:
+def _card(table: DigitTable, predictions: Predictions, row: int, digit: int | None = None) -> Card:
     """Return the card of an image, with the digit that was read or another."""
     digit = int(predictions.known_digits[row]) if digit is None else digit
     return Card(
-        image=picture(table.pixels[row]),
+        image=_picture(table.pixels[row]),
         row=int(table.row_numbers[row]),
         label=int(table.known_labels[row]),
         read=digit,
@@ -150,7 +150,7 @@ def card(table: DigitTable, predictions: Predictions, row: int, digit: int | Non
     )
 
 
-def ways(
+def _ways(
     pair: ConfusedPair, table: DigitTable, predictions: Predictions, wrong: NDArray[np.int64]
 ) -> list[tuple[int, int, int, list[Card]]]:
     """Return for both ways of a pair the label, what was read, how often, and the surest examples."""
@@ -161,33 +161,33 @@ def ways(
     ):
         rows = wrong[(table.known_labels[wrong] == label) & (predictions.known_digits[wrong] == read)]
         if count:
-            found.append((label, read, count, [card(table, predictions, row) for row in rows[:EXAMPLES]]))
+            found.append((label, read, count, [_card(table, predictions, row) for row in rows[:EXAMPLES]]))
     return found
 
 
-def panel(corruption: Corruption, scores: Sequence[Score], table: DigitTable) -> Panel:
+def _panel(corruption: Corruption, scores: Sequence[Score], table: DigitTable) -> Panel:
     """Return the panel of a corruption; the digit under it is the table's first 2, which no rotation hides."""
     two = int((table.known_labels == 2).argmax())
     example = table.pixels[two : two + 1]
     steps = [
-        (picture(corruption.apply(example, severity)[0]), f"{severity:g}", percent(each.accuracy) + "%")
+        (_picture(corruption.apply(example, severity)[0]), f"{severity:g}", percent(each.accuracy) + "%")
         for severity, each in zip(corruption.severities, scores, strict=True)
     ]
     accuracies = ", ".join(f"{accuracy} at {severity}" for _, severity, accuracy in steps)
     return Panel(
-        figure=address(render_png(plot_corruptions, {corruption: scores})),
+        figure=_address(render_png(plot_corruptions, {corruption: scores})),
         words=f"Accuracy by {corruption.name}, in {corruption.unit}: {accuracies}",
         steps=steps,
     )
 
 
-def picture(pixels: NDArray[np.uint8]) -> str:
+def _picture(pixels: NDArray[np.uint8]) -> str:
     """Return an image, uint8 (28, 28), as an address that holds it as a PNG."""
     file = BytesIO()
     Image.fromarray(pixels).save(file, "PNG", optimize=True)
-    return address(file.getvalue())
+    return _address(file.getvalue())
 
 
-def address(png: bytes) -> str:
+def _address(png: bytes) -> str:
     """Return a PNG as an address that holds it."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -77,11 +77,11 @@ def plot_corruptions(figure: Figure, scores: "Mapping[Corruption, Sequence[Score
     panels = figure.subplots(lines, columns, squeeze=False).flat
     for axes, name, (corruption, worth) in zip(panels, names, scores.items(), strict=False):
         frame_axes(axes, "" if alone else name)
-        curves(axes, corruption, worth)
+        _curves(axes, corruption, worth)
     add_legend(figure, panels[0])
 
 
-def curves(axes: Axes, corruption: "Corruption", scores: "Sequence[Score]") -> None:
+def _curves(axes: Axes, corruption: "Corruption", scores: "Sequence[Score]") -> None:
     """Draw accuracy and parity accuracy over the severities of a corruption."""
     for name, colour, line, accuracies, intervals in (
         ("digit", BLUE, "-o", [each.accuracy for each in scores], [each.interval for each in scores]),

@@ -62,7 +62,7 @@ class SearchSpace:
         settings = {}
         for key, value in values.items():
             try:
-                settings[str(key)] = setting(str(key), value)
+                settings[str(key)] = _setting(str(key), value)
             except UserError as error:
                 raise UserError(f"{path}: {error}") from None
         settings = {key: value for key, value in settings.items() if key not in fixed}
@@ -72,7 +72,7 @@ class SearchSpace:
 
     def suggest(self, trial: "Trial") -> dict[str, Any]:
         """Return the settings that a trial is to take."""
-        return {key: suggested(trial, key, values) for key, values in self.settings.items()}
+        return {key: _suggested(trial, key, values) for key, values in self.settings.items()}
 
     def as_json(self) -> dict[str, Any]:
         """Return the space as JSON can hold it."""
@@ -82,16 +82,16 @@ class SearchSpace:
         }
 
 
-def suggested(trial: "Trial", key: str, values: Range | Choices) -> Any:
+def _suggested(trial: "Trial", key: str, values: Range | Choices) -> Any:
     """Return what a trial is to take of a range or of choices."""
     if not isinstance(values, Range):
         return trial.suggest_categorical(key, values)
-    if int in types_of(key):
+    if int in _types_of(key):
         return trial.suggest_int(key, int(values.low), int(values.high), log=values.log)
     return trial.suggest_float(key, values.low, values.high, log=values.log)
 
 
-def setting(key: str, value: Any) -> Range | Choices:
+def _setting(key: str, value: Any) -> Range | Choices:
     """Return the range or the choices that the YAML of one setting means.
 
     Raises:
@@ -103,25 +103,25 @@ def setting(key: str, value: Any) -> Range | Choices:
     if key in NOT_SEARCHED:
         raise UserError(f"{key} cannot be searched: {NOT_SEARCHED[key]}; leave it out, or --set it")
     if isinstance(value, list):
-        choices = tuple(valid(key, choice) for choice in value)
+        choices = tuple(_valid(key, choice) for choice in value)
         if len(set(choices)) < max(2, len(choices)):
             raise UserError(f"{key}: {value} is no choice; list two values or more, each once")
         return choices
     if not isinstance(value, dict):
         raise UserError(f"{key}: {value!r} is no range; write {{low: ..., high: ...}}, or a list of choices")
-    return range_of(key, value)
+    return _range_of(key, value)
 
 
-def range_of(key: str, value: dict[str, Any]) -> Range:
+def _range_of(key: str, value: dict[str, Any]) -> Range:
     """Return the range of a setting that is a number."""
-    if not types_of(key) & {int, float}:
+    if not _types_of(key) & {int, float}:
         raise UserError(f"{key} is no number; list its choices")
     try:
         found = Range.model_validate(value)
     except ValidationError as error:
         raise UserError(f"{key}: {first_fault(error, Range.model_fields)[1]}") from None
     for end in (found.low, found.high):
-        valid(key, end)
+        _valid(key, end)
     if not found.low < found.high:
         raise UserError(f"{key}: low {found.low:g} must be below high {found.high:g}")
     if found.log and found.low <= 0:
@@ -129,13 +129,13 @@ def range_of(key: str, value: dict[str, Any]) -> Range:
     return found
 
 
-def types_of(key: str) -> set[Any]:
+def _types_of(key: str) -> set[Any]:
     """Return the type of a setting, or all those that it may have; a literal has its values."""
     annotation = Recipe.model_fields[key].annotation
     return {getattr(kind, "__origin__", kind) for kind in (annotation, *get_args(annotation))}
 
 
-def valid(key: str, value: Any) -> Any:
+def _valid(key: str, value: Any) -> Any:
     """Return a value as the type of its setting; a UserError where it is outside its limits."""
     field = Recipe.model_fields[key]
     kind: Any = Annotated[field.annotation, field]

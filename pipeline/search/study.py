@@ -79,7 +79,7 @@ class Search:
             UserError: there is no such database, it cannot be used, or its study has another subject.
         """
         study = optuna.create_study(
-            storage=open_storage(self.url),
+            storage=_open_storage(self.url),
             pruner=MedianPruner(n_min_trials=5),
             study_name=self.recipe.name,
             direction="minimize",
@@ -90,8 +90,8 @@ class Search:
             study.set_user_attr("subject", subject)
         elif kept != subject:
             raise UserError(
-                f'{shown(self.url)}: the study "{self.recipe.name}" began with {difference(kept, subject)}; go back to '
-                "these, or give the recipe another name or the search another --storage"
+                f'{shown(self.url)}: the study "{self.recipe.name}" began with {_difference(kept, subject)}; use these '
+                "again, or give the recipe another name or the search another --storage"
             )
         return study
 
@@ -112,9 +112,9 @@ class Search:
         return kept
 
 
-def open_storage(url: str) -> RDBStorage:
+def _open_storage(url: str) -> RDBStorage:
     """Return the database of that URL, whose tables are made where they are missing."""
-    address = parsed(url)
+    address = _parsed(url)
     sqlite = address.get_backend_name() == "sqlite"
     if sqlite:
         require_writable(Path(address.database or ""))
@@ -129,12 +129,12 @@ def open_storage(url: str) -> RDBStorage:
         except (SQLAlchemyError, StorageInternalError) as error:
             # Searches that begin at once all find no tables, and all but one find each of them made by another.
             attempts -= 1
-            if not attempts or not any(words in words_of(error) for words in MADE_BY_ANOTHER):
+            if not attempts or not any(words in _words_of(error) for words in MADE_BY_ANOTHER):
                 raise
         time.sleep(0.2)
 
 
-def parsed(url: str) -> URL:
+def _parsed(url: str) -> URL:
     """Return the parts of a database's URL; a UserError where it is none that processes can share."""
     try:
         address = make_url(url)
@@ -164,18 +164,18 @@ def faults_told(url: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
         raise UserError(
-            f"{shown(url)}: {words_of(error).splitlines()[0]}; see that the database is up and that you may write to "
+            f"{shown(url)}: {_words_of(error).splitlines()[0]}; see that the database is up and that you may write to "
             "it; the same command then goes on"
         ) from error
 
 
-def words_of(error: Exception) -> str:
+def _words_of(error: Exception) -> str:
     """Return what the database itself said."""
     origin = error.__cause__ if isinstance(error, StorageInternalError) else error
     return str(getattr(origin, "orig", None) or origin or error)
 
 
-def difference(kept: dict[str, Any], subject: dict[str, Any]) -> str:
+def _difference(kept: dict[str, Any], subject: dict[str, Any]) -> str:
     """Return in words what of a study's subject is no longer as it was."""
     words = []
     for part, now in subject.items():
@@ -191,10 +191,10 @@ def difference(kept: dict[str, Any], subject: dict[str, Any]) -> str:
 def best(study: Study) -> FrozenTrial | None:
     """Return the complete trial with the lowest validation loss; None where none is complete."""
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    return min(complete, key=loss_of, default=None)
+    return min(complete, key=_loss_of, default=None)
 
 
-def loss_of(trial: FrozenTrial) -> float:
+def _loss_of(trial: FrozenTrial) -> float:
     """Return a trial's validation loss in nats; of one that is not complete the lowest of its epochs, or infinity."""
     if trial.state == TrialState.COMPLETE and trial.value is not None:
         return trial.value
@@ -203,23 +203,23 @@ def loss_of(trial: FrozenTrial) -> float:
 
 def line(trial: FrozenTrial) -> str:
     """Return a trial as a line under `HEADER`."""
-    loss = f"{loss_of(trial):.4f}" if trial.intermediate_values else "-"
+    loss = f"{_loss_of(trial):.4f}" if trial.intermediate_values else "-"
     accuracy = trial.user_attrs.get("validation_accuracy")
-    settings = " ".join(f"{key}={value_in_words(value)}" for key, value in trial.params.items())
+    settings = " ".join(f"{key}={_value_in_words(value)}" for key, value in trial.params.items())
     reason = trial.user_attrs.get("reason")
     return (
         f"{trial.number:5}  {loss:>15}  {'-' if accuracy is None else f'{accuracy:.2%}':>8}  "
-        f"{len(trial.intermediate_values):6}  {minutes(trial):7.1f}  {ENDS.get(trial.state, 'running'):8}  {settings}"
+        f"{len(trial.intermediate_values):6}  {_minutes(trial):7.1f}  {ENDS.get(trial.state, 'running'):8}  {settings}"
         f"{f' ({reason})' if reason else ''}"
     )
 
 
-def minutes(trial: FrozenTrial) -> float:
+def _minutes(trial: FrozenTrial) -> float:
     """Return the minutes that a trial took, or 0 while it runs."""
     return trial.duration.total_seconds() / 60 if trial.duration else 0.0
 
 
-def value_in_words(value: Any) -> str:
+def _value_in_words(value: Any) -> str:
     """Return a setting's value with as many digits as matter to a reader."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
@@ -227,7 +227,7 @@ def value_in_words(value: Any) -> str:
 def standing(study: Study) -> str:
     """Return the best trials as a table, and how all of them ended."""
     trials = study.get_trials(deepcopy=False)
-    leading = sorted((trial for trial in trials if trial.state == TrialState.COMPLETE), key=loss_of)[:SHOWN]
+    leading = sorted((trial for trial in trials if trial.state == TrialState.COMPLETE), key=_loss_of)[:SHOWN]
     ends = Counter(ENDS.get(trial.state, "running") for trial in trials)
     counts = ", ".join(f"{number} {end}" for end, number in sorted(ends.items()))
     return "\n".join([HEADER, *map(line, leading), f"{len(trials)} trials: {counts}"])
@@ -236,7 +236,7 @@ def standing(study: Study) -> str:
 def losses(study: Study) -> tuple[dict[int, float], dict[int, float]]:
     """Return the validation loss of each complete trial, by its number, and the lowest that each pruned one came to."""
     complete, pruned = (
-        {trial.number: loss_of(trial) for trial in study.get_trials(deepcopy=False, states=[state])}
+        {trial.number: _loss_of(trial) for trial in study.get_trials(deepcopy=False, states=[state])}
         for state in (TrialState.COMPLETE, TrialState.PRUNED)
     )
     return complete, {number: loss for number, loss in pruned.items() if math.isfinite(loss)}

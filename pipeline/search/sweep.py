@@ -54,7 +54,7 @@ def sweep(
 
     The study is named as the recipe, and one that there is goes on. Beside the file are left `best/`, the run of the
     best trial where it was trained here, and figures of the search. An interrupt ends all workers and leaves as much.
-    Workers are processes that import the main module: a script calls this under `if __name__ == "__main__"`.
+    A script calls this under `if __name__ == "__main__"`, for its worker processes import the main module.
 
     Args:
         trials: how many to add to the study, 1 or more; what is pruned or fails is one of them.
@@ -63,13 +63,12 @@ def sweep(
         quiet: draw no progress bar.
 
     Raises:
-        UserError: the rows are unsound, the database cannot be used, its study has another subject, or no trial is
-            complete.
+        UserError: the rows are unsound, the database cannot be used or has another study, or no trial completed.
     """
     if recipe.members > 1:
         raise UserError(f"{recipe.name}: a search compares single networks; --set members=1")
     if not recipe.validation_fraction:
-        log.info("%s sets no rows aside; its trials are compared on %.0f %% of them", recipe.name, 100 * SET_ASIDE)
+        log.info("%s sets no rows aside; its trials are compared on %.0f %%", recipe.name, 100 * SET_ASIDE)
         recipe = recipe.model_copy(update={"validation_fraction": SET_ASIDE})
     folder = SWEEPS / recipe.name
     require_writable(folder / "best.yaml")
@@ -79,22 +78,21 @@ def sweep(
         study = search.open()
         log.info("Study: %s, %d trials before\n%s", shown(url), len(study.get_trials(deepcopy=False)), HEADER)
         try:
-            do_trials(search, study, trials, jobs, quiet)
+            _do_trials(search, study, trials, jobs, quiet)
         except KeyboardInterrupt:
             log.warning("Stopped. The same command goes on with the study.")
             raise
         finally:
-            keep_best_run(search, study)
-            tell_results(search, study)
+            _keep_best_run(search, study)
+            _tell_results(search, study)
         if not best(study):
             raise UserError(
-                f"{shown(url)}: no trial is complete, so there is no best; the lines above say why: search on, or in a "
-                "narrower space"
+                f"{shown(url)}: no trial completed; see the lines above, then add trials or narrow the space"
             )
     return folder / "best.yaml"
 
 
-def do_trials(search: Search, study: "Study", trials: int, jobs: int, quiet: bool) -> None:
+def _do_trials(search: Search, study: "Study", trials: int, jobs: int, quiet: bool) -> None:
     """Let workers do so many trials, and report each when it has ended."""
     ended = 0
     with (
@@ -108,7 +106,7 @@ def do_trials(search: Search, study: "Study", trials: int, jobs: int, quiet: boo
                 continue
             with tqdm.external_write_mode():
                 log.info("%s", line(study.get_trials(deepcopy=False)[outcome.result]))
-            keep_best_run(search, study)
+            _keep_best_run(search, study)
             bar.update()
     if ended < trials:
         left = trials - ended
@@ -138,7 +136,7 @@ class TrialWorker:
             return one_trial(self.search, self.study)
 
 
-def keep_best_run(search: Search, study: "Study") -> None:
+def _keep_best_run(search: Search, study: "Study") -> None:
     """Move the run of the best trial to `best/`, where it is new, and delete those of all other trials that ended."""
     with FileLock(search.folder / ".lock"):  # another search may be at work in the same folder
         # Asked in this order: a trial that ends in between is kept.
@@ -155,7 +153,7 @@ def keep_best_run(search: Search, study: "Study") -> None:
             shutil.rmtree(search.folder / f"trial-{number}", ignore_errors=True)
 
 
-def tell_results(search: Search, study: "Study") -> None:
+def _tell_results(search: Search, study: "Study") -> None:
     """Write the best trial's recipe and the figures; tell the best trials, and where all of it is."""
     from pipeline.reports.style import save_figure
     from pipeline.search.figures import plot_importances, plot_search_history
@@ -163,7 +161,7 @@ def tell_results(search: Search, study: "Study") -> None:
     winner = best(study)
     if not winner:
         return
-    recipe = write_recipe(search, winner)
+    recipe = _write_recipe(search, winner)
     complete, pruned = losses(study)
     save_figure(search.folder / "history.png", plot_search_history, complete, pruned)
     shares = importances(study)
@@ -173,7 +171,7 @@ def tell_results(search: Search, study: "Study") -> None:
     log.info("It is in %s; to train it: python -m pipeline train %s", search.folder, recipe)
 
 
-def write_recipe(search: Search, winner: "FrozenTrial") -> Path:
+def _write_recipe(search: Search, winner: "FrozenTrial") -> Path:
     """Write the recipe of the best trial, as `train` takes it, and return its file."""
     path = search.folder / "best.yaml"
     name, summary = f"{search.recipe.name}-best", f"{search.recipe.summary}; settings found by a search"

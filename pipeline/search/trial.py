@@ -37,14 +37,14 @@ def one_trial(search: Search, study: Study) -> int:
 
     def objective(trial: Trial) -> float:
         numbers.append(trial.number)
-        return validation_loss(search, trial)
+        return _validation_loss(search, trial)
 
     with suppress(UpdateFinishedTrialError):  # the machine slept, and another took the trial for dead
         study.optimize(objective, n_trials=1, catch=FAULTS)
     return numbers[0]
 
 
-def validation_loss(search: Search, trial: Trial) -> float:
+def _validation_loss(search: Search, trial: Trial) -> float:
     """Train with the settings that the trial draws; return the validation loss of the epoch that is kept, in nats.
 
     Settings that lead nowhere (they exclude one another, diverge, or need more memory than there is) are pruned, so
@@ -53,7 +53,7 @@ def validation_loss(search: Search, trial: Trial) -> float:
     Raises:
         TrialPruned: the trial is not worth going on with.
     """
-    recipe = recipe_of(search, trial)
+    recipe = _recipe_of(search, trial)
 
     def judge(epoch: Epoch) -> None:
         assert epoch.validation_loss is not None, "some rows are set aside"
@@ -64,13 +64,13 @@ def validation_loss(search: Search, trial: Trial) -> float:
 
     folder = search.folder / f"trial-{trial.number}"
     shutil.rmtree(folder, ignore_errors=True)  # of another study, that was deleted
-    source = Source(search.source, search.folder, "", lambda: search.table, no_test_rows)
+    source = Source(search.source, search.folder, "", lambda: search.table, _no_test_rows)
     try:
         run = train_network(recipe, source, str(folder), on_epoch=judge, quiet=True)
     except DivergedError:
-        prune(trial, "diverged")
+        _prune(trial, "diverged")
     except torch.OutOfMemoryError:
-        prune(trial, "out of memory")
+        _prune(trial, "out of memory")
     except FAULTS as error:
         trial.set_user_attr("reason", f"{type(error).__name__} {error}".splitlines()[0])
         raise
@@ -83,22 +83,22 @@ def validation_loss(search: Search, trial: Trial) -> float:
     return scores["validation_loss"]
 
 
-def recipe_of(search: Search, trial: Trial) -> Recipe:
+def _recipe_of(search: Search, trial: Trial) -> Recipe:
     """Return the recipe with what the trial draws, which depends on the recipe's seed and the earlier trials alone."""
     seed = np.random.SeedSequence([search.recipe.seed, trial.number]).generate_state(1)[0]
     trial.study.sampler = TPESampler(seed=int(seed))
     try:
         return search.with_settings(search.space.suggest(trial))
     except ValidationError as error:
-        prune(trial, first_fault(error, Recipe.model_fields)[1])
+        _prune(trial, first_fault(error, Recipe.model_fields)[1])
 
 
-def prune(trial: Trial, reason: str) -> NoReturn:
+def _prune(trial: Trial, reason: str) -> NoReturn:
     """End a trial, and keep why."""
     trial.set_user_attr("reason", reason)
     raise TrialPruned(reason) from None
 
 
-def no_test_rows() -> DigitTable:
+def _no_test_rows() -> DigitTable:
     """Refuse what a search must not look at."""
     raise UserError("a search looks at no test part; ask for its rows after it, once")

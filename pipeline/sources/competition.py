@@ -9,7 +9,7 @@ from pipeline.sources.source import Source
 
 def from_kaggle(data: Path) -> Source:
     """Return the competition's files in `data`, downloaded by Kaggle's client where one of them is missing."""
-    if all(competition_file(data, stem).path.exists() for stem in ("train", "test")):
+    if all(_competition_file(data, stem).path.exists() for stem in ("train", "test")):
         return competition_source(data, "found there")
     download_files(data)
     return competition_source(data, "downloaded from Kaggle")
@@ -23,7 +23,7 @@ def holds_competition(path: Path) -> bool:
 
 def competition_source(path: Path, reason: str) -> Source:
     """Return the competition's files in a folder (CSV, .gz, Parquet, or in the archive), or those in one file."""
-    train, test = competition_file(path, "train"), competition_file(path, "test")
+    train, test = _competition_file(path, "train"), _competition_file(path, "test")
     return Source(
         "competition",
         train.path if train.path == test.path else path,
@@ -33,7 +33,7 @@ def competition_source(path: Path, reason: str) -> Source:
     )
 
 
-def competition_file(path: Path, stem: str) -> DigitFile:
+def _competition_file(path: Path, stem: str) -> DigitFile:
     """Return one of the competition's files, "train" or "test"; a file of its own is preferred to the archive."""
     for candidate in (*(path / f"{stem}{suffix}" for suffix in SUFFIXES), path / ARCHIVE):
         if candidate.exists():

@@ -28,10 +28,10 @@ def find_source(kind: str, data: Path) -> Source:
     Raises:
         UserError: the source that was asked for is not there and cannot be fetched.
     """
-    return replace(located(kind, data), data_dir=data)
+    return replace(_located(kind, data), data_dir=data)
 
 
-def located(kind: str, data: Path) -> Source:
+def _located(kind: str, data: Path) -> Source:
     """Return the source that `kind` means, as `find_source` takes it."""
     if kind == "pendigits":
         return pendigits_source(data)
@@ -42,7 +42,7 @@ def located(kind: str, data: Path) -> Source:
     if kind == "kaggle":
         return from_kaggle(data)
     if kind != "auto":
-        return at_path(Path(kind))
+        return _at_path(Path(kind))
     if holds_competition(data):
         return competition_source(data, "found there")
     missing = f"{data} holds no competition files"
@@ -59,7 +59,7 @@ def located(kind: str, data: Path) -> Source:
     return practice_source(data / "practice", f"{missing}, and no mirror of MNIST answers")
 
 
-def at_path(path: Path) -> Source:
+def _at_path(path: Path) -> Source:
     """Return the source in a folder or archive that the user names."""
     if holds_competition(path):
         return competition_source(path, "asked for")

@@ -33,7 +33,7 @@ def holds_mnist(folder: Path) -> bool:
 def mnist_source(folder: Path, reason: str, mirrors: list[str] | None = None) -> Source:
     """Return MNIST's 60,000 and 10,000 digits, downloaded by torchvision into `folder` if they are not there."""
     if not holds_mnist(folder):
-        download_mnist(folder, mirrors or answering_mirrors())
+        _download_mnist(folder, mirrors or answering_mirrors())
     raw = folder / "MNIST" / "raw"
     train_images, train_labels, test_images, test_labels = (raw / name for name in MNIST_FILES)
     return Source(
@@ -41,7 +41,7 @@ def mnist_source(folder: Path, reason: str, mirrors: list[str] | None = None) ->
     )
 
 
-def download_mnist(folder: Path, mirrors: list[str]) -> None:
+def _download_mnist(folder: Path, mirrors: list[str]) -> None:
     """Fetch MNIST's files from the first mirror that has them."""
     if not mirrors:
         raise UserError(

@@ -53,7 +53,7 @@ def characters(data: Path, held_out: bool = False) -> Pixels:
             for name in sorted(name for name in archive.namelist() if name.endswith(".png")):
                 if (name.split("/")[-3] in HELD_OUT_ALPHABETS) == held_out:
                     with Image.open(io.BytesIO(archive.read(name)), formats=["PNG"]) as image:
-                        frames.append(frame_of(cut_out(255 - np.asarray(image.convert("L")))))
+                        frames.append(frame_of(_cut_out(255 - np.asarray(image.convert("L")))))
     except (OSError, BadZipFile, IndexError) as error:
         raise UserError(f"{path}: damaged ({error}); delete it, and it will be fetched again") from None
     if not frames:
@@ -72,12 +72,12 @@ def made(table: DigitTable, rows: int, seed: int) -> Pixels:
         seed: of all that is drawn by chance.
     """
     random = np.random.default_rng(seed)
-    halved, any_digit = forever(table, HALVED, random), forever(table, range(10), random)
+    halved, any_digit = _forever(table, HALVED, random), _forever(table, range(10), random)
     kinds: list[Callable[[], Pixels]] = [
-        *3 * [lambda: scribble(random)],
-        *2 * [lambda: pair(next(any_digit), next(any_digit), random)],
-        lambda: half(next(halved), random),
-        *2 * [lambda: specks(random)],
+        *3 * [lambda: _scribble(random)],
+        *2 * [lambda: _pair(next(any_digit), next(any_digit), random)],
+        lambda: _half(next(halved), random),
+        *2 * [lambda: _specks(random)],
     ]
     images: list[Pixels] = []
     while len(images) < rows:
@@ -93,7 +93,7 @@ def is_bar(image: Pixels) -> bool:
     return bool(0 < columns < NARROW and rows > TALL)
 
 
-def forever(table: DigitTable, digits: Sequence[int], random: np.random.Generator) -> Iterator[Pixels]:
+def _forever(table: DigitTable, digits: Sequence[int], random: np.random.Generator) -> Iterator[Pixels]:
     """Yield images of these digits, those with ink, drawn by chance, without end."""
     rows = np.flatnonzero(np.isin(table.known_labels, list(digits)) & (table.pixels.max(axis=(1, 2)) > INK))
     if not len(rows):
@@ -103,7 +103,7 @@ def forever(table: DigitTable, digits: Sequence[int], random: np.random.Generato
         yield table.pixels[rows[random.integers(len(rows))]]
 
 
-def scribble(random: np.random.Generator) -> Pixels:
+def _scribble(random: np.random.Generator) -> Pixels:
     """Return a line that goes to and fro between several corners, with a hand that shakes."""
     corners = random.normal(0, 1, (random.integers(4, 9), 2))
     places = np.linspace(0, len(corners) - 1, 8 * len(corners))
@@ -113,15 +113,15 @@ def scribble(random: np.random.Generator) -> Pixels:
     return framed(strokes, extent, random.uniform(4, 16))
 
 
-def half(image: Pixels, random: np.random.Generator) -> Pixels:
+def _half(image: Pixels, random: np.random.Generator) -> Pixels:
     """Return the left or right part of a digit, as if the rest of it were wiped away."""
     columns = np.flatnonzero(image.max(axis=0) > INK)
     width = max(3, round(len(columns) * random.uniform(0.35, 0.5)))
     rest = image[:, columns[:width]] if random.random() < 0.5 else image[:, columns[-width:]]
-    return frame_of(cut_out(rest))
+    return frame_of(_cut_out(rest))
 
 
-def pair(left: Pixels, right: Pixels, random: np.random.Generator) -> Pixels:
+def _pair(left: Pixels, right: Pixels, random: np.random.Generator) -> Pixels:
     """Return two digits so near to one another that they are taken for one."""
     first, second = (image[:, np.flatnonzero(image.max(axis=0) > INK)] for image in (left, right))
     start = max(0, first.shape[1] - random.integers(0, 4))
@@ -129,16 +129,16 @@ def pair(left: Pixels, right: Pixels, random: np.random.Generator) -> Pixels:
     joined[:, : first.shape[1]] = first
     place = joined[:, start : start + second.shape[1]]
     np.maximum(place, second, out=place)
-    return frame_of(cut_out(joined))
+    return frame_of(_cut_out(joined))
 
 
-def cut_out(image: Pixels) -> Grey:
+def _cut_out(image: Pixels) -> Grey:
     """Return what there is of ink in an image, float32 in 0..1, without the paper around it."""
     rows, columns = (np.flatnonzero(image.max(axis=axis) > INK) for axis in (1, 0))
     return (image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] / 255).astype(np.float32)
 
 
-def specks(random: np.random.Generator) -> Pixels:
+def _specks(random: np.random.Generator) -> Pixels:
     """Return noise, fine or coarse, strong or faint, or nothing but paper."""
     side = int(random.choice([4, 7, 14, 28]))
     share, strength = random.uniform(0, 0.6), random.uniform(0.1, 1)

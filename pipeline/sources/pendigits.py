@@ -42,12 +42,12 @@ def drawn_anew(drawings: list[Drawing], times: int, seed: int) -> DigitTable:
         seed: of all that is drawn by chance.
     """
     random = np.random.default_rng(seed)
-    frames = [frame_with(drawing, random) for _ in range(times) for drawing in drawings]
+    frames = [_frame_with(drawing, random) for _ in range(times) for drawing in drawings]
     labels = [drawing.label for drawing in drawings] * times
     return DigitTable(np.array(frames), np.array(labels, dtype=np.int64))
 
 
-def frame_with(drawing: Drawing, random: np.random.Generator) -> Pixels:
+def _frame_with(drawing: Drawing, random: np.random.Generator) -> Pixels:
     """Return one frame, uint8 (28, 28), of a drawing made by another hand."""
     turn, slant, proportion = random.normal(0, 0.12), random.normal(0, 0.15), np.exp(random.normal(0, 0.12))
     brush = np.exp(random.uniform(np.log(3), np.log(24)))

@@ -23,7 +23,7 @@ def practice_source(folder: Path, reason: str) -> Source:
     """
     answers = folder / "answers.csv"
     if not all((folder / name).exists() for name in ("train.csv", "test.csv", "answers.csv")):
-        write_practice(folder)
+        _write_practice(folder)
 
     def read_test() -> DigitTable:
         table = CsvFile(folder / "test.csv").read(labels_required=False)
@@ -38,22 +38,24 @@ def practice_source(folder: Path, reason: str) -> Source:
     return Source("practice", folder, reason, files.read_train, read_test)
 
 
-def write_practice(folder: Path) -> None:
+def _write_practice(folder: Path) -> None:
     """Make the practice set's files: the UCI "Optical Recognition of Handwritten Digits" test part (set 80)."""
     from sklearn.datasets import load_digits
 
     bundle = load_digits()
-    frames = np.stack([frame_8x8(image) for image in bundle.images])
+    frames = np.stack([_frame_8x8(image) for image in bundle.images])
     table = DigitTable(frames, bundle.target.astype(np.int64))
     train, test = table.split(PRACTICE_TEST_ROWS / len(table), seed=0)
     assert train.labels is not None and test.labels is not None
     rows = np.column_stack([train.labels, train.pixels.reshape(len(train), -1)])
-    write_csv(folder / "train.csv", ["label", *PIXEL_COLUMNS], rows)
-    write_csv(folder / "test.csv", PIXEL_COLUMNS, test.pixels.reshape(len(test), -1))
-    write_csv(folder / "answers.csv", ["ImageId", "Label"], np.column_stack([np.arange(1, len(test) + 1), test.labels]))
+    _write_csv(folder / "train.csv", ["label", *PIXEL_COLUMNS], rows)
+    _write_csv(folder / "test.csv", PIXEL_COLUMNS, test.pixels.reshape(len(test), -1))
+    _write_csv(
+        folder / "answers.csv", ["ImageId", "Label"], np.column_stack([np.arange(1, len(test) + 1), test.labels])
+    )
 
 
-def frame_8x8(image: np.ndarray) -> Pixels:
+def _frame_8x8(image: np.ndarray) -> Pixels:
     """Return a digit of 8x8 values 0 to 16 as MNIST frames one: 20x20, its centre of mass in the middle of 28x28."""
     from PIL import Image
 
@@ -67,7 +69,7 @@ def frame_8x8(image: np.ndarray) -> Pixels:
     return frame
 
 
-def write_csv(path: Path, columns: list[str], rows: np.ndarray) -> None:
+def _write_csv(path: Path, columns: list[str], rows: np.ndarray) -> None:
     """Write whole numbers under a header."""
     with open_atomic(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -73,7 +73,7 @@ def read_drawings(path: Path) -> list[Drawing]:
         UserError: the file is missing or damaged.
     """
     try:
-        drawings = from_json(path) if path.name.endswith(".json.gz") else from_unipen(unpacked(path))
+        drawings = _from_json(path) if path.name.endswith(".json.gz") else _from_unipen(_unpacked(path))
     except (OSError, EOFError, BadZipFile, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: missing or damaged ({error}); delete it, and fetch it again") from None
     if not drawings:
@@ -81,14 +81,14 @@ def read_drawings(path: Path) -> list[Drawing]:
     return drawings
 
 
-def from_json(path: Path) -> list[Drawing]:
+def _from_json(path: Path) -> list[Drawing]:
     """Return the drawings of a gzipped JSON list."""
     with gzip.open(path) as stream:
         entries: list[dict[str, Any]] = json.load(stream)
-    return [drawing(entry["label"], entry["strokes"]) for entry in entries]
+    return [_drawing(entry["label"], entry["strokes"]) for entry in entries]
 
 
-def unpacked(path: Path) -> str:
+def _unpacked(path: Path) -> str:
     """Return the text of the drawings in UCI's zip, which holds it as the Unix program compress packs it."""
     import uncompresspy
 
@@ -97,7 +97,7 @@ def unpacked(path: Path) -> str:
         return text
 
 
-def from_unipen(text: str) -> list[Drawing]:
+def _from_unipen(text: str) -> list[Drawing]:
     """Return the drawings of a text in the UNIPEN format, in which y is up."""
     drawings = []
     label, strokes = -1, list[list[list[float]]]()
@@ -105,7 +105,7 @@ def from_unipen(text: str) -> list[Drawing]:
         segment = SEGMENT.match(line)
         if segment:
             if any(strokes):
-                drawings.append(drawing(label, [stroke for stroke in strokes if stroke]))
+                drawings.append(_drawing(label, [stroke for stroke in strokes if stroke]))
             label, strokes = int(segment[1]), []
         elif line.startswith(".PEN_DOWN"):
             strokes.append([])
@@ -115,7 +115,7 @@ def from_unipen(text: str) -> list[Drawing]:
     return drawings
 
 
-def drawing(label: int, strokes: Sequence[Any]) -> Drawing:
+def _drawing(label: int, strokes: Sequence[Any]) -> Drawing:
     """Return a checked drawing."""
     arrays = tuple(np.array(stroke, dtype=np.float64) for stroke in strokes)
     if label not in range(CLASSES) or not arrays or any(array.ndim != 2 or array.shape[1] != 2 for array in arrays):

@@ -64,8 +64,8 @@ def train_ensemble(
         run.begin(recipe, card, rows.seen.fingerprint)
     # Corrections come last, and none of them is left out.
     folds = folds_of(recipe, rows.training.select(np.arange(len(rows.training) - rows.corrections)))
-    train_members(run, recipe, source, rows.training, folds, quiet=quiet)
-    finish(run, recipe, rows.training, folds)
+    _train_members(run, recipe, source, rows.training, folds, quiet=quiet)
+    _finish(run, recipe, rows.training, folds)
     return run
 
 
@@ -75,12 +75,12 @@ def folds_of(recipe: Recipe, table: DigitTable) -> list[NDArray[np.int64]]:
     return [np.flatnonzero(parts[index // recipe.folds] == index % recipe.folds) for index in range(recipe.members)]
 
 
-def train_members(
+def _train_members(
     run: Run, recipe: Recipe, source: Source, table: DigitTable, folds: list[NDArray[np.int64]], *, quiet: bool
 ) -> None:
     """Train all members that are not complete, several at once, in worker processes."""
-    workers = at_once(recipe)
-    waiting = [index for index in range(recipe.members) if not complete(member_run(run, index))]
+    workers = _at_once(recipe)
+    waiting = [index for index in range(recipe.members) if not _complete(_member_run(run, index))]
     log.info(
         "%s: %d members, %d at once, each without one of %d folds of %s rows\nRun: %s",
         recipe.name, recipe.members, workers, recipe.folds, f"{len(table):,}", run,
@@ -127,34 +127,34 @@ class MemberTraining:
     def __call__(self, index: int) -> None:
         """Train one member, or resume it."""
         logging.getLogger("pipeline").setLevel(logging.ERROR)
-        torch.set_num_threads(max(1, available_cores() // self.workers))
+        torch.set_num_threads(max(1, _available_cores() // self.workers))
         rest = self.table.select(np.setdiff1d(np.arange(len(self.table)), self.folds[index]))
         source = Source(self.source, self.folder, "all folds but one", lambda: rest, lambda: rest, self.data_dir)
-        run = member_run(Run(self.folder), index)
+        run = _member_run(Run(self.folder), index)
         train_network(self.recipe.member(index), source, str(run), resume=run.recipe_path.exists(), quiet=True)
 
 
-def at_once(recipe: Recipe) -> int:
+def _at_once(recipe: Recipe) -> int:
     """Return how many members are trained at once: on a CPU as many as there are cores, one on anything else."""
-    return min(available_cores(), recipe.members) if pick_device().type == "cpu" else 1
+    return min(_available_cores(), recipe.members) if pick_device().type == "cpu" else 1
 
 
-def available_cores() -> int:
+def _available_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def member_run(run: Run, index: int) -> Run:
+def _member_run(run: Run, index: int) -> Run:
     """Return the run of one member, within that of the ensemble until it is complete."""
     return Run(run.folder / "members" / f"{index:02}")
 
 
-def complete(run: Run) -> bool:
+def _complete(run: Run) -> bool:
     """Tell whether a run was trained to its end."""
     return run.recipe_path.exists() and run.card.finished
 
 
-def finish(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDArray[np.int64]]) -> None:
+def _finish(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDArray[np.int64]]) -> None:
     """Put the members together, measure and calibrate them on what they left out, and write the run's last word."""
     weights: dict[str, Tensor] = {}
     sums = np.zeros((len(table), recipe.classes), dtype=np.float32)
@@ -162,7 +162,7 @@ def finish(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDArray[np.i
     histories = []
     minutes = 0.0
     for index, left_out in enumerate(folds):
-        member = member_run(run, index)
+        member = _member_run(run, index)
         weights |= {f"members.{index}.{name}": tensor for name, tensor in member.load_model().items()}
         predictor = Predictor.load(member)
         sums[left_out] += predictor.logits(predictor.exact, torch.float32, table.select(left_out))
@@ -181,11 +181,11 @@ def finish(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDArray[np.i
     assert result.loss is not None
     card.validation_rows = len(seen)
     card.scores = {"validation_loss": result.loss, "validation_accuracy": result.accuracy}
-    card.minutes = minutes / at_once(recipe)
+    card.minutes = minutes / _at_once(recipe)
     card.finished = True
     run.save_model(weights)
     run.save_out_of_fold(OutOfFold(seen, logits))
-    run.save_history([mean_of(epochs) for epochs in zip(*histories, strict=True)])
+    run.save_history([_mean_of(epochs) for epochs in zip(*histories, strict=True)])
     run.finish(card)
     shutil.rmtree(run.folder / "members")
     log.info(
@@ -196,7 +196,7 @@ def finish(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDArray[np.i
     )
 
 
-def mean_of(epochs: tuple[Epoch, ...]) -> Epoch:
+def _mean_of(epochs: tuple[Epoch, ...]) -> Epoch:
     """Return what the members' same epoch was in the mean, its seconds in sum."""
     return epochs[0].model_copy(
         update={

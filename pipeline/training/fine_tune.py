@@ -54,7 +54,7 @@ def fine_tune(
         return run
     with quieter():
         torch.manual_seed(recipe.seed)
-        checkpoint = last_checkpoint(run.folder / recipe.output_dir)
+        checkpoint = _last_checkpoint(run.folder / recipe.output_dir)
         network = ParityNetwork.load(checkpoint) if checkpoint else ParityNetwork.begin(recipe)
         tuning = Tuning(recipe, network, rows.training, rows.validation, run, quiet=quiet)
         if not resume:
@@ -126,11 +126,11 @@ class Tuning(Trainer):
         super().__init__(
             network.model,
             arguments,
-            data_collator=as_it_is,  # type: ignore[arg-type]
+            data_collator=_as_it_is,  # type: ignore[arg-type]
             train_dataset=ParityDataset(training, network),
             eval_dataset=ParityDataset(validation, network),
             processing_class=network.processor,
-            compute_metrics=accuracy,
+            compute_metrics=_accuracy,
         )
         self.remove_callback(PrinterCallback)
 
@@ -140,7 +140,7 @@ class Tuning(Trainer):
         An interrupt leaves the checkpoints, from the last of which the run can be resumed.
         """
         run, recipe = self.run, self.recipe
-        checkpoint = last_checkpoint(self.folder)
+        checkpoint = _last_checkpoint(self.folder)
         steps = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         try:
             with RunLogger(run.folder, steps) as journal:
@@ -149,7 +149,7 @@ class Tuning(Trainer):
                 log_start(run, recipe, str(self.args.device), self.dtype, self.rows)
                 self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except KeyboardInterrupt:
-            kept = last_checkpoint(self.folder)
+            kept = _last_checkpoint(self.folder)
             log.warning(
                 "Stopped after %d updates; %s. To resume: %s",
                 self.state.global_step,
@@ -247,17 +247,17 @@ class Bar(TrainerCallback):
         self.bar.close()
 
 
-def as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Batch) -> Batch:
     """Collate nothing: `__getitems__` has made the batch already."""
     return batch
 
 
-def accuracy(found: EvalPrediction) -> dict[str, float]:
+def _accuracy(found: EvalPrediction) -> dict[str, float]:
     """Return the fraction of rows whose parity is right."""
     return {"accuracy": float((np.asarray(found.predictions).argmax(axis=1) == found.label_ids).mean())}
 
 
-def last_checkpoint(folder: Path) -> Path | None:
+def _last_checkpoint(folder: Path) -> Path | None:
     """Return the last checkpoint of a training that was written to its end; one after it, cut off, is removed."""
     steps = {int(path.name.rpartition("-")[2]): path for path in folder.glob("checkpoint-*")}
     for _, path in sorted(steps.items(), reverse=True):

@@ -38,11 +38,11 @@ class FusedAdam(Adam):
     def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> bool:
         has_complex: bool = super()._init_group(group, *lists)  # type: ignore[no-untyped-call]
         for tensors in lists:
-            tensors[:] = [in_memory_order(tensor) for tensor in tensors]
+            tensors[:] = [_in_memory_order(tensor) for tensor in tensors]
         return has_complex
 
 
-def in_memory_order(tensor: Tensor) -> Tensor:
+def _in_memory_order(tensor: Tensor) -> Tensor:
     """Return a channels-last tensor as a contiguous view, and any other as it is."""
     if tensor.ndim == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last):
         return tensor.permute(0, 2, 3, 1)

@@ -72,18 +72,18 @@ def start_run(
 
     Arguments and errors are those of `training.train`.
     """
-    run = broadcast_from_main(lambda: find_resumable(recipe, name) if resume else Run.create(name, recipe))
+    run = broadcast_from_main(lambda: _find_resumable(recipe, name) if resume else Run.create(name, recipe))
     if resume and broadcast_from_main(lambda: run.card.finished):
         log.info("%s is complete: there is nothing left to resume.", run)
         return run, None
-    rows = split_rows(recipe, source, corrections, limit)
+    rows = _split_rows(recipe, source, corrections, limit)
     require_equal_inputs(recipe, rows)
     if resume:
         broadcast_from_main(lambda: rows.require_those_of(run))
     return run, rows
 
 
-def split_rows(
+def _split_rows(
     recipe: Recipe | FineTuning, source: Source, corrections: DigitTable | None = None, limit: int | None = None
 ) -> Rows:
     """Return the rows that a training on a source has; `limit` and `corrections` as in `train`."""
@@ -121,7 +121,7 @@ def require_equal_inputs(recipe: Recipe | FineTuning, rows: Rows) -> None:
             )
 
 
-def find_resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
+def _find_resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
     """Return the run to go on with; a UserError where it was begun with another recipe."""
     run = Run.open(name) if name else Run.unfinished(recipe.name)
     if run.recipe.model_dump() != recipe.model_dump():
@@ -153,12 +153,12 @@ def make_card(
         precision=str(dtype).removeprefix("torch."),
         versions={"python": platform.python_version()}
         | {package: version(package) for package in ("torch", loop, "numpy")},
-        commit=current_commit(),
+        commit=_current_commit(),
         started=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
     )
 
 
-def current_commit() -> str | None:
+def _current_commit() -> str | None:
     """Return the commit of the project's own checkout, or None where there is none."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:

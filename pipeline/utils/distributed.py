@@ -57,7 +57,7 @@ def main_process_first() -> Iterator[None]:
         if turn == mine:
             yield
         with report_lost_peer("give the command again"):
-            torch.distributed.barrier(preparation_group())
+            torch.distributed.barrier(_preparation_group())
 
 
 def broadcast_from_main(ask: Callable[[], Answer]) -> Answer:
@@ -73,7 +73,7 @@ def broadcast_from_main(ask: Callable[[], Answer]) -> Answer:
         except Exception as error:
             outcome[1] = error
     with report_lost_peer("give the command again"):
-        torch.distributed.broadcast_object_list(outcome, src=0, group=preparation_group())
+        torch.distributed.broadcast_object_list(outcome, src=0, group=_preparation_group())
     answer, failure = outcome
     if failure is not None:
         raise failure
@@ -81,7 +81,7 @@ def broadcast_from_main(ask: Callable[[], Answer]) -> Answer:
 
 
 @cache
-def preparation_group() -> "ProcessGroup":
+def _preparation_group() -> "ProcessGroup":
     """Join the other processes, and return the group in which they may keep one another waiting for PREPARATION."""
     import torch
     from accelerate import PartialState
@@ -102,12 +102,12 @@ def report_lost_peer(remedy: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if world_size() == 1 or not is_connection_error(error):
+        if world_size() == 1 or not _is_connection_error(error):
             raise
         raise UserError(f"another process of this training was lost, or cannot be reached; {remedy}") from error
 
 
-def is_connection_error(error: RuntimeError) -> bool:
+def _is_connection_error(error: RuntimeError) -> bool:
     """Tell an error of the connection between processes from any other, by its type or by what Gloo and NCCL say."""
     from torch.distributed import DistError
 

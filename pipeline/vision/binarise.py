@@ -48,13 +48,13 @@ def binarise(grey: Grey) -> tuple[Grey, bool]:
     clear = darker[darker > grain + max(FAINTEST, 5 * spread)]
     if not clear.size:
         return np.zeros_like(grey), even
-    threshold = otsu(clear)
+    threshold = _otsu(clear)
     strength = np.median(clear[clear >= threshold])
     ink: Grey = np.clip(0.5 + (darker - threshold) / strength, 0, 1, dtype=np.float32)
     return ink, even
 
 
-def otsu(values: Grey) -> float:
+def _otsu(values: Grey) -> float:
     """Return the threshold that parts values best into two kinds (Otsu, 1979)."""
     counts, edges = np.histogram(values, 64)
     middles = (edges[:-1] + edges[1:]) / 2

@@ -34,18 +34,18 @@ def opened(picture: Picture) -> Image.Image:
             shape, dtype or range.
     """
     if isinstance(picture, str | Path):
-        image = opened_file(Path(picture))
+        image = _opened_file(Path(picture))
     else:
-        image = picture if isinstance(picture, Image.Image) else from_array(picture)
+        image = picture if isinstance(picture, Image.Image) else _from_array(picture)
     if image.width * image.height > MAX_PIXELS:
         raise UserError(
-            f"{name_of(picture)}: {image.width:,} x {image.height:,} pixels are over the limit of {MAX_PIXELS:,}; "
+            f"{_name_of(picture)}: {image.width:,} x {image.height:,} pixels are over the limit of {MAX_PIXELS:,}; "
             "make it smaller"
         )
     return image
 
 
-def opened_file(path: Path) -> Image.Image:
+def _opened_file(path: Path) -> Image.Image:
     """Return the picture in a file, its header decoded."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a picture in it")
@@ -70,7 +70,7 @@ def opened_file(path: Path) -> Image.Image:
         ) from None
 
 
-def from_array(values: NDArray[Any]) -> Image.Image:
+def _from_array(values: NDArray[Any]) -> Image.Image:
     """Return an array as an image of mode L, RGB or RGBA."""
     shape = getattr(values, "shape", None)
     if not isinstance(values, np.ndarray) or not (values.ndim == 2 or (values.ndim == 3 and values.shape[2] in {3, 4})):
@@ -80,10 +80,10 @@ def from_array(values: NDArray[Any]) -> Image.Image:
         )
     if values.size == 0:
         raise UserError(f"a picture of shape {values.shape} has no pixels; give one that has")
-    return Image.fromarray(bytes_of(values))
+    return Image.fromarray(_bytes_of(values))
 
 
-def bytes_of(values: NDArray[Any]) -> NDArray[np.uint8]:
+def _bytes_of(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Return numbers of a picture as uint8."""
     if values.dtype == np.uint8:
         return values
@@ -117,12 +117,12 @@ def grey_of(picture: Picture) -> tuple[Grey, tuple[float, float]]:
             width, height = height, width
         image = eight_bit(ImageOps.exif_transpose(image))
     except Exception as error:  # decoders raise nearly anything on damaged data
-        raise UserError(f"{name_of(picture)} is damaged ({error}); save or copy it again") from None
+        raise UserError(f"{_name_of(picture)} is damaged ({error}); save or copy it again") from None
     if max(image.size) > WORKING_SIDE:
         shrink = WORKING_SIDE / max(image.size)
         smaller = [max(1, round(side * shrink)) for side in image.size]
         image = image.resize((smaller[0], smaller[1]), Image.Resampling.BOX)
-    grey = one_channel(image).filter(ImageFilter.GaussianBlur(max(image.size) / WORKING_SIDE))  # less noise
+    grey = _one_channel(image).filter(ImageFilter.GaussianBlur(max(image.size) / WORKING_SIDE))  # less noise
     return np.asarray(grey, dtype=np.float32) / np.float32(255), (width / image.width, height / image.height)
 
 
@@ -137,17 +137,17 @@ def eight_bit(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode in {"1", "L"} else "RGB")
 
 
-def one_channel(image: Image.Image) -> Image.Image:
+def _one_channel(image: Image.Image) -> Image.Image:
     """Return an image of mode L, RGB or RGBA as L: of its colours the one that varies most."""
     if image.mode == "L":
         return image
     if image.mode == "RGBA":
-        image = on_paper(image)
+        image = _on_paper(image)
     spread = ImageStat.Stat(image).stddev
     return image.getchannel(spread.index(max(spread)))
 
 
-def on_paper(image: Image.Image) -> Image.Image:
+def _on_paper(image: Image.Image) -> Image.Image:
     """Return an image of mode RGBA as RGB, with paper where it is transparent.
 
     Where little is opaque that is ink, and the paper is white or black, whichever differs more; else the opaque part
@@ -164,7 +164,7 @@ def on_paper(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, paper), image).convert("RGB")
 
 
-def name_of(picture: Picture) -> str:
+def _name_of(picture: Picture) -> str:
     """Return how an error calls a picture."""
     return str(picture) if isinstance(picture, str | Path) else "the picture"
 

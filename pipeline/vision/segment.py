@@ -20,8 +20,8 @@ def digits_of(mask: Mask, *, even: bool) -> list[tuple[Mask, Box]]:
 
     What is much smaller or thinner than the rest is a speck, or a piece of a printed line, and is left out.
     """
-    labels, boxes = parts_of(mask, even=even)
-    lengths = np.array([max(size_of(box)) for box in boxes])
+    labels, boxes = _parts_of(mask, even=even)
+    lengths = np.array([max(_size_of(box)) for box in boxes])
     thickness = np.bincount(labels.ravel(), minlength=len(boxes) + 1)[1:] / lengths
     longest, thickest = lengths.max(initial=0), thickness.max(initial=0)
     written = (lengths >= SHORTEST) & (lengths > longest / 6) & (thickness > thickest / 4)
@@ -30,41 +30,41 @@ def digits_of(mask: Mask, *, even: bool) -> list[tuple[Mask, Box]]:
     digits: list[tuple[Box, list[int]]] = []
     for label in sorted(np.flatnonzero(written).tolist(), key=lambda label: boxes[label][1].start):
         for index, (box, parts) in enumerate(digits):
-            if same_digit(box, boxes[label], longest):
-                digits[index] = hull(box, boxes[label]), [*parts, label + 1]
+            if _same_digit(box, boxes[label], longest):
+                digits[index] = _hull(box, boxes[label]), [*parts, label + 1]
                 break
         else:
             digits.append((boxes[label], [label + 1]))
-    tallest = max((size_of(box)[0] for box, _ in digits), default=0)
+    tallest = max((_size_of(box)[0] for box, _ in digits), default=0)
     lowest = max(0.4 * tallest, 0 if even else max(mask.shape) / SMALLEST)
-    return [(np.isin(labels[box], parts), box) for box, parts in digits if upright(box, lowest)]
+    return [(np.isin(labels[box], parts), box) for box, parts in digits if _upright(box, lowest)]
 
 
-def upright(box: Box, lowest: float) -> bool:
+def _upright(box: Box, lowest: float) -> bool:
     """Tell whether a box may be a digit's: neither a dash nor lower than a digit is."""
-    height, width = size_of(box)
+    height, width = _size_of(box)
     return height > max(0.25 * width, lowest)
 
 
-def same_digit(a: Box, b: Box, longest: int) -> bool:
+def _same_digit(a: Box, b: Box, longest: int) -> bool:
     """Tell whether two parts are of one digit.
 
     Digits of a number stand beside one another, and share nine tenths of their rows; parts of a digit share columns, or
     lie above one another at least.
     """
-    (rows, columns), (height, width) = shared(a, b), np.minimum(size_of(a), size_of(b))
+    (rows, columns), (height, width) = _shared(a, b), np.minimum(_size_of(a), _size_of(b))
     if rows < -longest / 3:
         return False
     return columns > width / 2 or (columns > -longest / 20 and rows < 0.65 * height)
 
 
-def shared(a: Box, b: Box) -> tuple[int, int]:
+def _shared(a: Box, b: Box) -> tuple[int, int]:
     """Return how many rows and columns two boxes share; less than 0 where there is a gap."""
     rows, columns = (min(p.stop, q.stop) - max(p.start, q.start) for p, q in zip(a, b, strict=True))
     return rows, columns
 
 
-def hull(a: Box, b: Box) -> Box:
+def _hull(a: Box, b: Box) -> Box:
     """Return the box around two boxes."""
     rows, columns = (slice(min(p.start, q.start), max(p.stop, q.stop)) for p, q in zip(a, b, strict=True))
     return rows, columns
@@ -74,18 +74,18 @@ LONG = 0.8
 """A line longer than this share of a picture is printed on the paper, or its edge."""
 
 
-def parts_of(mask: Mask, *, even: bool) -> tuple[NDArray[np.int32], list[Box]]:
+def _parts_of(mask: Mask, *, even: bool) -> tuple[NDArray[np.int32], list[Box]]:
     """Return the connected parts of what is written, numbered from 1 where they lie, and the box of each.
 
     Lines across the page are taken out; then, of a drawing on even paper, what lies along a border as a frame does, and
     of a photo all that a border cuts: tables, corners of shadows, pieces of lines.
     """
     labels, boxes = connected(mask)
-    across = any(np.greater(size_of(box), LONG * np.array(mask.shape)).any() for box in boxes)
+    across = any(np.greater(_size_of(box), LONG * np.array(mask.shape)).any() for box in boxes)
     if even and not across:
         return labels, boxes
     if across:
-        mask = mask & ~lines_of(mask) & ~lines_of(mask.T).T
+        mask = mask & ~_lines_of(mask) & ~_lines_of(mask.T).T
         labels, _ = connected(mask)
     dropped = [
         np.flatnonzero(np.bincount(side) > (LONG * len(side) if even else 0))
@@ -94,7 +94,7 @@ def parts_of(mask: Mask, *, even: bool) -> tuple[NDArray[np.int32], list[Box]]:
     return connected(mask & ~np.isin(labels, np.concatenate(dropped)))
 
 
-def lines_of(mask: Mask) -> Mask:
+def _lines_of(mask: Mask) -> Mask:
     """Return lines from left to right, as paper is printed with: thin, and longer than a digit would be.
 
     A stroke that crosses such a line is thick there and stays.
@@ -103,12 +103,12 @@ def lines_of(mask: Mask) -> Mask:
     flat = mask & ~ndimage.binary_opening(mask, np.ones((thin, 1)))
     bridge = 6 * thin  # over the strokes that cross it
     labels, boxes = connected(ndimage.binary_dilation(flat, np.ones((1, bridge + 1))))
-    long = [label for label, box in enumerate(boxes, start=1) if size_of(box)[1] - bridge > LONG * mask.shape[1]]
+    long = [label for label, box in enumerate(boxes, start=1) if _size_of(box)[1] - bridge > LONG * mask.shape[1]]
     found: Mask = flat & np.isin(labels, long)
     return found
 
 
-def size_of(box: Box) -> tuple[int, int]:
+def _size_of(box: Box) -> tuple[int, int]:
     """Return the height and the width of a box."""
     rows, columns = box
     return rows.stop - rows.start, columns.stop - columns.start

@@ -112,7 +112,7 @@ def test_a_study_keeps_to_its_settings_its_space_and_its_data(search: Search, di
         "other data": {"table": digits},
     }
     for words, change in others.items():
-        with pytest.raises(UserError, match=rf'study\.db: the study "fast" began with {words}; go back to'):
+        with pytest.raises(UserError, match=rf'study\.db: the study "fast" began with {words}; use these'):
             replace(search, **change).open()
     same = search.recipe.model_copy(update={"summary": "in other words", "learning_rate": 9.0})  # this one is drawn
     replace(search, recipe=same).open()
