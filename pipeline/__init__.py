@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipeline.card import Card, Epoch
     from pipeline.config.recipe import Recipe
     from pipeline.data.csv_file import CsvFile
     from pipeline.data.table import DigitTable, Fingerprint
@@ -18,17 +19,17 @@ if TYPE_CHECKING:
     from pipeline.metrics.label_errors import LabelError, label_errors
     from pipeline.metrics.score import Score, score
     from pipeline.reports.evaluate import evaluate
-    from pipeline.run import Card, Epoch, Run
+    from pipeline.run import Run
     from pipeline.sources.find import find_source
     from pipeline.sources.source import Source
     from pipeline.training.train import train
     from pipeline.vision.frame import Glyph, glyphs
 
 ROOMS = {
-    "Card": "run",
+    "Card": "card",
     "CsvFile": "data.csv_file",
     "DigitTable": "data.table",
-    "Epoch": "run",
+    "Epoch": "card",
     "Fingerprint": "data.table",
     "Glyph": "vision.frame",
     "LabelError": "metrics.label_errors",

@@ -14,83 +14,18 @@ import numpy as np
 import safetensors.numpy
 import safetensors.torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from torch import Tensor
 
+from pipeline.card import Card, Epoch
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe, load_saved_recipe, no_digits
 from pipeline.data.table import BLOCKS, Fingerprint
 from pipeline.errors import UserError, did_you_mean
-from pipeline.metrics.interval import accuracy_in_words
 from pipeline.utils.files import open_atomic, write_atomic
 from pipeline.utils.tensors import contiguous, put_tensors, read_tensors, take_tensors
 
 CHECKPOINTS = Path("checkpoints")
-
-
-class Epoch(BaseModel):
-    """One line of a run's history. A loss is the mean that training minimises, in nats; accuracies are fractions.
-
-    Those of validation are None where no rows were set aside. A fine-tuning has a line for each evaluation: `epoch` is
-    how many have passed, 0.3 or 3, the accuracies are of parity, and that of training is None, for it is not counted.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    epoch: int | float
-    train_loss: float
-    train_accuracy: float | None
-    validation_loss: float | None
-    validation_accuracy: float | None
-    learning_rate: float
-    seconds: float
-    saved: bool
-    """Whether the model of this epoch was the best until then, and was kept."""
-
-
-class Card(BaseModel):
-    """Where a run comes from and what it reached."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    recipe: str
-    source: str
-    fingerprint: str
-    """The digest of the source's images, that it was trained and validated on."""
-    train_rows: int
-    corrections: int = 0
-    """How many of those are corrections, which are not in the source."""
-    validation_rows: int
-    seed: int
-    parameters: int
-    device: str
-    processes: int = 1
-    """How many began it together, each with a device like that."""
-    precision: str
-    versions: dict[str, str]
-    commit: str | None
-    started: str
-    temperature: float = 1.0
-    """By which the logits are divided, so that the probabilities are calibrated."""
-    digit_threshold: float = 0.7
-    """The least `digit_score` of what counts as a digit."""
-    minutes: float = 0.0
-    finished: bool = False
-    scores: dict[str, float] = {}
-    """"validation_loss" and "validation_accuracy" of the epoch that was kept, where rows were set aside; what an
-    evaluation adds are "mnist_accuracy", "mnist_parity_accuracy" and "validation_parity_accuracy", as fractions. A run
-    that tells odd from even has the accuracies of parity only."""
-
-    @property
-    def validation_in_words(self) -> str:
-        """The validation accuracy with its interval, or that there is none yet."""
-        if not self.validation_rows:
-            return "unknown, for no rows were set aside"
-        for key, of in (("validation_accuracy", ""), ("validation_parity_accuracy", "odd or even: ")):
-            if key in self.scores:
-                right = round(self.scores[key] * self.validation_rows)
-                return of + accuracy_in_words(right, self.validation_rows)
-        return "unknown, for the run was stopped before its end"
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,6 +150,10 @@ class Run:
 
     @cached_property
     def card(self) -> Card:
+        """The card as it was when it was first read or last written by this object."""
+        return self._read_card()
+
+    def _read_card(self) -> Card:
         path = self.card_path
         try:
             return Card.model_validate_json(path.read_bytes())
@@ -225,6 +164,12 @@ class Run:
         self.card = card
         with open_atomic(self.card_path) as temporary:
             temporary.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    def add_scores(self, scores: Mapping[str, float]) -> None:
+        """Add scores to the card on disk, which may have more than the one in memory."""
+        card = self._read_card()
+        card.scores.update(scores)
+        self.save_card(card)
 
     @property
     def fingerprint(self) -> Fingerprint:

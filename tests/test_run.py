@@ -5,11 +5,12 @@ import pytest
 import torch
 
 import pipeline
-from pipeline import DigitTable, Recipe, Run, UserError
+from pipeline import DigitTable, Recipe, Run, Source, UserError, train
 from pipeline.run import CHECKPOINTS
 
 
-def test_a_finished_run_holds_what_its_page_lists(run: Run) -> None:
+def test_a_finished_run_holds_what_its_page_lists(tmp_path: Path, practice: Source, recipe: Recipe) -> None:
+    run = train(recipe, practice, str(tmp_path / "mine"), quiet=True)
     held = {path.name for path in run.folder.iterdir()}
     assert held == {
         "model.safetensors",

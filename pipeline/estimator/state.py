@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from pipeline.card import Epoch
 from pipeline.config.choices import SCHEDULERS
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import first_fault
@@ -22,7 +23,7 @@ from pipeline.digits import Labels
 from pipeline.errors import UserError, did_you_mean
 from pipeline.estimator.arrays import Range
 from pipeline.models import build
-from pipeline.run import Epoch, Run
+from pipeline.run import Run
 from pipeline.training.trainer import Trainer
 from pipeline.utils.files import is_zip, starts_with, write_atomic
 from pipeline.utils.tensors import contiguous, put_tensors, read_tensors, take_tensors

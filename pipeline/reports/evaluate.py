@@ -43,11 +43,8 @@ def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None =
     if seen:
         log.warning("%s was trained on %s of these images: the score flatters it.", run, f"{seen:,}")
     elif on in BY_NAME:
-        card = run.card
-        card.scores[f"{on}_parity_accuracy"] = result.parity.accuracy
-        if result.of_digits:
-            card.scores[f"{on}_accuracy"] = result.accuracy
-        run.save_card(card)
+        scores = {f"{on}_parity_accuracy": result.parity.accuracy}
+        run.add_scores(scores | {f"{on}_accuracy": result.accuracy} if result.of_digits else scores)
     with open_atomic(run.folder / "report.txt") as temporary:
         temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", encoding="utf-8")
     figures = run.folder / "figures"

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
+from pipeline.card import Epoch
 from pipeline.kaggle.ledger import Entry
 from pipeline.metrics.score import Score
 from pipeline.reports.style import (
@@ -32,7 +33,6 @@ from pipeline.reports.style import (
     percent_tick,
     prepare_figure,
 )
-from pipeline.run import Epoch
 
 MOST_NAMES = 8
 """Submissions that are named below their scores."""

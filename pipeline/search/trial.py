@@ -11,11 +11,11 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import TPESampler
 from pydantic import ValidationError
 
+from pipeline.card import Epoch
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import first_fault
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
-from pipeline.run import Epoch
 from pipeline.search.study import Search
 from pipeline.sources.source import Source
 from pipeline.training.network import train_network

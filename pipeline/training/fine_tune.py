@@ -15,11 +15,12 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from pipeline.card import Epoch
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
 from pipeline.models.parity import ParityNetwork, quieter
-from pipeline.run import Epoch, Run
+from pipeline.run import Run
 from pipeline.sources.source import Source
 from pipeline.training.log import RunLogger, format_epoch, log_start
 from pipeline.training.setup import make_card, start_run

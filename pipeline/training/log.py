@@ -12,9 +12,10 @@ from typing import Self
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from pipeline.card import Epoch
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe
-from pipeline.run import Epoch, Run
+from pipeline.run import Run
 
 HEADER = "epoch  train loss  accuracy  validation loss  accuracy  learning rate     time"
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+from pipeline.card import Epoch
 from pipeline.config.recipe import Recipe
 from pipeline.data.table import DigitTable
 from pipeline.models.pretrained import load_pretrained
-from pipeline.run import Epoch, Run
+from pipeline.run import Run
 from pipeline.sources.extra import add_extra_data, fetch_extra_data
 from pipeline.sources.source import Source
 from pipeline.training.setup import make_card, start_run

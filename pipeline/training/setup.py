@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from pipeline.card import Card
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe
 from pipeline.data.table import DigitTable, concatenate
 from pipeline.errors import UserError
-from pipeline.run import Card, Run
+from pipeline.run import Run
 from pipeline.sources.source import Source
 from pipeline.utils.distributed import broadcast_from_main, world_size
 

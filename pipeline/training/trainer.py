@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
+from pipeline.card import Epoch
 from pipeline.config.choices import SCHEDULERS
 from pipeline.config.recipe import Recipe
 from pipeline.data.augment import augment
@@ -25,7 +26,7 @@ from pipeline.digits import CLASSES, Pixels
 from pipeline.errors import UserError
 from pipeline.models import build
 from pipeline.models.convolution import use_im2col
-from pipeline.run import Epoch, Run
+from pipeline.run import Run
 from pipeline.training.calibrate import calibrate
 from pipeline.training.log import RunLogger, format_epoch, log_start
 from pipeline.training.optim import flush_denormals, make_optimizer, make_scheduler

@@ -46,7 +46,7 @@ def test_help_names_every_verb(command: Callable[..., Outcome]) -> None:
 
 def test_recipes_are_listed_with_a_line_each(command: Callable[..., Outcome]) -> None:
     header, *lines = command("recipes").out.splitlines()
-    assert header.split() == ["recipe", "minutes", "accuracy", "what"]
+    assert header.split() == ["recipe", "minutes", "accuracy", "summary"]
     assert [line.split()[0] for line in lines] == names()
 
 
@@ -83,7 +83,7 @@ def test_submit_goes_all_the_way_and_says_where_and_how_good(
     lines = (tmp_path / "submissions" / "solution.csv").read_text().splitlines()
     assert (lines[0], len(lines)) == ("ImageId,Label", 501)
     assert "Data: practice, in data/practice (asked for)" in outcome.out
-    assert "submissions/solution.csv: 500 rows, by checkpoints/fast-" in outcome.out
+    assert "Wrote submissions/solution.csv: 500 rows, predicted by checkpoints/fast-" in outcome.out
     assert "Validation accuracy: " in outcome.out
     assert "Test accuracy: " in outcome.out
     assert "of 500 right" in outcome.out
@@ -104,7 +104,7 @@ def test_quiet_prints_nothing(command: Callable[..., Outcome], brief: Path) -> N
 
 
 def test_data_says_what_there_is(command: Callable[..., Outcome]) -> None:
-    assert "1,297 rows to learn from, 500 to predict" in command("data", "--source", "practice").out
+    assert "1,297 training rows, 500 test rows" in command("data", "--source", "practice").out
 
 
 def test_train_then_submit_the_run_by_its_name(command: Callable[..., Outcome], brief: Path, tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from pipeline import Recipe, UserError, find_source
+from pipeline.card import Epoch
 from pipeline.data.augment import augment
-from pipeline.run import Epoch, Run
-from pipeline.training import network as training
+from pipeline.run import Run
+from pipeline.training import trainer as trainer_module
 from pipeline.training.network import train_network
 from pipeline.training.setup import Rows, require_equal_inputs
 from pipeline.training.trainer import Trainer
@@ -53,7 +54,7 @@ def noted(images: Tensor, settings: Recipe) -> Tensor:
     return augment(images, settings)
 
 
-training.augment = noted
+trainer_module.augment = noted
 seen["batch"] = len(next(iter(trainer.batches))[1])
 trainer.one_epoch(quiet=True)
 seen["warps"] = warps

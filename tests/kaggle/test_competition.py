@@ -55,7 +55,7 @@ def test_credentials_are_found_where_the_client_finds_them_in_its_order(
 ) -> None:
     def place() -> str:
         found = find_credentials()
-        return found.path.removeprefix(f"{home}/") if found else "nowhere"
+        return found.place.removeprefix(f"{home}/") if found else "nowhere"
 
     assert place() == "nowhere"
     (home / ".kaggle" / "credentials.json").write_text('{"refresh_token": "of-oauth", "username": "entrant"}')
@@ -179,7 +179,7 @@ def test_data_are_downloaded_once_checked_and_moved_in_whole(
     assert "with the credentials in KAGGLE_KEY\n" in ended.out
     assert "downloaded from Kaggle" in ended.out
     assert KEY not in ended.out
-    assert "30 rows to learn from, 20 to predict" in ended.out
+    assert "30 training rows, 20 test rows" in ended.out
     assert Path("fresh/digit-recognizer.zip").read_bytes() == server.archive
     assert [path.name for path in Path("fresh").iterdir()] == ["digit-recognizer.zip"]
     calls = list(server.calls)

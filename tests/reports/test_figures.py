@@ -470,8 +470,8 @@ def test_drawing_needs_no_pyplot_and_changes_no_setting() -> None:
         "before = dict(matplotlib.rcParams)\n"
         "from matplotlib.figure import Figure\n"
         "from pipeline import Score\n"
-        "from pipeline.reports import figures as plots\n"
-        "plots.confusion(Figure(), Score(np.eye(10, dtype=np.int64)))\n"
+        "from pipeline.reports.figures import plot_confusion\n"
+        "plot_confusion(Figure(), Score(np.eye(10, dtype=np.int64)))\n"
         "assert dict(matplotlib.rcParams) == before\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )

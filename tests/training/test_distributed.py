@@ -18,9 +18,9 @@ from helpers.waiting import free_port, until
 from torch.nn.functional import cross_entropy
 
 from pipeline import Recipe, Run, Source, UserError
+from pipeline.card import Epoch
 from pipeline.data.loader import ink, normalise, ordered_loader
 from pipeline.models import build
-from pipeline.run import Epoch
 from pipeline.training.network import train_network
 from pipeline.training.trainer import require_divisible
 
@@ -188,7 +188,7 @@ def test_when_a_process_is_killed_the_other_says_how_to_go_on_and_one_process_do
     recipe = "checkpoints/mine/recipe.yaml"
     assert told == [
         "error: another process of this training was lost, or cannot be reached; "
-        f"to go on: python -m pipeline train {recipe} --run checkpoints/mine --resume"
+        f"to resume: python -m pipeline train {recipe} --run checkpoints/mine --resume"
     ]
     run = Run.open(folder)
     assert run.load_model()
@@ -228,10 +228,10 @@ def test_sigterm_ends_a_process_but_not_before_it_has_told_why_it_ends(block: st
     lines = [
         "import os, signal",
         "from pipeline.errors import UserError",
-        "from pipeline.utils.distributed import termination_noted",
+        "from pipeline.utils.distributed import defer_sigterm",
         "reason = ''",
         "try:",
-        f"    with termination_noted(): {block}",
+        f"    with defer_sigterm(): {block}",
         "except UserError as error:",
         "    reason = error",
         "os.kill(os.getpid(), signal.SIGTERM)",
@@ -271,7 +271,7 @@ def test_what_one_process_does_is_refused_to_several(
     outcome = command(*words)
     assert outcome.status == 2
     assert outcome.err == (
-        f"error: {words[0]} is the work of one process: torchrun and accelerate launch are for train only\n"
+        f"error: {words[0]} runs in one process; use torchrun and accelerate launch with train only\n"
     )
 
 

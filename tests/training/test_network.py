@@ -130,7 +130,7 @@ def test_control_c_keeps_the_best_so_far_and_says_how_to_go_on(tmp_path: Path, d
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert "To go on: python -m pipeline train checkpoints/mine/recipe.yaml --run checkpoints/mine --resume" in out
+    assert "To resume: python -m pipeline train checkpoints/mine/recipe.yaml --run checkpoints/mine --resume" in out
     assert Run(tmp_path / "checkpoints" / "mine").load_model()
 
 
@@ -154,7 +154,7 @@ def test_a_run_is_not_resumed_with_other_settings_or_other_data(
         patch.setattr(Trainer, "evaluate", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train(recipe, practice, str(tmp_path / "stopped"), quiet=True)
-    with pytest.raises(UserError, match="began with other settings; resume it by"):
+    with pytest.raises(UserError, match="began with other settings; resume it with"):
         train(recipe.model_copy(update={"seed": 9}), practice, str(tmp_path / "stopped"), resume=True, quiet=True)
     fewer = Source(
         "practice", practice.path, "", lambda: practice.read_train().select(np.arange(500)), practice.read_test
