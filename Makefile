@@ -1,4 +1,4 @@
-# Every daily verb; `make` alone lists them.
+# Short forms of the common commands; `make` alone lists them.
 
 PYTHON ?= python3
 RECIPE ?= fast
@@ -15,59 +15,59 @@ WHERE    := --source $(SOURCE) --data $(DATA)
 .DEFAULT_GOAL := help
 .PHONY: help setup data train submit kaggle-data kaggle-submit demo share space test check bench clean
 
-help:  ## list these verbs
-	@echo "make VERB [RECIPE=$(RECIPE)] [SOURCE=$(SOURCE)] [DATA=$(DATA)] [RUN=$(RUN)]"
+help:  ## list these targets
+	@echo "make TARGET [RECIPE=$(RECIPE)] [SOURCE=$(SOURCE)] [DATA=$(DATA)] [RUN=$(RUN)]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(VENV)/runs  ## install what runs the project, into .venv
+setup: $(VENV)/runs  ## install the requirements into .venv
 
-data: $(VENV)/runs  ## find the data, or fetch or make them, and check every row
+data: $(VENV)/runs  ## find, download or create the data, and check every row
 	$(PIPELINE) data $(WHERE)
 
-train: $(VENV)/runs  ## train RECIPE and keep the run in checkpoints/
+train: $(VENV)/runs  ## train RECIPE and save the run in checkpoints/
 	$(PIPELINE) train $(RECIPE) $(WHERE)
 
-submit: $(VENV)/runs  ## from data to submissions/solution.csv: train, predict, write, check
+submit: $(VENV)/runs  ## train RECIPE, predict, write submissions/solution.csv; sends nothing
 	$(PIPELINE) submit --recipe $(RECIPE) $(WHERE)
 
-kaggle-data: $(VENV)/runs  ## download the competition's files into DATA, once, and check every row
+kaggle-data: $(VENV)/runs  ## download the competition's files into DATA if missing, and check every row
 	$(PIPELINE) kaggle data --data $(DATA)
 
-kaggle-submit: $(VENV)/runs  ## send submissions/solution.csv, wait for its score, note both; MESSAGE="what to say of it"
+kaggle-submit: $(VENV)/runs  ## send submissions/solution.csv to Kaggle, wait for its score, add both to the ledger; MESSAGE="description"
 	$(PIPELINE) kaggle submit --message "$$MESSAGE"
 
-demo: $(VENV)/runs  ## draw a number on a page at 127.0.0.1:7860, read by RUN
+demo: $(VENV)/runs  ## serve the drawing page at 127.0.0.1:7860 with RUN
 	$(VENV)/bin/python -m demo --run $(RUN)
 
-share: $(VENV)/runs  ## the same with a public link, for about a week
+share: $(VENV)/runs  ## serve the page with a public link that lasts about a week
 	$(VENV)/bin/python -m demo --run $(RUN) --share
 
-space:  ## assemble SPACE, a folder that Hugging Face Spaces runs as it is
+space:  ## create SPACE, a folder ready for Hugging Face Spaces
 	rm -rf $(SPACE) && mkdir -p $(SPACE)
 	tar -c --exclude=__pycache__ --exclude=demo/space pipeline demo requirements.txt checkpoints/sketchpad LICENSE | tar -x -C $(SPACE)
 	cp demo/space/* $(SPACE)
-	@echo "$(SPACE): push it to a Space; docs/deploy.md says how"
+	@echo "$(SPACE): push this folder to a Space; see docs/deploy.md"
 
 test: $(VENV)/tests  ## run the tests
 	$(VENV)/bin/python -m pytest
 
-check: $(VENV)/tests  ## check style, types and who imports whom
+check: $(VENV)/tests  ## check style, types and the import rules
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
 
-bench: $(VENV)/runs  ## measure speed and accuracy into benchmarks/results.md; QUICK=1 for three minutes
+bench: $(VENV)/runs  ## measure speed and accuracy, write benchmarks/results.md; QUICK=1 takes three minutes
 	PYTHONPATH=. $(VENV)/bin/python benchmarks/bench.py $(if $(QUICK),--quick)
 
-clean:  ## remove .venv and caches; data, runs and submissions stay
+clean:  ## remove .venv and caches, but keep data, runs and submissions
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Each file says that what is listed in its requirements is installed, so that nothing is installed twice.
+# Each marker file records that its requirements are installed, which avoids a second installation.
 $(VENV)/runs: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.13" >&2; exit 2; }
+		{ echo "Python 3.11 or newer is required; choose one, for example: make PYTHON=python3.13" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --requirement requirements.txt
 	@touch $@

@@ -1,7 +1,9 @@
-"""Sixteen people draw for a minute on the page, over HTTP on this machine: PYTHONPATH=. python benchmarks/demo_load.py.
+"""Measure the page under load: sixteen simulated people draw for a minute, over HTTP on this machine.
 
-Each draws the numbers of the pad's examples stroke after stroke, and sends what the pad sends: the drawing while a
-stroke goes on, never before the last answer, and again when it ends. The page is a process of its own.
+Usage: PYTHONPATH=. python benchmarks/demo_load.py
+
+Each person draws the numbers of the pad's examples, stroke by stroke, and sends the same requests as the pad: the
+drawing during a stroke, but never before the previous response, and again at its end. The page is a separate process.
 """
 
 import argparse
@@ -21,16 +23,19 @@ from PIL import Image, ImageDraw
 
 from demo.strokes import Strokes, strokes_of
 
-SIZE = (480, 240)
-"""Of what the pad sends on a desktop, in pixels."""
+PICTURE_SIZE_PX = (480, 240)
+"""Size of the picture that the pad sends on a desktop."""
 NUMBERS = ["7", "42", "2025", "31415", "90"]
 STROKE_SECONDS = 0.6
-LIVE_SECONDS = 0.2
+"""Mean duration of a stroke."""
+UPDATE_SECONDS = 0.2
+"""Shortest time between two requests during a stroke."""
 PAUSE_SECONDS = 0.6
+"""Mean pause between two strokes."""
 
 
 def main() -> None:
-    """Print requests, errors, and how long answers took."""
+    """Run the page and the simulated people; print the number of requests and errors, and the response times."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", default="sketchpad")
     parser.add_argument("--people", type=int, default=16)
@@ -44,9 +49,9 @@ def main() -> None:
     try:
         started = time.perf_counter()
         with httpx.Client(base_url=address) as client:
-            while not answers(client):
+            while not is_up(client):
                 time.sleep(0.05)
-        print(f"The page answered {time.perf_counter() - started:.1f} s after the command")
+        print(f"The page responded {time.perf_counter() - started:.1f} s after the command")
         end = time.perf_counter() + arguments.seconds
         with ThreadPoolExecutor(arguments.people) as pool:
             results = list(pool.map(lambda seed: draw(address, arguments.run, end, seed), range(arguments.people)))
@@ -63,8 +68,8 @@ def main() -> None:
     )
 
 
-def answers(client: httpx.Client) -> bool:
-    """Return whether the page is up."""
+def is_up(client: httpx.Client) -> bool:
+    """Return whether the page responds."""
     try:
         return client.get("/healthz").is_success
     except httpx.TransportError:
@@ -72,37 +77,37 @@ def answers(client: httpx.Client) -> bool:
 
 
 @cache
-def drawings(number: str) -> list[str]:
-    """Return what the pad sends of a number after each stroke."""
+def pad_data(number: str) -> list[str]:
+    """Return the data URLs that the pad sends for a number, one after each stroke."""
     strokes = strokes_of(number)
-    return [drawing(strokes[:count]) for count in range(1, len(strokes) + 1)]
+    return [draw_png(strokes[:count]) for count in range(1, len(strokes) + 1)]
 
 
 def draw(address: str, run: str, end: float, seed: int) -> tuple[list[float], int]:
-    """Draw as one person until `end`; return how many seconds each reading took, and how many failed."""
+    """Simulate one person until `end`; return the seconds of each reading, and the number of errors."""
     choice = random.Random(seed)
     seconds, errors = [], 0
     with httpx.Client(base_url=address, timeout=30) as client:
         while time.perf_counter() < end:
-            for each in drawings(choice.choice(NUMBERS)):
-                body = {"data": [each, run, False], "session_hash": f"person-{seed}"}
+            for picture in pad_data(choice.choice(NUMBERS)):
+                body = {"data": [picture, run, False], "session_hash": f"person-{seed}"}
                 pen_up = time.perf_counter() + STROKE_SECONDS * choice.uniform(0.5, 1.5)
                 while time.perf_counter() < end:
                     last = time.perf_counter() >= pen_up
-                    asked = time.perf_counter()
-                    answer = client.post("/gradio_api/run/draw", json=body)
-                    seconds.append(time.perf_counter() - asked)
-                    errors += not (answer.is_success and 'class="read"' in answer.json()["data"][0])
+                    started = time.perf_counter()
+                    response = client.post("/gradio_api/run/draw", json=body)
+                    seconds.append(time.perf_counter() - started)
+                    errors += not (response.is_success and 'class="read"' in response.json()["data"][0])
                     if last:
                         break
-                    time.sleep(max(0, LIVE_SECONDS - seconds[-1]))
+                    time.sleep(max(0, UPDATE_SECONDS - seconds[-1]))
                 time.sleep(PAUSE_SECONDS * choice.uniform(0.5, 1.5))
     return seconds, errors
 
 
-def drawing(strokes: Strokes) -> str:
-    """Return strokes as the pad sends them."""
-    image = Image.new("RGBA", SIZE, "white")
+def draw_png(strokes: Strokes) -> str:
+    """Return a drawing of the strokes as a PNG data URL, as the pad sends it."""
+    image = Image.new("RGBA", PICTURE_SIZE_PX, "white")
     pen = ImageDraw.Draw(image)
     for stroke in strokes:
         pen.line([(30 + 9 * x, 45 + 15 * y) for x, y in stroke], fill="black", width=12, joint="curve")

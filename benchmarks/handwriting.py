@@ -1,10 +1,10 @@
-"""How much of what people draw is read, how fast, and what is told from digits: pen strokes of 30 writers.
+"""Measure a run on pen drawings of 30 writers: accuracy, time per reading, and rejection of non-digits.
 
 Usage: PYTHONPATH=. python benchmarks/handwriting.py RUN [DATA]
 
-The drawings, with a round brush, are those of UCI's set 81 that no recipe trains on (pipeline/sources/pendigits.py), in
-the folder for data; the characters that are no digits those of Omniglot's Greek, which none trains on either. What is
-made that is no digit is made as it is for training, of other drawings and other chance.
+The drawings are those of UCI's set 81 (in DATA) that no recipe trains on; see pipeline/sources/pendigits.py. They are
+drawn with a round brush. The non-digit characters are Omniglot's Greek alphabet, on which no recipe trains either. The
+other non-digits are generated as for training, but from other drawings and with another seed.
 """
 
 import sys
@@ -24,85 +24,88 @@ from pipeline.sources.pendigits import drawings
 from pipeline.sources.strokes import Drawing, Points, canvas
 from pipeline.vision.frame import glyphs
 
-NUMBERS = 500
-MADE = 1_000
-"""Images that are no digits, made of the held-out drawings and of nothing."""
-PAD = 400
-"""Pixels along one side of a pad."""
+NUMBER_COUNT = 500
+"""Numbers of two to six digits."""
+GENERATED_OUTLIER_COUNT = 1_000
+"""Non-digit images, generated from the held-out drawings or from random strokes."""
+PAD_SIDE_PX = 400
 
 
-def drawn(strokes: list[Points], width: int, brush: float) -> Image.Image:
-    """Return strokes in black on a transparent canvas, as a pad gives them."""
-    image = Image.new("RGBA", (width, PAD))
-    image.putalpha(canvas(strokes, (width, PAD), brush))
+def draw_strokes(strokes: list[Points], width: int, brush: float) -> Image.Image:
+    """Return strokes in black on a transparent canvas of `width` x PAD_SIDE_PX, like the picture of a pad."""
+    image = Image.new("RGBA", (width, PAD_SIDE_PX))
+    image.putalpha(canvas(strokes, (width, PAD_SIDE_PX), brush))
     return image
 
 
-def digit(drawing: Drawing, random: np.random.Generator) -> Image.Image:
-    """Return a digit of 110 to 300 pixels anywhere on a canvas of 400 x 400, with a brush of 10 to 26."""
+def draw_digit(drawing: Drawing, random: np.random.Generator) -> Image.Image:
+    """Return a digit of 110 to 300 pixels, at a random place of a 400 x 400 canvas, with a brush of 10 to 26 pixels."""
     brush = random.uniform(10, 26)
     strokes, extent = drawing.placed(random.uniform(110, 300))
-    corner = random.uniform(brush, PAD - brush - extent)
-    return drawn([stroke + corner for stroke in strokes], PAD, brush)
+    corner = random.uniform(brush, PAD_SIDE_PX - brush - extent)
+    return draw_strokes([stroke + corner for stroke in strokes], PAD_SIDE_PX, brush)
 
 
-def number(drawings: list[Drawing], random: np.random.Generator) -> Image.Image:
-    """Return digits side by side, a tenth to four tenths of their height apart, with a brush of 8 to 18."""
+def draw_number(drawings: list[Drawing], random: np.random.Generator) -> Image.Image:
+    """Return digits in a row, with gaps of 0.1 to 0.4 of their height, and a brush of 8 to 18 pixels."""
     brush, height = random.uniform(8, 18), random.uniform(80, 160)
-    left, top = 2 * brush, random.uniform(brush, PAD - 1.3 * height - brush)
+    left, top = 2 * brush, random.uniform(brush, PAD_SIDE_PX - 1.3 * height - brush)
     placed: list[Points] = []
     for drawing in drawings:
         strokes, (width, own) = drawing.placed(height * random.uniform(0.8, 1.2))
         corner = left, top + 1.2 * height - own - random.uniform(0, 0.1) * height
         placed += [stroke + corner for stroke in strokes]
         left += width + brush + random.uniform(0.1, 0.4) * height
-    return drawn(placed, max(PAD, round(left + brush)), brush)
+    return draw_strokes(placed, max(PAD_SIDE_PX, round(left + brush)), brush)
 
 
 def measure(predictor: Predictor, jobs: list[list[Drawing]]) -> tuple[int, int, list[float]]:
-    """Return how many of the numbers are wholly right, how many were parted rightly, and the milliseconds of each."""
+    """Return how many numbers are read correctly, how many have the correct digit count, and the time of each in ms."""
     random = np.random.default_rng(0)
-    right = parted = 0
+    correct = segmented = 0
     times = []
     for job in jobs:
-        image = digit(job[0], random) if len(job) == 1 else number(job, random)
+        image = draw_digit(job[0], random) if len(job) == 1 else draw_number(job, random)
         start = perf_counter()
         reading = predictor.read(image)
         times.append(1000 * (perf_counter() - start))
-        right += reading.text == "".join(str(drawing.label) for drawing in job)
-        parted += len(reading.glyphs) == len(job)
-    return right, parted, times
+        correct += reading.text == "".join(str(drawing.label) for drawing in job)
+        segmented += len(reading.glyphs) == len(job)
+    return correct, segmented, times
 
 
-def tell_refused(predictor: Predictor, held_out: list[Drawing], greek: Pixels) -> None:
-    """Print how many digits, and how many of what is none, are refused, and how well they are told apart at best."""
+def report_rejected(predictor: Predictor, held_out: list[Drawing], greek: Pixels) -> None:
+    """Print the rejected fractions of digits and of non-digits, and the area under the ROC curve between them."""
     random = np.random.default_rng(0)
-    read = [(glyph.frame, drawing.label) for drawing in held_out for glyph in glyphs(digit(drawing, random))]
-    table = DigitTable(*map(np.array, zip(*read, strict=True)))
+    labelled = [(glyph.frame, drawing.label) for drawing in held_out for glyph in glyphs(draw_digit(drawing, random))]
+    table = DigitTable(*map(np.array, zip(*labelled, strict=True)))
     digits = predictor.predict(table.pixels)
-    print(f"\nRefused: {(~digits.is_digit).mean():.2%} of {len(digits):,} digits.")
-    no_digits = {"Greek characters": greek, "scribbles, joined digits, halves, specks": made(table, MADE, seed=1)}
-    for name, images in no_digits.items():
-        strange = predictor.predict(images)
-        scores = np.concatenate([digits.digit_score, strange.digit_score])
-        area = roc_auc_score(np.repeat([1, 0], [len(digits), len(strange)]), scores)
+    print(f"\nRejected: {(~digits.is_digit).mean():.2%} of {len(digits):,} digits.")
+    non_digits = {
+        "Greek characters": greek,
+        "scribbles, joined digits, halves, specks": made(table, GENERATED_OUTLIER_COUNT, seed=1),
+    }
+    for name, images in non_digits.items():
+        outliers = predictor.predict(images)
+        scores = np.concatenate([digits.digit_score, outliers.digit_score])
+        area = roc_auc_score(np.repeat([1, 0], [len(digits), len(outliers)]), scores)
         print(
-            f"{name}: {(~strange.is_digit).mean():.2%} of {len(strange):,} refused; told from the digits by an area "
-            f"under the ROC curve of {area:.4f}"
+            f"{name}: {(~outliers.is_digit).mean():.2%} of {len(outliers):,} rejected; area under the ROC curve "
+            f"against the digits: {area:.4f}"
         )
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run all measurements and print them."""
     run, data = [*sys.argv[1:], "data"][:2]
     try:
         _, held_out = drawings(Path(data))
         greek = characters(Path(data), held_out=True)
     except UserError as error:
-        print(f"handwriting is not measured: {error}")
+        print(f"no measurement: {error}")
         return
     random = np.random.default_rng(2)
-    lengths = random.integers(2, 7, NUMBERS)
+    lengths = random.integers(2, 7, NUMBER_COUNT)
     jobs = {
         "single digits": [[drawing] for drawing in held_out],
         "numbers of 2 to 6": [
@@ -111,14 +114,14 @@ def main() -> None:
         "numbers of 6": [[held_out[index] for index in random.choice(len(held_out), 6)] for _ in range(100)],
     }
     predictor = Predictor.load(run)
-    predictor.read(digit(held_out[0], random))
-    print("| drawn | wholly right | parted into the right count | p50 ms | p95 ms |\n|---|---|---:|---:|---:|")
+    predictor.read(draw_digit(held_out[0], random))  # warm-up
+    print("| drawings | correct | correct digit count | p50 ms | p95 ms |\n|---|---|---:|---:|---:|")
     for name, each in jobs.items():
-        right, parted, times = measure(predictor, each)
+        correct, segmented, times = measure(predictor, each)
         p50, p95 = np.percentile(times, [50, 95])
-        found = accuracy_in_words(right, len(each))
-        print(f"| {name} | {found} | {parted / len(each):.1%} | {p50:.1f} | {p95:.1f} |", flush=True)
-    tell_refused(predictor, held_out, greek)
+        found = accuracy_in_words(correct, len(each))
+        print(f"| {name} | {found} | {segmented / len(each):.1%} | {p50:.1f} | {p95:.1f} |", flush=True)
+    report_rejected(predictor, held_out, greek)
 
 
 if __name__ == "__main__":

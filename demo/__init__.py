@@ -1,6 +1,6 @@
-"""The page on which anyone draws a number: Gradio over the same predictor that writes solution.csv."""
+"""The page: a Gradio app that recognises drawn numbers with the predictor that also writes solution.csv."""
 
 import os
 
-# Gradio looks at this when it is imported. Without it, it reports home, and without a network its end hangs on that.
+# Must be set before Gradio is imported. Otherwise Gradio sends analytics, and its shutdown hangs without a network.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

@@ -1,4 +1,4 @@
-"""The command line, `python -m demo`: serve the page until Ctrl-C."""
+"""Command line, `python -m demo`: serves the page until Ctrl-C."""
 
 import gc
 import signal
@@ -15,41 +15,47 @@ from pipeline import UserError
 
 CORRECTIONS = Path("data/corrections")
 
-app = Typer(help="Draw a number, and see what a run reads.", add_completion=False, pretty_exceptions_enable=False)
+app = Typer(
+    help="Serve a web page that recognises drawn numbers.", add_completion=False, pretty_exceptions_enable=False
+)
 
 
-def account(text: str) -> str:
-    """Return USER:PASSWORD as it is, where it is that."""
+def parse_credentials(text: str) -> str:
+    """Return `text` unchanged; raise a BadParameter if it is not USER:PASSWORD."""
     user, _, password = text.partition(":")
     if not user or not password:
-        raise BadParameter("give it as USER:PASSWORD")
+        raise BadParameter("use the form USER:PASSWORD")
     return text
 
 
-def address(text: str) -> str:
-    """Return HOST:PORT as it is, where it is that."""
+def parse_address(text: str) -> str:
+    """Return `text` unchanged; raise a BadParameter if it is not HOST:PORT."""
     host, _, port = text.partition(":")
     if not host or not port.isdecimal():
-        raise BadParameter("give it as HOST:PORT")
+        raise BadParameter("use the form HOST:PORT")
     return text
 
 
 @app.command()
 def serve(
-    run: Annotated[str, Option(metavar="RUN", help="The folder of a run, or its name in checkpoints/.")] = "sketchpad",
-    host: Annotated[str, Option(help="0.0.0.0 is any machine that reaches this one.")] = "127.0.0.1",
-    port: Annotated[int, Option(envvar="PORT", min=1, max=65535)] = 7860,
-    share: Annotated[bool, Option("--share", help="Ask for a public link, which lasts about a week.")] = False,
+    run: Annotated[str, Option(metavar="RUN", help="Folder of a run, or its name in checkpoints/.")] = "sketchpad",
+    host: Annotated[str, Option(help="Address to listen on; 0.0.0.0 accepts other machines.")] = "127.0.0.1",
+    port: Annotated[int, Option(envvar="PORT", min=1, max=65535, help="Port to listen on.")] = 7860,
+    share: Annotated[bool, Option("--share", help="Request a public link, valid for about a week.")] = False,
     share_server: Annotated[
-        str | None, Option(metavar="HOST:PORT", parser=address, help="Ask this server, not Gradio's.")
+        str | None, Option(metavar="HOST:PORT", parser=parse_address, help="Use this share server.")
     ] = None,
-    auth: Annotated[str | None, Option(metavar="USER:PASSWORD", parser=account, help="Let in who knows these.")] = None,
+    auth: Annotated[
+        str | None,
+        Option(metavar="USER:PASSWORD", parser=parse_credentials, help="Require this username and password."),
+    ] = None,
     open_: Annotated[bool, Option("--open", help="Open the page in a browser.")] = False,
     keep_corrections: Annotated[
-        bool, Option("--keep-corrections", help=f"Ask for the right number, and keep it in {CORRECTIONS}.")
+        bool,
+        Option("--keep-corrections", help=f"Let visitors correct a number, and save its picture in {CORRECTIONS}."),
     ] = False,
 ) -> None:
-    """Serve the page on which anyone draws a number."""
+    """Serve a web page that recognises drawn numbers."""
     from demo.predictors import PredictorPool
 
     pool = PredictorPool(run)
@@ -62,21 +68,23 @@ def serve(
     with closing(Uploads()) as uploads, suppress(KeyboardInterrupt):
         blocks = build_page(pool, CORRECTIONS if keep_corrections else None)
         with closing(Server(listener, blocks, uploads, pool.first.folder.name, auth)) as server:
-            print(f"The page: {server.address}  (Ctrl-C ends it)", flush=True)
+            print(f"Page: {server.address}  (press Ctrl-C to stop)", flush=True)
             if open_:
                 webbrowser.open(server.address)
             if share or share_server:
                 try:
-                    print(f"For everyone, about a week long: {public_link(server, share_server)}", flush=True)
+                    print(f"Public link, valid for about a week: {public_link(server, share_server)}", flush=True)
                 except UserError as error:
                     print(error, file=sys.stderr, flush=True)
             threading.Event().wait()
-    print("The page is closed.")
+    print("Page closed.")
 
 
 def main() -> None:
-    """Run the command line; a UserError is one line on stderr and status 2."""
-    gc.set_threshold(50_000)  # imports make many objects and no garbage: looking for it is a quarter of the start
+    """Run the command line; print a UserError as one line on stderr and exit with status 2."""
+    gc.set_threshold(
+        50_000
+    )  # imports create many objects and no garbage; collection takes a quarter of the start-up time
     try:
         app()
     except UserError as error:

@@ -1,4 +1,4 @@
-"""The page: its layout, and below it what happens on it."""
+"""Layout and events of the page."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,42 +10,43 @@ import gradio as gr
 from demo import usage, views
 from demo.handlers import TO_DRAW, TO_UPLOAD, Handlers, Shown
 from demo.predictors import PredictorPool
-from demo.strokes import PITCH, strokes_of
+from demo.strokes import DIGIT_PITCH, strokes_of
 
 HERE = Path(__file__).parent
 EXAMPLES = ["7", "42", "2025"]
 TITLE = """\
 <header class="title">
   <h1>Digit Recognizer</h1>
-  <p>Draw a number. A small network reads its digits, says whether it is odd or even, and shows what it saw.</p>
+  <p>Draw a number. A small neural network recognises its digits and tells odd from even.</p>
 </header>"""
-SEEN = """\
-<h2>What the network saw<span class="legend"><i></i>speaks for the digit<i class="against"></i>against</span></h2>"""
+FRAMES_HEADER = """\
+<h2>What the network sees<span class="legend"><i></i>for the digit<i class="against"></i>against it</span></h2>"""
 
-# Events skip Gradio's queue, which is slower. Their values skip its conversions: `schema` has checked them.
+# Events bypass Gradio's queue, which is slower, and its conversions, because `schema` has checked their values.
 EVENT: dict[str, Any] = {"queue": False, "preprocess": False, "show_progress": "hidden"}
 PRIVATE_EVENT = EVENT | {"api_visibility": "private"}
 
 
 @dataclass(frozen=True)
 class InputPanel:
-    """Where a number is given and read: the components of the tabs Draw and Upload."""
+    """The components of the Draw tab or the Upload tab."""
 
     source: gr.HTML | gr.Image
     boxes: gr.HTML
     number: gr.HTML
     cards: gr.HTML
     show_saliency: gr.Checkbox
-    right_number: gr.Textbox
-    keep: gr.Button
-    kept: gr.HTML
+    correct_number: gr.Textbox
+    save: gr.Button
+    save_status: gr.HTML
 
 
 def build_page(pool: PredictorPool, corrections: Path | None) -> gr.Blocks:
     """Return the page.
 
     Args:
-        corrections: the folder for what people correct, or None where it is not kept and nobody is asked.
+        pool: the predictors.
+        corrections: the folder for corrections, or None to hide the correction form.
     """
     handlers = Handlers(pool, corrections)
     first = pool.first.folder.name
@@ -59,14 +60,15 @@ def build_page(pool: PredictorPool, corrections: Path | None) -> gr.Blocks:
             with gr.Tab("Upload"):
                 photo = _input_panel(_picture_box, TO_UPLOAD, corrections)
             with gr.Tab("Runs") as runs:
-                run = gr.Dropdown([first], value=first, label="The run that reads for you", elem_id="run")
+                run = gr.Dropdown([first], value=first, label="Run to use", elem_id="run")
                 table = gr.HTML(apply_default_css=False, elem_id="runs")
                 figures = gr.Gallery(show_label=False, columns=2, object_fit="contain", format="png", elem_id="figures")
             with gr.Tab("Use it from code"):
                 gr.HTML(html_template=usage.TEMPLATE, python=usage.PYTHON, curl=usage.CURL, apply_default_css=False)
-        sent = gr.Image(type="filepath", image_mode=None, visible=False)
-        answer = gr.JSON(visible=False)
-        asked = gr.Button(visible=False)
+        # Hidden components of the endpoint.
+        picture = gr.Image(type="filepath", image_mode=None, visible=False)
+        response = gr.JSON(visible=False)
+        trigger = gr.Button(visible=False)
 
     blocks.queue(max_size=64, api_open=False)
     with blocks:
@@ -75,36 +77,36 @@ def build_page(pool: PredictorPool, corrections: Path | None) -> gr.Blocks:
         photo.boxes.click(None, None, [photo.source], js="() => null")
         runs.select(handlers.runs, None, [run, table], **PRIVATE_EVENT)
         gr.on([runs.select, run.change], handlers.figures, [run], [figures], postprocess=False, **PRIVATE_EVENT)
-        asked.click(handlers.read, [sent], [answer], api_name="read", **EVENT)
+        trigger.click(handlers.read, [picture], [response], api_name="read", **EVENT)
     return blocks
 
 
 def _connect_panel(
-    panel: InputPanel, run: gr.Dropdown, given: Any, read: Callable[..., Shown], correct: Callable[..., str]
+    panel: InputPanel, run: gr.Dropdown, changed: Any, read: Callable[..., Shown], correct: Callable[..., str]
 ) -> None:
-    """Read what is given to a panel, again if the run or the checkbox changes, and keep what is corrected."""
+    """Read the input when it, the run or the checkbox changes; save corrections."""
     gr.on(
-        [given, panel.show_saliency.change, run.change],
+        [changed, panel.show_saliency.change, run.change],
         read,
         [panel.source, run, panel.show_saliency],
-        [panel.number, panel.cards, panel.boxes, panel.kept],
+        [panel.number, panel.cards, panel.boxes, panel.save_status],
         trigger_mode="always_last",
         **PRIVATE_EVENT,
     )
     gr.on(
-        [panel.keep.click, panel.right_number.submit],
+        [panel.save.click, panel.correct_number.submit],
         correct,
-        [panel.source, panel.right_number, run],
-        [panel.kept],
+        [panel.source, panel.correct_number, run],
+        [panel.save_status],
         **PRIVATE_EVENT,
     )
 
 
 def _input_panel(source: Callable[[], gr.HTML | gr.Image], invitation: str, corrections: Path | None) -> InputPanel:
-    """Lay out where a number is given, what is read of it, and where it is corrected."""
+    """Lay out the input, the result and the correction form; return their components."""
     with gr.Row(elem_classes="desk"):
         with gr.Column(scale=3, min_width=300):
-            given = source()
+            component = source()
             boxes = gr.HTML(
                 js_on_load="element.onclick = ({target}) => target.closest('button') && trigger('click')",
                 apply_default_css=False,
@@ -117,37 +119,37 @@ def _input_panel(source: Callable[[], gr.HTML | gr.Image], invitation: str, corr
                 elem_classes="reading",
             )
             with gr.Row(visible=corrections is not None, elem_classes="correction"):
-                right_number = gr.Textbox(
-                    label="The right number",
-                    placeholder="Wrong? The right number",
+                correct_number = gr.Textbox(
+                    label="Correct number",
+                    placeholder="Wrong? Correct it here",
                     show_label=False,
                     container=False,
                     max_lines=1,
                     scale=3,
                     min_width=0,
                 )
-                keep = gr.Button("Keep", scale=1, min_width=0)
-            kept = gr.HTML(
+                save = gr.Button("Save", scale=1, min_width=0)
+            save_status = gr.HTML(
                 html_template='<div aria-live="polite">${value ?? ""}</div>',
                 visible=corrections is not None,
                 apply_default_css=False,
             )
     with gr.Row(elem_classes="seen"):
-        gr.HTML(SEEN, apply_default_css=False)
-        show_saliency = gr.Checkbox(label="Show where it looked", container=False, min_width=0, elem_classes="look")
+        gr.HTML(FRAMES_HEADER, apply_default_css=False)
+        show_saliency = gr.Checkbox(label="Show saliency map", container=False, min_width=0, elem_classes="look")
     cards = gr.HTML(apply_default_css=False)
-    return InputPanel(given, boxes, number, cards, show_saliency, right_number, keep, kept)
+    return InputPanel(component, boxes, number, cards, show_saliency, correct_number, save, save_status)
 
 
 def _drawing_pad() -> gr.HTML:
-    """Return a canvas whose value is what is drawn on it, a PNG as a data URL, and which tells of every change.
+    """Return a canvas whose value is the drawing, a PNG as a data URL, and which reports every change.
 
-    Gradio's Sketchpad tells of a stroke when it ends, needs WebGL, and forgets its brush when it is cleared.
+    Gradio's Sketchpad reports a stroke only when it ends, needs WebGL, and loses its brush when it is cleared.
     """
     examples = [
         {
             "number": number,
-            "width": len(number) * PITCH + 1,
+            "width": len(number) * DIGIT_PITCH + 1,
             "strokes": [" ".join(f"{x},{y}" for x, y in stroke) for stroke in strokes_of(number)],
         }
         for number in EXAMPLES
@@ -162,7 +164,7 @@ def _drawing_pad() -> gr.HTML:
 
 
 def _picture_box() -> gr.Image:
-    """Return where a picture is dropped, pasted, chosen or taken."""
+    """Return the upload component: drop, paste, choose or take a picture."""
     camera = gr.WebcamOptions(mirror=False, constraints={"video": {"facingMode": {"ideal": "environment"}}})
     return gr.Image(
         label="Picture",

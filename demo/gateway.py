@@ -1,4 +1,4 @@
-"""Gateway: what every request passes before it reaches Gradio. Only the routes listed here exist."""
+"""Gateway: middleware that checks every request before it reaches Gradio. Only the routes listed here exist."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ MAX_UPLOAD_BYTES = 20_000_000
 _MAX_FORM_BYTES = MAX_UPLOAD_BYTES + 10_000
 _MAX_JSON_BYTES = 3_000_000
 DISCARD_SECONDS = 5
-"""How long the rest of a refused body is read."""
+"""Time spent on reading the rest of a refused body."""
 COOKIE = "visitor"
 RUN, QUEUE = "/gradio_api/run/", "/gradio_api/queue/join"
 RUN_ANY = f"{RUN}*"
@@ -31,12 +31,13 @@ RUN_ANY = f"{RUN}*"
 
 @dataclass(frozen=True)
 class Route:
-    """A route that exists.
+    """An open route.
 
     Attributes:
-        path: exact, or a prefix if it ends with an asterisk.
-        max_bytes: size of the largest body.
-        public: whether it needs no login on a page that has one.
+        methods: HTTP methods, separated by spaces.
+        path: exact path, or a prefix if it ends with an asterisk.
+        max_bytes: maximum size of the body.
+        public: whether the route needs no login even if the page has one.
     """
 
     methods: str
@@ -45,7 +46,7 @@ class Route:
     public: bool = False
 
     def matches(self, method: str, path: str) -> bool:
-        """Return whether a request is for this route."""
+        """Return whether a request matches this route."""
         if method not in self.methods.split():
             return False
         return path.startswith(self.path[:-1]) if self.path.endswith("*") else path == self.path
@@ -72,10 +73,10 @@ ROUTES = (
 
 
 class FairQueue:
-    """Limits how many requests run at a time, and each visitor to half of them.
+    """Limits the number of concurrent requests, and each visitor to half of the slots.
 
-    Requests wait in the order of arrival. Those of one visitor beyond that half wait apart, so that they do not hold up
-    other visitors.
+    Requests wait in order of arrival. A visitor's requests beyond that half wait separately and do not delay other
+    visitors.
     """
 
     def __init__(self, slots: int) -> None:
@@ -85,21 +86,23 @@ class FairQueue:
 
     @asynccontextmanager
     async def slot(self, visitor: str) -> AsyncIterator[None]:
-        """Wait for the turn of a visitor, and hold it."""
+        """Wait for a slot of a visitor and hold it."""
         own = self._visitors.setdefault(visitor, asyncio.Semaphore(self._per_visitor))
         async with own, self._slots:
             yield
 
 
 class Gateway:
-    """ASGI middleware: closes all routes but `ROUTES`, tells visitors apart, limits bodies, and checks events.
+    """ASGI middleware: closes all routes except `ROUTES`, identifies visitors, limits bodies, and checks events.
 
-    Each visitor has a random cookie. Pages of other sites get no access: their requests are answered without CORS
-    headers, and a cross-site request with JSON cannot be sent without them.
+    Each visitor has a random cookie. Pages of other sites have no access, because responses carry no CORS headers and
+    browsers block cross-site JSON requests without them.
 
     Args:
-        app: Gradio's, with routes of the page's own.
-        login: whether Gradio has a login.
+        app: Gradio's application with the page's additional routes.
+        schema: the accepted events and values.
+        uploads: the uploads of all visitors.
+        login: whether the page requires a login.
     """
 
     def __init__(self, app: ASGIApp, schema: Schema, uploads: Uploads, login: bool) -> None:
@@ -110,7 +113,7 @@ class Gateway:
         self.queue = FairQueue(2 * (os.cpu_count() or 1))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on."""
+        """Refuse a request or forward it to the application."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -118,18 +121,19 @@ class Gateway:
         scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"origin"]
         with suppress(ClientDisconnect):
             try:
-                await self._pass(scope, receive, send, visitor)
+                await self._forward(scope, receive, send, visitor)
             except RefusedError as refusal:
                 await _refuse(refusal, send)
 
-    async def _pass(self, scope: Scope, receive: Receive, send: Send, visitor: str) -> None:
+    async def _forward(self, scope: Scope, receive: Receive, send: Send, visitor: str) -> None:
+        """Check a request and forward it; raise a RefusedError if it is not allowed."""
         path = scope["path"]
         try:
             route = _check_request(HTTPConnection(scope))
             if self.login and not (route.public or await self._is_signed_in(scope)):
                 raise RefusedError(401, "Sign in first.")
         except RefusedError:
-            await _discard(receive)  # a client that is still sending would not see the answer
+            await _discard(receive)  # a client that is still sending would miss the response
             raise
         if not path.startswith((RUN, QUEUE)):
             try:
@@ -137,7 +141,7 @@ class Gateway:
             except RuntimeError as error:
                 if not isinstance(error.__cause__, HTTPException):
                     raise
-                await send({"type": "http.response.body"})  # Gradio breaks off the answers to an unknown session
+                await send({"type": "http.response.body"})  # Gradio aborts responses to an unknown session
             return
         body = await _read(receive)
         find = partial(self.uploads.find, visitor)
@@ -145,12 +149,12 @@ class Gateway:
             await self.app(*_with_body(scope, receive, self.schema.check_queued(body, find)), send)
             return
         checked = self.schema.check(body, path.removeprefix(RUN), find)
-        turn = HTTPConnection(scope).cookies.get(COOKIE, "")  # clients without a cookie share the slots of one visitor
-        async with self.queue.slot(turn):
+        owner = HTTPConnection(scope).cookies.get(COOKIE, "")  # clients without a cookie share the slots of one visitor
+        async with self.queue.slot(owner):
             await self.app(*_with_body(scope, receive, checked), _with_status(scope, send))
 
     async def _is_signed_in(self, scope: Scope) -> bool:
-        """Ask Gradio whether it knows the client's cookies."""
+        """Return whether Gradio accepts the client's login cookie."""
         status = 0
 
         async def send(message: Message) -> None:
@@ -166,14 +170,14 @@ class Gateway:
 
 
 def _identify(scope: Scope, send: Send) -> tuple[str, Send]:
-    """Return who sends a request, and a `send` that gives a new visitor a cookie."""
+    """Return the visitor of a request, and a `send` that sets a cookie for a new visitor."""
     connection = HTTPConnection(scope)
     known = connection.cookies.get(COOKIE, "")
     visitor = known if re.fullmatch("[0-9a-f]{32}", known) else secrets.token_hex(16)
     scope["state"]["visitor"] = visitor
     if visitor == known:
         return visitor, send
-    # In the frame of another site, as on Hugging Face Spaces, only a cookie with these attributes is kept.
+    # In a frame of another site, such as Hugging Face Spaces, browsers keep only cookies with these attributes.
     secure = "https" in (scope["scheme"], connection.headers.get("x-forwarded-proto"))
     attributes = "SameSite=None; Secure; Partitioned" if secure else "SameSite=Lax"
 
@@ -186,23 +190,23 @@ def _identify(scope: Scope, send: Send) -> tuple[str, Send]:
 
 
 def _check_request(request: HTTPConnection) -> Route:
-    """Return the route of a request. Refuse one for no route, or with a body that the route does not take."""
+    """Return the route of a request; raise a RefusedError if no route matches or its body is not allowed."""
     route = next((route for route in ROUTES if route.matches(request.scope["method"], request.scope["path"])), None)
     if route is None:
-        raise RefusedError(404, "There is no such page.")
-    size = request.headers.get("content-length")  # the server reads no more of a body than this
+        raise RefusedError(404, "Page not found.")
+    size = request.headers.get("content-length")  # the server reads at most this much of a body
     if size is None and (route.max_bytes or "transfer-encoding" in request.headers):
-        raise RefusedError(411, "Send the size of the body, with the header Content-Length.")
+        raise RefusedError(411, "Send the size of the body in the header Content-Length.")
     if int(size or 0) > route.max_bytes:
-        raise RefusedError(413, f"The body is over the limit of {route.max_bytes:,} bytes.")
+        raise RefusedError(413, f"The body exceeds the limit of {route.max_bytes:,} bytes.")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if route.path in {RUN_ANY, QUEUE} and kind != "application/json":
-        raise RefusedError(415, "Send JSON, with the header Content-Type: application/json.")
+        raise RefusedError(415, "Send JSON with the header Content-Type: application/json.")
     return route
 
 
 async def _discard(receive: Receive) -> None:
-    """Read the rest of a body, for a while, and forget it."""
+    """Read and drop the rest of a body, for at most `DISCARD_SECONDS`."""
     with suppress(TimeoutError):
         async with asyncio.timeout(DISCARD_SECONDS):
             while (await receive()).get("more_body", False):
@@ -210,7 +214,7 @@ async def _discard(receive: Receive) -> None:
 
 
 async def _read(receive: Receive) -> bytes:
-    """Return the body of a request."""
+    """Return the body of a request; raise a ClientDisconnect if the client disconnects."""
     chunks = []
     more = True
     while more:
@@ -223,7 +227,7 @@ async def _read(receive: Receive) -> bytes:
 
 
 def _with_body(scope: Scope, receive: Receive, body: bytes) -> tuple[Scope, Receive]:
-    """Return a request with another body."""
+    """Return a request with its body replaced."""
     headers = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
     unread = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -234,7 +238,7 @@ def _with_body(scope: Scope, receive: Receive, body: bytes) -> tuple[Scope, Rece
 
 
 def _with_status(scope: Scope, send: Send) -> Send:
-    """Return a `send` that gives an answer the status that its handler chose: Gradio knows 500 alone for errors."""
+    """Return a `send` that sets the status chosen by the handler, because Gradio reports every error as 500."""
 
     async def send_with_status(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -245,7 +249,7 @@ def _with_status(scope: Scope, send: Send) -> Send:
 
 
 async def _refuse(refusal: RefusedError, send: Send) -> None:
-    """Answer with an error, in the form that Gradio's clients expect."""
+    """Send an error in the format that Gradio's clients expect."""
     body = json.dumps({"error": str(refusal), "detail": str(refusal)}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})

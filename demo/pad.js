@@ -1,24 +1,24 @@
-// The pad keeps strokes and not pixels: it is crisp on any screen, keeps the drawing when it is resized,
-// and undoes every step, clearing too. Gradio gives `element`, `props` and `trigger`.
+// The pad stores strokes instead of pixels. It is sharp on any screen, keeps the drawing when it is resized,
+// and can undo every step, including Clear. Gradio provides `element`, `props` and `trigger`.
 
-const BRUSH = 0.05; // of the pad's height
+const BRUSH = 0.05; // stroke width, as a fraction of the pad's height
 const ERASER = 0.12;
-const SENT = 480; // pixels along the longer side of what is sent
-const LIVE = 200; // milliseconds between two readings while a stroke is drawn
+const SENT = 480; // longer side of the sent picture, in pixels
+const LIVE = 200; // minimum time between two sent pictures during a stroke, in milliseconds
 
 const canvas = element.querySelector("canvas");
 const button = (name) => element.querySelector(`[data-do=${name}]`);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-let width = 0; // of the pad, in CSS pixels
+let width = 0; // the pad's size, in CSS pixels
 let height = 0;
 let actions = []; // strokes {points: [[x, y]...], erases}, or "clear"
 let undone = [];
-let stroke = null; // the one under the pointer
+let stroke = null; // the current stroke
 let pointer = null;
 let erasing = false;
 let lastSent = 0;
-let playing = 0; // changes when a replay must end
+let playing = 0; // number of the current replay; a change stops the running one
 let painted = true;
 
 function visible() {
@@ -32,14 +32,14 @@ function trace(context, { points, erases }, colour) {
   context.lineCap = context.lineJoin = "round";
   context.beginPath();
   context.moveTo(...points[0]);
-  // Curves through the middles of what the pointer gave, for it comes in corners.
+  // Quadratic curves through the midpoints smooth the corners between pointer events.
   for (let i = 1; i < points.length - 1; i++) {
     const [x, y] = points[i];
     const [nextX, nextY] = points[i + 1];
     context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
   }
   const [x, y] = points[points.length - 1];
-  context.lineTo(x + 0.01, y); // a tap is a dot, and a line of no length would be nothing
+  context.lineTo(x + 0.01, y); // a tap draws a dot; a line of zero length would be invisible
   context.stroke();
 }
 
@@ -64,7 +64,7 @@ function repaint() {
 }
 
 function picture() {
-  // Black on white and of one size, whatever the screen and its colours.
+  // Black on white and of a fixed size, independent of the screen and its colours.
   const strokes = visible();
   if (strokes.length === 0) return null;
   const scale = SENT / Math.max(width, height);
@@ -186,7 +186,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 function fitted({ strokes, width: wide }) {
-  // An example's strokes, ten units high, in the middle of the pad.
+  // Centres an example's strokes, ten units high, on the pad.
   const scale = Math.min((0.62 * height) / 10, (0.88 * width) / wide);
   const left = (width - (wide - 2) * scale) / 2;
   const top = (height - 10 * scale) / 2;
@@ -221,7 +221,7 @@ async function play(example) {
 
 new ResizeObserver(() => {
   const { clientWidth, clientHeight } = canvas;
-  if (!clientWidth) return; // another tab is shown
+  if (!clientWidth) return; // hidden by another tab
   if (width) {
     const scale = Math.min(clientWidth / width, clientHeight / height);
     for (const { points = [] } of actions.concat(undone)) {

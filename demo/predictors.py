@@ -1,4 +1,4 @@
-"""Readers: the predictors behind the page, one for each run that somebody chose."""
+"""Predictors of the page, one per run in use."""
 
 import os
 from functools import lru_cache
@@ -13,61 +13,61 @@ from PIL import Image
 from pipeline import Predictor, Reading, Run, UserError
 
 MAX_PREDICTORS = 8
-"""Predictors held at a time."""
+"""Maximum number of predictors in memory."""
 
 
 class PredictorPool:
-    """Reads pictures by any run, as many at a time as there are cores, each on one thread.
+    """Reads pictures with any run, one picture per CPU core at a time, each on one thread.
 
-    More at a time would be slower for all, and large photographs would fill the memory.
+    More parallel readings would be slower overall, and large photos would exhaust the memory.
     """
 
     def __init__(self, run: str | Path) -> None:
-        """Load the run that the page begins with.
+        """Load the default run.
 
         Raises:
-            UserError: there is no such run, or it is damaged.
+            UserError: the run does not exist or is damaged.
         """
         torch.set_num_threads(1)
         self.first = Run.open(run)
         self.slots = Semaphore(os.cpu_count() or 1)
-        self.predictor = lru_cache(MAX_PREDICTORS)(Predictor.load)
+        self.load = lru_cache(MAX_PREDICTORS)(Predictor.load)
         blank = np.full((28, 28), 255, dtype=np.uint8)
         blank[4:24, 13:16] = 0
-        self.read(blank, self.first.folder.name)  # the first reading is slow, and nobody should wait for it
+        self.read(blank, self.first.folder.name)  # warm-up: the first reading is slow
 
     @property
     def runs(self) -> dict[str, Run]:
-        """The runs to choose from by name: that which the page begins with, then those in `checkpoints/`."""
+        """The available runs by name: the default run, then those in `checkpoints/`."""
         return {run.folder.name: run for run in (self.first, *reversed(Run.every()), self.first)}
 
     def read(self, picture: Image.Image | Path | NDArray[np.uint8], run: str) -> Reading:
-        """Return what a run reads in a picture.
+        """Return the reading of a picture with a run.
 
         Raises:
-            UserError: the picture is not one, or too large, or the run is gone or damaged.
+            UserError: the picture is not valid or too large, or the run is missing or damaged.
         """
-        predictor = self.chosen(run)
+        predictor = self.predictor_of(run)
         try:
             with self.slots:
                 return predictor.read(picture)
         except UserError as error:
             if not isinstance(picture, Path):
                 raise
-            # A person knows the file by its name; the folder is this machine's affair.
+            # Visitors must not see the temporary folder.
             raise UserError(str(error).replace(f"{picture.parent}/", "")) from None
 
     def saliency(self, reading: Reading, run: str) -> NDArray[np.float32] | None:
-        """Return where a run looked, float32 (N, 28, 28), in a reading's N glyphs; None where it knew no digits."""
-        predictor, digits = self.chosen(run), reading.predictions.digits
+        """Return the saliency of a reading's N glyphs, float32 (N, 28, 28), or None if the run predicts only parity."""
+        predictor, digits = self.predictor_of(run), reading.predictions.digits
         if digits is None:
             return None
         with self.slots:
             return predictor.saliency(np.stack([glyph.frame for glyph in reading.glyphs]), digits)
 
-    def chosen(self, run: str) -> Predictor:
-        """Return the predictor of a run that is to choose from, loaded when it is first asked for."""
+    def predictor_of(self, run: str) -> Predictor:
+        """Return the predictor of a run, loaded at first use; raise a UserError if the run does not exist."""
         found = self.runs.get(run)
         if found is None:
-            raise UserError(f"There is no run {run} any more; choose another in the tab Runs.")
-        return self.predictor(found.folder)
+            raise UserError(f"The run {run} no longer exists; choose another in the tab Runs.")
+        return self.load(found.folder)

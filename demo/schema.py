@@ -1,4 +1,4 @@
-"""Schema: the values that each event of the page accepts, checked before Gradio or a handler sees them."""
+"""Schema: validation of the values of every event, before they reach Gradio or a handler."""
 
 import json
 from collections.abc import Callable
@@ -9,17 +9,17 @@ import gradio as gr
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-SEND_THE_PICTURE = "Send the picture itself: upload it, and send the cookie of that answer with its path."
-"""The one answer to a path that is not of an upload of this visitor, whether there is such a file or not."""
+SEND_THE_PICTURE = "Send the picture itself: upload it, then send its path with the cookie of that response."
+"""The response to every path that is not an upload of this visitor, whether or not the file exists."""
 PNG_URL = "data:image/png;base64,"
 MAX_DRAWING_CHARACTERS = 2_000_000
 
 Find = Callable[[str], Path | None]
-"""Returns the file of an upload of this visitor; None if there is none at that path."""
+"""Returns the file of an upload of this visitor, or None if the path is not one."""
 
 
 def _own_upload(value: Any, info: ValidationInfo) -> dict[str, str]:
-    """Return a file as Gradio describes it, reduced to the path of an upload of this visitor."""
+    """Return Gradio's description of a file, reduced to the path of an upload of this visitor."""
     find = cast("Find", info.context)
     path = value.get("path") if isinstance(value, dict) else None
     if isinstance(path, str) and find(path) is not None:
@@ -28,17 +28,17 @@ def _own_upload(value: Any, info: ValidationInfo) -> dict[str, str]:
 
 
 Upload = Annotated[dict[str, str], BeforeValidator(_own_upload)]
-"""An upload of the visitor who sends the event."""
+"""An upload of the visitor that sends the event."""
 Drawing = Annotated[str, StringConstraints(max_length=MAX_DRAWING_CHARACTERS, pattern=f"^({PNG_URL}|$)")]
-"""A PNG as a data URL; empty if nothing is drawn."""
+"""A PNG as a data URL; empty if the pad is empty."""
 Text = Annotated[str, StringConstraints(max_length=1000)]
 
 SHARED_SESSION = "page"
-"""Gradio's session of all visitors. No event depends on one, and to make one for each event takes 10 ms."""
+"""Gradio session that all visitors share. No event depends on it, and creating one per event takes 10 ms."""
 
 
 class RefusedError(Exception):
-    """A request that is refused; `status` is of HTTP, and the message is for the client."""
+    """A refused request: the HTTP status and a message for the client."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -46,7 +46,7 @@ class RefusedError(Exception):
 
 
 class Call(BaseModel):
-    """The parts of a request to Gradio that this page uses; all else in it is dropped."""
+    """The fields of a request to Gradio that this page uses; all other fields are dropped."""
 
     data: list[Any]
     fn_index: Annotated[int, Field(strict=True)] | None = None
@@ -54,7 +54,7 @@ class Call(BaseModel):
 
 
 class Schema:
-    """The events of a page, with the types of their values as the functions that handle them declare."""
+    """The events of a page, with the value types that their handlers declare."""
 
     def __init__(self, blocks: gr.Blocks) -> None:
         self._values: dict[int, TypeAdapter[Any]] = {}
@@ -75,11 +75,12 @@ class Schema:
         """Return a request to run an event directly, reduced to its checked values.
 
         Args:
-            body: JSON.
-            name: of the event, for a request that gives no index.
+            body: the request as JSON.
+            name: name of the event, for a request without an index.
+            find: returns the upload at a path.
 
         Raises:
-            RefusedError: the body is not such a request, there is no such event, or a value is not of its type.
+            RefusedError: the body is not a valid request, the event does not exist, or a value has the wrong type.
         """
         call = _parse(body)
         index = self._indices.get(name) if call.fn_index is None else call.fn_index
@@ -89,16 +90,18 @@ class Schema:
         """Return a request to queue an event, reduced to its checked values; only public events may be queued.
 
         Raises:
-            RefusedError: as `check` says, or the request has no session to send the answer to.
+            RefusedError: as in `check`, or the request has no session for the response.
         """
         call = _parse(body)
         if not call.session_hash or call.fn_index not in self._public:
-            raise RefusedError(404, "There is no such event to queue; /gradio_api/info lists them.")
+            raise RefusedError(
+                404, "This event does not exist or cannot be queued; /gradio_api/info lists the public events."
+            )
         return self._checked(call, call.fn_index, find, call.session_hash)
 
     def _checked(self, call: Call, index: int | None, find: Find, session: str) -> bytes:
         if index not in self._values:
-            raise RefusedError(404, "There is no such event; /gradio_api/info lists them.")
+            raise RefusedError(404, "This event does not exist; /gradio_api/info lists the public events.")
         try:
             data = self._values[index].validate_python(tuple(call.data), strict=True, context=find)
         except ValidationError as error:
@@ -114,12 +117,10 @@ def _parse(body: bytes) -> Call:
 
 
 def _summarise(error: ValidationError) -> str:
-    """Return what is wrong with a request, in one line that repeats nothing of what was sent."""
+    """Return the first error of a request in one line, without repeating any input."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)
     first = next((fault for fault in faults if fault["type"] == "upload"), faults[0])
     if first["type"] == "upload":
         return SEND_THE_PICTURE
     place = ".".join(map(str, first["loc"]))
-    return (
-        f"The request is not valid: {place}: {first['msg']}." if place else f"The request is not valid: {first['msg']}."
-    )
+    return f"Invalid request: {place}: {first['msg']}." if place else f"Invalid request: {first['msg']}."

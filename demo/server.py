@@ -1,4 +1,4 @@
-"""The page on the network: its server, its own routes, and its public link."""
+"""HTTP server of the page, its additional routes, and its public link."""
 
 import os
 import socket
@@ -23,33 +23,38 @@ from demo.uploads import Uploads, upload_routes
 from pipeline import UserError
 
 BACKLOG = 512
-"""Connections that the system holds until the page takes them."""
+"""Maximum number of connections that wait to be accepted."""
 MAX_SESSIONS = 64
-"""Sessions of Gradio's clients that are kept in memory."""
+"""Maximum number of Gradio sessions in memory."""
 LINK_SECONDS = 25
-"""How long a public link is waited for."""
-WITHOUT_A_LINK = """\
-What works without it:
-  --share-server HOST:PORT          a share server of your own (https://github.com/huggingface/frp)
-  ssh -R 8080:localhost:{port} HOST  a tunnel to a machine that others reach
+"""Time-out for a public link."""
+LINK_ALTERNATIVES = """\
+Alternatives:
+  --share-server HOST:PORT          your own share server (https://github.com/huggingface/frp)
+  ssh -R 8080:localhost:{port} HOST  a tunnel to a machine that others can reach
   make space                        the page as a folder for Hugging Face Spaces
-The page goes on at {address}"""
+The page is still running at {address}"""
 
 
 class Server:
-    """The page, served in the background.
+    """Serves the page in a background thread.
 
     Attributes:
-        address: of the page.
+        address: URL of the page.
     """
 
     def __init__(self, listener: socket.socket, page: gr.Blocks, uploads: Uploads, run: str, auth: str | None) -> None:
-        """Start it.
+        """Start the server.
 
         Args:
-            listener: from `open_socket`.
-            run: the name that `/healthz` tells.
-            auth: USER:PASSWORD, without which nobody gets in; None where everyone does.
+            listener: a socket from `open_socket`.
+            page: the page.
+            uploads: the uploads of all visitors.
+            run: name of the run that `/healthz` reports.
+            auth: required login as USER:PASSWORD, or None for an open page.
+
+        Raises:
+            UserError: the server does not start.
         """
         host, self.port = listener.getsockname()[:2]
         self.host = "localhost" if host in {"0.0.0.0", "::"} else host
@@ -64,7 +69,7 @@ class Server:
             access_log=False,
             server_header=False,
             backlog=BACKLOG,
-            timeout_graceful_shutdown=1,  # else it waits for every browser that looks at the page
+            timeout_graceful_shutdown=1,  # otherwise it waits for every open browser
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
@@ -72,29 +77,31 @@ class Server:
         while not self._server.started:
             self._thread.join(0.01)
             if not self._thread.is_alive():
-                raise UserError("The page could not start; what is printed above says why")
+                raise UserError("The page could not start; see the error above")
 
     def close(self) -> None:
-        """Stop serving."""
+        """Stop the server."""
         self._server.should_exit = True
         self._thread.join(5)
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
+    """Return a listening socket.
 
     Raises:
-        UserError: the port is taken, or the host is not this machine's.
+        UserError: the port is in use, or the host is not an address of this machine.
     """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError:
-        raise UserError(f"{host}:{port} is taken, or is no address of this machine; choose another --port") from None
+        raise UserError(
+            f"{host}:{port} is in use, or is not an address of this machine; choose another --port"
+        ) from None
 
 
 def build_application(page: gr.Blocks, uploads: Uploads, run: str, auth: str | None) -> FastAPI:
-    """Return the page as an application: Gradio's, with routes of its own for uploads, and `/healthz`."""
+    """Return Gradio's application of the page, with additional routes for uploads and `/healthz`."""
 
     @asynccontextmanager
     async def sweep(_: FastAPI) -> AsyncIterator[None]:
@@ -129,33 +136,33 @@ def build_application(page: gr.Blocks, uploads: Uploads, run: str, auth: str | N
 
 
 def public_link(server: Server, share_server: str | None) -> str:
-    """Return a public address of the page.
+    """Return a public URL of the page.
 
     Raises:
-        UserError: there is none, with the reason and what works without it.
+        UserError: the share server fails or times out; the message gives the reason and the alternatives.
     """
     outcome: list[str | Exception] = []
-    given_up = threading.Event()
+    timed_out = threading.Event()
 
-    def ask() -> None:
+    def request_link() -> None:
         try:
             token = server.page.share_token
             outcome.append(networking.setup_tunnel(server.host, server.port, token, share_server, None))
-        except Exception as error:  # of many kinds, for it asks, downloads and starts a program
+        except Exception as error:  # of many types: it sends requests, downloads and starts a program
             outcome.append(error)
-        if given_up.is_set():  # a page that was said to be private must not become public
+        if timed_out.is_set():  # the page was reported as private and must stay so
             for tunnel in CURRENT_TUNNELS:
                 tunnel.kill()  # type: ignore[no-untyped-call]
 
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(LINK_SECONDS)
-    given_up.set()
+    thread = threading.Thread(target=request_link, daemon=True)
+    thread.start()
+    thread.join(LINK_SECONDS)
+    timed_out.set()
     if outcome and isinstance(outcome[0], str):
         return urlsplit(outcome[0])._replace(scheme="http" if share_server else "https").geturl()
-    asked = share_server or "Gradio's share server"
-    reason = str(outcome[0]).splitlines()[0] if outcome else f"no answer within {LINK_SECONDS} s"
+    name = share_server or "Gradio's share server"
+    reason = str(outcome[0]).splitlines()[0] if outcome else f"no response within {LINK_SECONDS} s"
     raise UserError(
-        f"There is no public link: {asked} could not be used ({reason}). "
-        + WITHOUT_A_LINK.format(port=server.port, address=server.address)
+        f"No public link: {name} failed ({reason}). "
+        + LINK_ALTERNATIVES.format(port=server.port, address=server.address)
     )

@@ -1,9 +1,9 @@
-"""Numbers as a hand would draw them, stroke by stroke: the pad's examples."""
+"""Example numbers of the pad, as pen strokes."""
 
 Point = tuple[float, float]
 Strokes = list[list[Point]]
 
-DIGITS: dict[str, Strokes] = {
+DIGIT_STROKES: dict[str, Strokes] = {
     "0": [[(5.9, 0.6), (4.2, 0.2), (2.5, 0.9), (1.3, 2.7), (0.9, 5), (1.3, 7.3), (2.5, 9),
            (4.1, 9.8), (5.8, 9.4), (7.2, 7.9), (7.9, 5.7), (7.7, 3.4), (6.7, 1.4), (5.9, 0.6)]],
     "1": [[(4.6, 0), (4.4, 3.3), (4.2, 6.6), (4, 10)]],
@@ -23,15 +23,15 @@ DIGITS: dict[str, Strokes] = {
     "9": [[(6.6, 2), (4.8, 0.3), (2.4, 0.8), (1.5, 3), (2.8, 5), (5, 4.7), (6.5, 2.4), (6.4, 5), (6, 7.6),
            (5.4, 10)]],
 }  # fmt: skip
-"""Each in a box ten high; x to the right, y downwards."""
-PITCH = 9.0
-"""From one digit to the next, in the same units."""
+"""Points (x, y) of each digit, ten units high; x points right, y points down."""
+DIGIT_PITCH = 9.0
+"""Distance from one digit to the next, in the same units."""
 
 
 def strokes_of(number: str) -> Strokes:
-    """Return the strokes of a number, ten units high, its digits side by side."""
+    """Return the strokes of a number, ten units high, with its digits in a row."""
     return [
-        [(round(x + place * PITCH, 2), y) for x, y in stroke]
-        for place, digit in enumerate(number)
-        for stroke in DIGITS[digit]
+        [(round(x + index * DIGIT_PITCH, 2), y) for x, y in stroke]
+        for index, digit in enumerate(number)
+        for stroke in DIGIT_STROKES[digit]
     ]

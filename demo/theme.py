@@ -1,4 +1,4 @@
-"""The page's colours and type: ink on paper. No font is fetched."""
+"""Colours and fonts of the page. No font is downloaded."""
 
 import gradio as gr
 
@@ -20,7 +20,7 @@ STONE = gr.themes.colors.stone
 
 
 def theme() -> gr.themes.Base:
-    """Return the theme; `style.css` has what it cannot say."""
+    """Return the theme; `style.css` has the rules that a theme cannot express."""
     return gr.themes.Base(
         primary_hue=INK,
         neutral_hue=STONE,

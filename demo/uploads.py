@@ -1,4 +1,4 @@
-"""Uploads: the pictures that visitors sent. Each is readable by its own visitor alone, and deleted within the hour."""
+"""Uploads: pictures from visitors. Only its visitor can access an upload, and each is deleted within an hour."""
 
 import asyncio
 import logging
@@ -21,19 +21,19 @@ from starlette.responses import FileResponse
 
 from demo.schema import SEND_THE_PICTURE
 
-logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every malformed upload
+logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it logs a warning for every malformed upload
 
 LIFETIME_SECONDS = 50 * 60
 MAX_BYTES = 500_000_000
 SWEEP_SECONDS = 60
-SHOWN = {"image/png", "image/jpeg", "image/gif", "image/bmp", "image/webp", "image/tiff"}
-"""Kinds that a browser may open on the page's own address. In others, such as SVG, scripts could run."""
+INLINE_TYPES = {"image/png", "image/jpeg", "image/gif", "image/bmp", "image/webp", "image/tiff"}
+"""Types that a browser may open on the page's origin. Others, such as SVG, may contain scripts."""
 PREFIX = "digit-recognizer-"
 LOCK = ".lock"
-"""Held while the page runs, so that another page can tell a folder in use from one left by a killed process."""
+"""Lock file that a running page holds. It distinguishes folders in use from those of killed processes."""
 
 STARTING_SECONDS = 60
-"""How long a page may take from making its folder to locking it."""
+"""Maximum time between creating the folder and locking it."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,10 @@ class Upload:
     """A picture on disk.
 
     Attributes:
-        visitor: who sent it.
-        size: in bytes.
-        received: on the monotonic clock, in seconds.
+        path: the file.
+        visitor: identifier of the visitor who uploaded it.
+        size: size in bytes.
+        received: time of arrival on the monotonic clock, in seconds.
     """
 
     path: Path
@@ -53,20 +54,20 @@ class Upload:
 
 
 class Uploads:
-    """Keeps uploads in a private folder.
+    """Stores uploads in a private folder.
 
-    A path that a client sends is only ever looked up among the paths that this class returned. It is never opened.
+    A path from a client is only looked up among the paths that this class has returned. It is never opened.
 
     Args:
         lifetime: seconds after which `sweep` deletes an upload.
-        max_bytes: size of all uploads together. To stay below it, the oldest are deleted first.
+        max_bytes: maximum total size. Above it, the oldest uploads are deleted first.
     """
 
     def __init__(self, lifetime: float = LIFETIME_SECONDS, max_bytes: int = MAX_BYTES) -> None:
         self.lifetime = lifetime
         self.max_bytes = max_bytes
         _delete_abandoned()
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()  # only this account may enter it
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()  # accessible only to this user
         self._in_use = FileLock(self.folder / LOCK)
         self._in_use.acquire()
         self._uploads: dict[str, Upload] = {}
@@ -76,7 +77,9 @@ class Uploads:
         """Store a picture of a visitor and return its path.
 
         Args:
-            name: its file name. Folders in it are ignored, and characters that some file systems forbid are dropped.
+            visitor: identifier of the visitor.
+            name: file name. Folders and characters that some file systems forbid are removed.
+            content: the file.
         """
         name = strip_invalid_filename_characters(PureWindowsPath(name).name)  # "/" and "\\" both separate folders
         folder = self.folder / secrets.token_hex(16)
@@ -90,18 +93,18 @@ class Uploads:
         return str(path)
 
     def find(self, visitor: str, path: str) -> Path | None:
-        """Return an upload of a visitor; None if this visitor has none at that path."""
+        """Return the upload of a visitor at a path, or None if the visitor has none there."""
         upload = self._uploads.get(path)
         if upload is None or upload.visitor != visitor or upload.path.resolve() != upload.path:
             return None
         return upload.path
 
     def sweep(self) -> None:
-        """Delete what is too old, then the oldest uploads until the rest is within the limit."""
+        """Delete expired uploads, then the oldest ones until the total size is within the limit."""
         oldest = time.monotonic() - self.lifetime
         with self._lock:
             total = sum(upload.size for upload in self._uploads.values())
-            for path, upload in list(self._uploads.items()):  # in the order of their arrival
+            for path, upload in list(self._uploads.items()):  # in order of arrival
                 if upload.received > oldest and total <= self.max_bytes:
                     break
                 del self._uploads[path]
@@ -109,7 +112,7 @@ class Uploads:
                 shutil.rmtree(upload.path.parent, ignore_errors=True)
 
     async def sweep_for_ever(self) -> None:
-        """Sweep every minute."""
+        """Call `sweep` every `SWEEP_SECONDS`."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             await run_in_threadpool(self.sweep)
@@ -121,7 +124,7 @@ class Uploads:
 
 
 def upload_routes(uploads: Uploads) -> APIRouter:
-    """Return the routes by which a visitor sends a picture and sees it again. They stand in the place of Gradio's."""
+    """Return the routes that upload and return pictures. They replace those of Gradio."""
     routes = APIRouter(prefix="/gradio_api")
 
     @routes.post("/upload")
@@ -135,28 +138,28 @@ def upload_routes(uploads: Uploads) -> APIRouter:
 
     @routes.get("/upload_progress", status_code=204)
     async def upload_progress() -> None:
-        """Tell Gradio's page that there is none to show."""
+        """Report to Gradio's page that no progress is available."""
 
     @routes.get("/file={path:path}")
     async def show(path: str, request: Request) -> FileResponse:
         file = uploads.find(request.state.visitor, path)
         if file is None:
             raise HTTPException(404, SEND_THE_PICTURE)
-        kind, _ = mimetypes.guess_type(file)
-        if kind not in SHOWN:
-            kind = "application/octet-stream"
-        return FileResponse(file, media_type=kind, headers={"X-Content-Type-Options": "nosniff"})
+        media_type, _ = mimetypes.guess_type(file)
+        if media_type not in INLINE_TYPES:
+            media_type = "application/octet-stream"
+        return FileResponse(file, media_type=media_type, headers={"X-Content-Type-Options": "nosniff"})
 
     return routes
 
 
 def _delete_abandoned() -> None:
-    """Delete the folders of pages that were killed before they could."""
+    """Delete the folders that killed pages have left."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
             if time.time() - folder.stat().st_mtime < STARTING_SECONDS:
                 continue
             with FileLock(folder / LOCK, timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)
-        except (Timeout, OSError):  # in use, or of another account
+        except (Timeout, OSError):  # in use, or owned by another user
             continue

@@ -1,4 +1,4 @@
-"""How the page is used from code. ADDRESS stands for where it is."""
+"""Examples of calling the page from code. ADDRESS is replaced by its URL."""
 
 PYTHON = """\
 from gradio_client import Client, handle_file
@@ -13,13 +13,13 @@ curl -s -b visitor.txt ADDRESS/gradio_api/run/read -H 'Content-Type: application
 
 TEMPLATE = """\
 <div class="usage">
-  <p>Both send <code>number.png</code> and are answered with the number, its parity, how sure that is, and of each
-  glyph its box (left, top, right, bottom), its digit and ten probabilities.</p>
+  <p>Both examples send <code>number.png</code>. The response contains the number, its parity, the confidence, and for
+  each glyph its box (left, top, right, bottom), its digit and ten probabilities.</p>
   <h3>Python</h3>
   <pre><code>${python.replaceAll("ADDRESS", location.href.split(/[/]*([?#]|$)/)[0])}</code></pre>
   <h3>Shell</h3>
   <pre><code>${curl.replaceAll("ADDRESS", location.href.split(/[/]*([?#]|$)/)[0])}</code></pre>
-  <p>The cookie in <code>visitor.txt</code> shows that the picture is yours: only its sender can have it read.</p>
-  <p><code>GET /healthz</code> answers 200 while the page is up.</p>
+  <p>The cookie in <code>visitor.txt</code> identifies you. Only the visitor who uploaded a picture can use it.</p>
+  <p><code>GET /healthz</code> returns 200 while the page is running.</p>
 </div>
 """

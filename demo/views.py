@@ -1,4 +1,4 @@
-"""What the page shows of a reading, as HTML; nothing here knows of the page."""
+"""HTML views of readings and runs. They do not depend on the page."""
 
 import base64
 from collections.abc import Iterable, Sequence
@@ -13,50 +13,51 @@ from PIL import Image, ImageOps
 
 from pipeline import Card, Reading, Run, UserError
 
-FOR, AGAINST = (255, 122, 26), (56, 150, 255)
-"""Where it looked: ink that spoke for the digit, and against it."""
-SHOWN_SIDE = 1200
-"""Pixels along the longer side of a picture that is shown with its boxes."""
+FOR_COLOUR, AGAINST_COLOUR = (255, 122, 26), (56, 150, 255)
+"""Saliency colours (RGB) of pixels that support the digit, and of pixels against it."""
+MAX_SHOWN_SIDE_PX = 1200
+"""Maximum longer side of a picture that is shown with bounding boxes, in pixels."""
 
 
 def empty(invitation: str) -> str:
-    """Return an invitation, in the place of a number."""
+    """Return an invitation, which is shown while there is no number."""
     return f'<div class="number empty"><p>{escape(invitation)}</p></div>'
 
 
 def problem(message: str) -> str:
-    """Return what went wrong, in the place of a number."""
+    """Return an error message, which is shown instead of a number."""
     return f'<div class="number problem"><p>{escape(message)}</p></div>'
 
 
 def number(reading: Reading) -> str:
-    """Return the number read, large, with its parity and how sure it is.
+    """Return the recognised number in large type, with its parity and confidence.
 
-    A glyph that is hardly a digit is a question mark, and the number then has no parity to tell. By a run that knows no
-    digits it is the parity that is large.
+    A glyph that is probably a non-digit is shown as a question mark, and the number then has no parity. For a run that
+    predicts only parity, the parity is shown in large type.
     """
-    read = reading.marked
-    known = "digits unknown" if reading.text is None else str(reading.parity)
-    if "?" in read:
+    text = reading.marked
+    chip = "digits unknown" if reading.text is None else str(reading.parity)
+    if "?" in text:
         facts = '<span class="chip doubtful">not a digit?</span>'
     else:
-        facts = f'<span class="chip">{known}</span><span>{_percent(reading.confidence or 0)} sure</span>'
+        facts = f'<span class="chip">{chip}</span><span>{_percent(reading.confidence or 0)} confidence</span>'
     return (
-        f'<div class="number"><p class="read" style="--digits: {len(read)}">{read}</p>'
+        f'<div class="number"><p class="read" style="--digits: {len(text)}">{text}</p>'
         f'<p class="facts">{facts}</p></div>'
     )
 
 
 def cards(reading: Reading, saliency: NDArray[np.float32] | None = None) -> str:
-    """Return a card for each glyph: the frame that the network saw, its digit or parity, and a bar for each class.
+    """Return a card per glyph: the network's input, the predicted digit or parity, and a bar per class.
 
     Args:
-        saliency: float32 (N, 28, 28), where the network looked, to be laid over the frames.
+        reading: a reading with N glyphs.
+        saliency: saliency maps, float32 (N, 28, 28), drawn over the frames; None draws none.
     """
     predictions = reading.predictions
     found = [
-        card(glyph.frame, probabilities, sure, None if saliency is None else saliency[index])
-        for index, (glyph, probabilities, sure) in enumerate(
+        card(glyph.frame, probabilities, is_digit, None if saliency is None else saliency[index])
+        for index, (glyph, probabilities, is_digit) in enumerate(
             zip(reading.glyphs, predictions.probabilities, predictions.is_digit, strict=True)
         )
     ]
@@ -66,41 +67,41 @@ def cards(reading: Reading, saliency: NDArray[np.float32] | None = None) -> str:
 def card(
     frame: NDArray[np.uint8],
     probabilities: NDArray[np.float32],
-    sure: bool,
+    is_digit: bool,
     saliency: NDArray[np.float32] | None,
 ) -> str:
     """Return one card; `frame` is uint8 (28, 28), `probabilities` float32 (C,), `saliency` float32 (28, 28)."""
-    classes, likeliest = _names(probabilities), probabilities.argmax()
-    looked = ""
+    classes, predicted = _class_names(probabilities), probabilities.argmax()
+    overlay = ""
     if saliency is not None:
-        looked = f'<img class="looked" src="{_png(heat(saliency))}" alt="Where the network looked">'
+        overlay = f'<img class="looked" src="{_png(heat(saliency))}" alt="Saliency map">'
     bars = "".join(
-        f'<li class="{"top" if each == classes[likeliest] else ""}" style="--p: {p:.3f}" '
+        f'<li class="{"top" if each == classes[predicted] else ""}" style="--p: {p:.3f}" '
         f'title="{each}: {_percent(p)}">{each}</li>'
         for each, p in zip(classes, probabilities, strict=True)
     )
     return (
-        f'<li class="card {"" if sure else "doubtful"}">'
-        f'<div class="frame"><img src="{_png(frame)}" alt="What the network saw">{looked}</div>'
-        f'<p class="said"><b>{classes[likeliest] if sure else "?"}</b> '
-        f"<span>{_percent(probabilities[likeliest]) if sure else 'not a digit?'}</span></p>"
-        f'<ol class="bars" style="--classes: {len(classes)}" aria-label="Probability of each">{bars}</ol></li>'
+        f'<li class="card {"" if is_digit else "doubtful"}">'
+        f'<div class="frame"><img src="{_png(frame)}" alt="What the network sees">{overlay}</div>'
+        f'<p class="said"><b>{classes[predicted] if is_digit else "?"}</b> '
+        f"<span>{_percent(probabilities[predicted]) if is_digit else 'not a digit?'}</span></p>"
+        f'<ol class="bars" style="--classes: {len(classes)}" aria-label="Probability of each class">{bars}</ol></li>'
     )
 
 
-def _names(probabilities: NDArray[np.float32]) -> list[str]:
-    """Return what the classes of probabilities, float32 (C,), are called: the digits, or their parity."""
+def _class_names(probabilities: NDArray[np.float32]) -> list[str]:
+    """Return the names of the classes of probabilities, float32 (C,): digits or parities."""
     return ["even", "odd"] if len(probabilities) == 2 else list(map(str, range(len(probabilities))))
 
 
 def boxed(path: Path, reading: Reading) -> str:
-    """Return a picture that was read, with a box and its digit or parity around each glyph."""
+    """Return a picture with a labelled bounding box around each glyph."""
     file = Image.open(path)
     side = max(file.size)
-    file.draft("RGB", (SHOWN_SIDE, SHOWN_SIDE))  # a large JPEG is decoded at a half, a quarter or an eighth
+    file.draft("RGB", (MAX_SHOWN_SIDE_PX, MAX_SHOWN_SIDE_PX))  # decodes a large JPEG at 1/2, 1/4 or 1/8 scale
     image: Image.Image = ImageOps.exif_transpose(file)
     width, height = (each * side / max(image.size) for each in image.size)
-    image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+    image.thumbnail((MAX_SHOWN_SIDE_PX, MAX_SHOWN_SIDE_PX))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         shown = Image.new("RGB", image.size, "white")
@@ -109,39 +110,38 @@ def boxed(path: Path, reading: Reading) -> str:
         shown = image.convert("L" if image.mode.startswith(("I", "F")) else "RGB")
     boxes = []
     predictions = reading.predictions
-    said = list(reading.text or predictions.parity)
-    for glyph, name, sure in zip(reading.glyphs, said, predictions.is_digit, strict=True):
+    labels = list(reading.text or predictions.parity)
+    for glyph, label, is_digit in zip(reading.glyphs, labels, predictions.is_digit, strict=True):
         left, top, right, bottom = glyph.box
-        place = (
+        position = (
             f"left: {left / width:.2%}; top: {top / height:.2%}; "
             f"width: {(right - left) / width:.2%}; height: {(bottom - top) / height:.2%}"
         )
-        boxes.append(
-            f'<span class="{"" if sure else "doubtful"}" style="{place}"><b>{name if sure else "?"}</b></span>'
-        )
+        shown_label, css_class = (label, "") if is_digit else ("?", "doubtful")
+        boxes.append(f'<span class="{css_class}" style="{position}"><b>{shown_label}</b></span>')
     return (
-        f'<figure class="boxed"><div><img src="{_jpeg(shown)}" alt="The picture that was read">{"".join(boxes)}</div>'
+        f'<figure class="boxed"><div><img src="{_jpeg(shown)}" alt="Uploaded picture">{"".join(boxes)}</div>'
         '<button type="button">Another picture</button></figure>'
     )
 
 
 def note(message: str, kind: str = "") -> str:
-    """Return a line on what becomes of a correction; `kind` is "problem" where there is one."""
+    """Return a note on corrections; `kind` is "problem" for an error."""
     return f'<p class="note {kind}">{escape(message)}</p>'
 
 
 def as_json(reading: Reading) -> dict[str, Any]:
-    """Return a reading as the endpoint answers it."""
+    """Return a reading in the JSON format of the endpoint."""
     predictions = reading.predictions
     glyphs = [
         {
             "box": list(map(int, glyph.box)),
             "digit": digit,
             "confidence": float(confidence),
-            "is_digit": bool(sure),
+            "is_digit": bool(is_digit),
             "probabilities": probabilities.tolist(),
         }
-        for glyph, digit, confidence, sure, probabilities in zip(
+        for glyph, digit, confidence, is_digit, probabilities in zip(
             reading.glyphs,
             len(predictions) * [None] if predictions.digits is None else predictions.digits.tolist(),
             predictions.confidence,
@@ -154,43 +154,46 @@ def as_json(reading: Reading) -> dict[str, Any]:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table."""
+    """Return an HTML table with escaped cells."""
     head = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="runs"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def heat(saliency: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return a signed map, float32 (28, 28), as RGBA, uint8 (28, 28, 4): colour is the sign, opacity the strength."""
+    """Return a signed saliency map, float32 (28, 28), as RGBA, uint8 (28, 28, 4).
+
+    The colour shows the sign and the opacity the strength.
+    """
     strength = np.abs(saliency) / max(float(np.abs(saliency).max()), 1e-12)
-    colour = np.where((saliency > 0)[..., None], FOR, AGAINST)
+    colour = np.where((saliency > 0)[..., None], FOR_COLOUR, AGAINST_COLOUR)
     return np.dstack([colour, np.sqrt(strength) * 255]).astype(np.uint8)
 
 
 def _percent(probability: float) -> str:
-    """Return a probability in words; never a certainty."""
+    """Return a probability as text, never 100 %."""
     return "over 99 %" if probability > 0.99 else f"{probability:.0%}".replace("%", " %")
 
 
 def _png(pixels: NDArray[np.uint8]) -> str:
-    """Return pixels as the address of a PNG."""
-    return _address(Image.fromarray(pixels), "png")
+    """Return pixels as the data URL of a PNG."""
+    return _image_url(Image.fromarray(pixels), "png")
 
 
 def _jpeg(image: Image.Image) -> str:
-    """Return an image as the address of a JPEG."""
-    return _address(image, "jpeg")
+    """Return an image as the data URL of a JPEG."""
+    return _image_url(image, "jpeg")
 
 
-def _address(image: Image.Image, kind: str) -> str:
-    """Return an image as an address that holds it."""
+def _image_url(image: Image.Image, kind: str) -> str:
+    """Return an image as a data URL; `kind` is "png" or "jpeg"."""
     file = BytesIO()
     image.save(file, kind)
     return _data_url(file.getvalue(), kind)
 
 
 def _data_url(file: bytes, kind: str) -> str:
-    """Return the content of an image file as an address that holds it; `kind` is "png" or "jpeg"."""
+    """Return the content of an image file as a data URL; `kind` is "png" or "jpeg"."""
     return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
 
 
@@ -198,31 +201,31 @@ RUNS_HEADER = ["Run", "Recipe", "Data", "Accuracy", "Odd or even", "Parameters",
 
 
 def run_row(run: Run) -> list[str]:
-    """Return what the table says of a run, under `RUNS_HEADER`."""
+    """Return a run's row of the table under `RUNS_HEADER`."""
     try:
         card = run.card
     except UserError:
         return [run.folder.name, "damaged: train it again", *[""] * (len(RUNS_HEADER) - 2)]
     accuracy, parity = _scores(card)
-    data = f"{card.source}, {card.train_rows:,} digits"
+    data = f"{card.source}, {card.train_rows:,} images"
     return [run.folder.name, card.recipe, data, accuracy, parity, f"{card.parameters:,}", f"{card.minutes:.1f}"]
 
 
 def _scores(card: Card) -> tuple[str, str]:
-    """Return accuracy and parity accuracy in words: on MNIST's test digits, else on the rows that were set aside."""
-    for on, words in (("mnist", "MNIST's test digits"), ("validation", "validation rows")):
+    """Return accuracy and parity accuracy as text: on MNIST's test images if known, else on the validation rows."""
+    for on, rows in (("mnist", "MNIST's test images"), ("validation", "validation rows")):
         accuracy, parity = (card.scores.get(f"{on}_{kind}") for kind in ("accuracy", "parity_accuracy"))
         if accuracy is not None:
-            return f"{accuracy * 100:.2f} % of {words}", "" if parity is None else f"{parity * 100:.2f} %"
+            return f"{accuracy * 100:.2f} % on {rows}", "" if parity is None else f"{parity * 100:.2f} %"
         if parity is not None:
-            return "reads no digits", f"{parity * 100:.2f} % of {words}"
-    return "not scored", ""
+            return "parity only", f"{parity * 100:.2f} % on {rows}"
+    return "not evaluated", ""
 
 
 def run_figures(run: Run) -> list[dict[str, Any]]:
-    """Return the figures that `evaluate` left in a run, each with its name, as Gradio's Gallery takes them.
+    """Return the figures in a run's folder with their names, in the format of Gradio's Gallery.
 
-    As data URLs they need no route that serves files.
+    Data URLs are used because no route serves these files.
     """
     paths = sorted(run.folder.glob("figures/*.png"))
     return [

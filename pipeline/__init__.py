@@ -1,6 +1,6 @@
-"""Digit Recognizer: one trained predictor, from train.csv to a Kaggle score.
+"""Digit Recognizer: train a network on handwritten digits, predict, and write a submission for Kaggle.
 
-The names below are the library; each is imported, and torch with it, when it is first used.
+The names in `__all__` are the public interface. Each name, and torch with it, is imported on first use.
 """
 
 from importlib import import_module
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.training.train import train
     from pipeline.vision.frame import Glyph, glyphs
 
-ROOMS = {
+MODULE_BY_NAME = {
     "Card": "card",
     "CsvFile": "data.csv_file",
     "DigitTable": "data.table",
@@ -81,9 +81,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ROOMS:
+    if name not in MODULE_BY_NAME:
         raise AttributeError(f"module 'pipeline' has no attribute '{name}'")
-    return getattr(import_module(f"pipeline.{ROOMS[name]}"), name)
+    return getattr(import_module(f"pipeline.{MODULE_BY_NAME[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""The command line, `python -m pipeline`."""
+"""Entry point of the command line, `python -m pipeline`."""
 
 from pipeline.cli.app import main
 

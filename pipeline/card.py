@@ -1,4 +1,4 @@
-"""Card: where a run comes from and what it reached; Epoch: one line of its history."""
+"""Card: provenance and scores of a run. Epoch: one row of its history."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -6,10 +6,11 @@ from pipeline.metrics.interval import accuracy_in_words
 
 
 class Epoch(BaseModel):
-    """One line of a run's history. A loss is the mean that training minimises, in nats; accuracies are fractions.
+    """One row of a run's history. Losses are means of the training objective, in nats; accuracies are fractions.
 
-    Those of validation are None where no rows were set aside. A fine-tuning has a line for each evaluation: `epoch` is
-    how many have passed, 0.3 or 3, the accuracies are of parity, and that of training is None, for it is not counted.
+    The validation values are None if no rows were set aside. A fine-tuning has one row for each evaluation: `epoch` is
+    the number of epochs completed, such as 0.3 or 3, the accuracies are of parity, and `train_accuracy` is None because
+    it is not measured.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -22,49 +23,49 @@ class Epoch(BaseModel):
     learning_rate: float
     seconds: float
     saved: bool
-    """Whether the model of this epoch was the best until then, and was kept."""
+    """Whether the model of this epoch was the best so far and was saved."""
 
 
 class Card(BaseModel):
-    """Where a run comes from and what it reached."""
+    """Provenance and scores of a run."""
 
     model_config = ConfigDict(extra="forbid")
 
     recipe: str
     source: str
     fingerprint: str
-    """The digest of the source's images, that it was trained and validated on."""
+    """Digest of the source's images that the run was trained and validated on."""
     train_rows: int
     corrections: int = 0
-    """How many of those are corrections, which are not in the source."""
+    """Number of training rows that are corrections; these are not in the source."""
     validation_rows: int
     seed: int
     parameters: int
     device: str
     processes: int = 1
-    """How many began it together, each with a device like that."""
+    """Number of processes that started the training, each with its own `device`."""
     precision: str
     versions: dict[str, str]
     commit: str | None
     started: str
     temperature: float = 1.0
-    """By which the logits are divided, so that the probabilities are calibrated."""
+    """Temperature: the logits are divided by it to calibrate the probabilities."""
     digit_threshold: float = 0.7
-    """The least `digit_score` of what counts as a digit."""
+    """Lowest `digit_score` that is accepted as a digit."""
     minutes: float = 0.0
     finished: bool = False
     scores: dict[str, float] = {}
-    """"validation_loss" and "validation_accuracy" of the epoch that was kept, where rows were set aside; what an
-    evaluation adds are "mnist_accuracy", "mnist_parity_accuracy" and "validation_parity_accuracy", as fractions. A run
-    that tells odd from even has the accuracies of parity only."""
+    """"validation_loss" and "validation_accuracy" of the saved epoch, if rows were set aside. `evaluate` adds
+    "mnist_accuracy", "mnist_parity_accuracy" and "validation_parity_accuracy". Accuracies are fractions. A parity run
+    has the parity accuracies only."""
 
     @property
     def validation_in_words(self) -> str:
-        """The validation accuracy with its interval, or that there is none yet."""
+        """The validation accuracy with its interval as text, or the reason why it is unknown."""
         if not self.validation_rows:
-            return "unknown, for no rows were set aside"
-        for key, of in (("validation_accuracy", ""), ("validation_parity_accuracy", "odd or even: ")):
+            return "unknown (no rows were set aside for validation)"
+        for key, prefix in (("validation_accuracy", ""), ("validation_parity_accuracy", "odd or even: ")):
             if key in self.scores:
-                right = round(self.scores[key] * self.validation_rows)
-                return of + accuracy_in_words(right, self.validation_rows)
-        return "unknown, for the run was stopped before its end"
+                correct = round(self.scores[key] * self.validation_rows)
+                return prefix + accuracy_in_words(correct, self.validation_rows)
+        return "unknown (training was stopped before it finished)"

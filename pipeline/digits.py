@@ -1,17 +1,17 @@
-"""What a digit is here: the size of its image, its classes, and the types of both."""
+"""Image size, classes, and array types of the digits."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 28
-"""Pixels along one side of an image."""
+"""Side of an image, in pixels."""
 CLASSES = 10
-"""One for each digit."""
+"""Number of digit classes, 0 to 9."""
 PARITIES = ("even", "odd")
-"""What digit % 2 is called."""
+"""Name of each parity, indexed by digit % 2."""
 COMPETITION_URL = "https://www.kaggle.com/competitions/digit-recognizer"
 
 Pixels = NDArray[np.uint8]
-"""Images, (N, 28, 28): 0 = paper, 255 = ink."""
+"""Images, uint8 (N, 28, 28): 0 is paper, 255 is ink."""
 Labels = NDArray[np.int64]
-"""Digits 0 to 9, (N,)."""
+"""Digits 0 to 9, int64 (N,)."""

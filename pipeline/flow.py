@@ -1,4 +1,4 @@
-"""The main flow: from a source of digits to a submission file."""
+"""The main flow: train on a source, predict its test rows, write a submission file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,12 @@ from pipeline.training.train import train
 
 @dataclass(frozen=True)
 class Submission:
-    """A submission file.
+    """A submission file that was written.
 
     Attributes:
-        run: what predicted it.
-        rows: how many digits it holds.
-        score: of these digits; None if their labels are not known.
+        run: the run that made the predictions.
+        rows: number of predictions.
+        score: score of the predictions; None if the test rows have no labels.
     """
 
     run: Run
@@ -31,18 +31,20 @@ class Submission:
 def submit(
     start: Recipe | Run, source: Source, out: Path, *, allow_leak: bool = False, quiet: bool = False
 ) -> Submission:
-    """Train a recipe, predict a source's test rows, and write them to `out` with their provenance beside it.
+    """Train a recipe, predict the test rows of a source, and write the predictions to `out`.
+
+    The provenance is written next to `out`. Nothing is sent to Kaggle.
 
     Args:
-        start: the recipe to train, or a run to use instead.
-        allow_leak: predict images that the run was trained on.
-        quiet: draw no progress bar.
+        start: the recipe to train, or a trained run to use instead.
+        allow_leak: also predict images that the run was trained on.
+        quiet: show no progress bar.
 
     Raises:
-        UserError: a row is unsound, training failed, the run was trained on test rows of the competition, or `out`
+        UserError: a row is invalid, training failed, the run was trained on test rows of the competition, or `out`
             cannot be written.
     """
-    test = source.read_test()  # an unsound row is reported before the training, not after it
+    test = source.read_test()  # read first: an invalid row must fail before training, not after it
     run = start if isinstance(start, Run) else train(start, source, quiet=quiet)
     predictor = Predictor.load(run)
     if run is not start:

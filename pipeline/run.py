@@ -1,4 +1,4 @@
-"""Run: one training on disk, as a folder that anyone can look into. Nothing in it is pickled."""
+"""Run: a training run on disk, a folder of safetensors, YAML, CSV and JSON files. Nothing in it is pickled."""
 
 import csv
 import json
@@ -30,11 +30,11 @@ CHECKPOINTS = Path("checkpoints")
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """What the members of an ensemble say of training rows that they never saw.
+    """Out-of-fold predictions of an ensemble: each member predicts the training rows that it was not trained on.
 
     Attributes:
-        rows: int64 (M,), places in the table that the ensemble was trained on, in order.
-        logits: float32 (M, classes), calibrated: the mean over the members that left the row out.
+        rows: int64 (M,), sorted row indices into the table that the ensemble was trained on.
+        logits: float32 (M, classes), calibrated; the mean over the members that were trained without the row.
     """
 
     rows: NDArray[np.int64]
@@ -44,9 +44,9 @@ class OutOfFold:
 class Run:
     """A folder with `model.safetensors`, `recipe.yaml`, `history.csv`, `card.json` and `fingerprint.safetensors`.
 
-    While it is being trained, `progress.safetensors` holds what `--resume` goes on from. A fine-tuning has the folders
-    that its recipe names in place of both files of weights. An ensemble has `out_of_fold.safetensors` too, and until
-    it is complete a folder `members` with the run of each.
+    During training, `progress.safetensors` holds the state that `--resume` loads. A fine-tuning has the folders
+    `output_dir` and `save_dir` of its recipe instead of these two files. An ensemble also has
+    `out_of_fold.safetensors` and, until it is complete, a folder `members` with one run per member.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,10 +57,10 @@ class Run:
 
     @classmethod
     def create(cls, name: str | None, recipe: Recipe | FineTuning) -> Self:
-        """Return the run that a new training will fill: `name` as in `open`, or one from the recipe and the time.
+        """Return a new run: `name` as in `open`, or a name made of the recipe and the time (UTC).
 
         Raises:
-            UserError: that folder holds a run already.
+            UserError: the folder already contains a run.
         """
         if name is None:
             dated = f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
@@ -68,15 +68,15 @@ class Run:
             return next(run for run in map(cls, map(_locate, names)) if not run.folder.exists())
         run = cls(_locate(name))
         if run.recipe_path.exists():
-            raise UserError(f"{run}: there is a run already; choose another --run, or go on with it by --resume")
+            raise UserError(f"{run}: the run already exists; choose another --run, or resume it with --resume")
         return run
 
     @classmethod
     def open(cls, name: Self | str | Path) -> Self:
-        """Return a run that exists: a folder, or the name of one in `checkpoints/`; a Run is returned as it is.
+        """Return an existing run: a folder, or the name of one in `checkpoints/`. A Run is returned unchanged.
 
         Raises:
-            UserError: there is none, with the nearest name.
+            UserError: the run does not exist; the message suggests the closest name.
         """
         if not isinstance(name, str | Path):
             return name
@@ -84,23 +84,23 @@ class Run:
         if not run.recipe_path.exists():
             known = [other.folder.name for other in cls.every()]
             raise UserError(
-                f"{run}: there is no run there{did_you_mean(str(name), known)} "
-                f"(in {CHECKPOINTS}: {', '.join(known) or 'none yet; python -m pipeline train fast makes one'})"
+                f"{run}: no run found{did_you_mean(str(name), known)} "
+                f"(in {CHECKPOINTS}: {', '.join(known) or 'none yet; train one: python -m pipeline train fast'})"
             )
         return run
 
     @classmethod
     def every(cls) -> list[Self]:
-        """Return all runs in `checkpoints/`, the oldest first."""
+        """Return all runs in `checkpoints/`, oldest first."""
         folders = [path.parent for path in CHECKPOINTS.glob("*/recipe.yaml")]
         return [cls(folder) for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime)]
 
     @classmethod
     def unfinished(cls, recipe: str) -> Self:
-        """Return the newest run of a recipe that was stopped before its end.
+        """Return the newest unfinished run of a recipe.
 
         Raises:
-            UserError: there is none.
+            UserError: the recipe has no unfinished run.
         """
         for run in reversed(cls.every()):
             card = run.card
@@ -109,7 +109,10 @@ class Run:
         raise UserError(f"{CHECKPOINTS}: no unfinished run of {recipe} to resume; start one without --resume")
 
     def begin(self, recipe: Recipe | FineTuning, card: Card, fingerprint: Fingerprint) -> None:
-        """Write what is known before the first epoch; the recipe last, for it makes the folder a run."""
+        """Write the fingerprint, the card and the recipe before the first epoch.
+
+        The recipe is written last because a folder counts as a run once it contains one.
+        """
         write_atomic(
             self.folder / "fingerprint.safetensors",
             safetensors.numpy.save({"hashes": fingerprint.hashes, "blocks": fingerprint.blocks}),
@@ -142,7 +145,7 @@ class Run:
         return load_saved_recipe(self.recipe_path)
 
     def require_digits(self) -> Recipe:
-        """Return the recipe, or raise a UserError where the run tells odd from even and reads no digits."""
+        """Return the recipe; raise a UserError if the run predicts parity only."""
         recipe = self.recipe
         if isinstance(recipe, FineTuning):
             raise UserError(no_digits(self))
@@ -150,7 +153,7 @@ class Run:
 
     @cached_property
     def card(self) -> Card:
-        """The card as it was when it was first read or last written by this object."""
+        """The card as this object first read it or last wrote it; later changes on disk do not show."""
         return self._read_card()
 
     def _read_card(self) -> Card:
@@ -158,7 +161,8 @@ class Run:
         try:
             return Card.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
-            raise UserError(f"{path}: missing or damaged: {str(error).splitlines()[0]}; train the run again") from None
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{path}: missing or damaged ({reason}); train the run again") from None
 
     def save_card(self, card: Card) -> None:
         self.card = card
@@ -166,17 +170,18 @@ class Run:
             temporary.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def add_scores(self, scores: Mapping[str, float]) -> None:
-        """Add scores to the card on disk, which may have more than the one in memory."""
+        """Add scores to the card on disk; it is read again because it may hold scores that the copy here lacks."""
         card = self._read_card()
         card.scores.update(scores)
         self.save_card(card)
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """The fingerprint of all images that the run was trained and validated on."""
-        kept = read_tensors(self.folder / "fingerprint.safetensors")[0]
-        hashes = kept["hashes"].numpy()
-        return Fingerprint(hashes, kept["blocks"].numpy() if "blocks" in kept else np.empty((0, BLOCKS), np.uint8))
+        """Fingerprint of all images that the run was trained and validated on."""
+        tensors = read_tensors(self.folder / "fingerprint.safetensors")[0]
+        hashes = tensors["hashes"].numpy()
+        blocks = tensors["blocks"].numpy() if "blocks" in tensors else np.empty((0, BLOCKS), np.uint8)
+        return Fingerprint(hashes, blocks)
 
     @property
     def history(self) -> list[Epoch]:
@@ -186,7 +191,8 @@ class Run:
                 rows = csv.DictReader(file)
                 return [Epoch.model_validate({key: cell or None for key, cell in row.items()}) for row in rows]
         except (OSError, ValidationError) as error:
-            raise UserError(f"{path}: missing or damaged: {str(error).splitlines()[0]}; train the run again") from None
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{path}: missing or damaged ({reason}); train the run again") from None
 
     def save_history(self, history: list[Epoch]) -> None:
         with open_atomic(self.folder / "history.csv") as temporary, temporary.open("w", newline="") as file:
@@ -207,38 +213,38 @@ class Run:
 
     @property
     def out_of_fold(self) -> OutOfFold | None:
-        """What was kept of the rows that members left out; None in a run of a single network."""
+        """Out-of-fold predictions; None if the run is a single network."""
         path = self.folder / "out_of_fold.safetensors"
         if not path.exists():
             return None
-        kept = read_tensors(path)[0]
-        return OutOfFold(kept["rows"].numpy(), kept["logits"].numpy())
+        tensors = read_tensors(path)[0]
+        return OutOfFold(tensors["rows"].numpy(), tensors["logits"].numpy())
 
     def save_out_of_fold(self, kept: OutOfFold) -> None:
         content = safetensors.numpy.save({"rows": kept.rows, "logits": kept.logits})
         write_atomic(self.folder / "out_of_fold.safetensors", content)
 
     def save_progress(self, state: dict[str, Any]) -> None:
-        """Keep a nested state of dicts, lists, tensors, numbers, strings, booleans and None; tuples return as lists."""
+        """Save a nested state of dicts, lists, tensors, numbers, strings, booleans and None; tuples load as lists."""
         tensors: dict[str, Tensor] = {}
         structure = take_tensors(state, tensors)
         content = safetensors.torch.save(contiguous(tensors), metadata={"state": json.dumps(structure)})
         write_atomic(self.progress_path, content)
 
     def load_progress(self) -> dict[str, Any]:
-        """Return what `save_progress` kept, its tensors on the CPU."""
+        """Return the state that `save_progress` wrote, with its tensors on the CPU."""
         tensors, metadata = read_tensors(self.progress_path)
         state: dict[str, Any] = put_tensors(json.loads(metadata["state"]), tensors)
         return state
 
     def finish(self, card: Card) -> None:
-        """Mark the run as complete: its card says so, and there is nothing left to resume."""
+        """Write the final card and delete the progress file; the run can no longer be resumed."""
         self.save_card(card)
         self.progress_path.unlink(missing_ok=True)
 
 
 def _locate(name: str | Path) -> Path:
-    """Return the folder that a RUN means: a path where it is one, else a folder of that name in `checkpoints/`."""
+    """Return the folder of a RUN: `name` itself if it is a path or contains a run, else `checkpoints/name`."""
     path = Path(name)
     if path.is_absolute() or len(path.parts) > 1 or (path / "recipe.yaml").exists():
         return path

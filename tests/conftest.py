@@ -1,4 +1,4 @@
-"""What the tests share: real digits in small numbers, a run trained on them, and the command line in process."""
+"""Shared fixtures: small sets of real digits, a run trained on them, the command line, and the demo page."""
 
 import logging
 import os
@@ -27,27 +27,27 @@ from pipeline.kaggle.credentials import find_credentials
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder with the competition's archive and MNIST, where a developer has one."""
+    """A developer's folder with the competition's archive and MNIST; skip the test if it does not exist."""
     if not SHARED.is_dir():
-        pytest.skip("the real files are not beside the project: ../shared/data")
+        pytest.skip("needs the real files in ../shared/data")
     return SHARED
 
 
 @pytest.fixture(scope="session", autouse=True)
 def control_c() -> None:
-    """Let Ctrl-C end what the tests start, also in the background of a shell, which has its commands ignore it."""
+    """Enable SIGINT, which shells disable for background commands, so that Ctrl-C ends the processes of the tests."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep every test from a developer's own account at Kaggle."""
+    """Keep the tests away from the developer's Kaggle account."""
     monkeypatch.setattr("pipeline.kaggle.credentials.find_credentials", lambda: None)
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home, the real search for credentials, and nothing of the developer's account."""
+    """An empty home folder with the real credential search, without the developer's credentials."""
     for name in os.environ:
         if name.startswith(("KAGGLE_", "XDG_CONFIG")):
             monkeypatch.delenv(name)
@@ -60,7 +60,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KaggleServer]:
-    """A server that this process and its children take for Kaggle, signed in with a name and a key."""
+    """A fake Kaggle server for this process and its children, with credentials (a user name and a key) set."""
     with KaggleServer() as started:
         for name, value in started.environment.items():
             monkeypatch.setenv(name, value)
@@ -71,7 +71,7 @@ def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KaggleServer
 
 @pytest.fixture(scope="session")
 def practice(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """The practice set: 1,297 digits to learn from and 500 to answer."""
+    """The practice set: 1,297 training rows and 500 test rows."""
     return find_source("practice", tmp_path_factory.mktemp("data"))
 
 
@@ -83,33 +83,33 @@ def digits(practice: Source) -> DigitTable:
 
 @pytest.fixture(scope="session")
 def recipe() -> Recipe:
-    """`fast`, short: a few updates over three epochs."""
+    """A short version of `fast`: a few updates in three epochs."""
     return Recipe.load("fast", ["epochs=3", "minimum_updates=0", "batch_size=128"])
 
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory, practice: Source) -> Run:
-    """A finished run that has learnt the practice digits well enough to be worth asking."""
-    brief = Recipe.load("fast", ["epochs=4", "minimum_updates=60"])
-    return train(brief, practice, str(tmp_path_factory.mktemp("checkpoints") / "practice"), quiet=True)
+    """A finished run, trained on the practice digits to more than 90 % validation accuracy."""
+    short_recipe = Recipe.load("fast", ["epochs=4", "minimum_updates=60"])
+    return train(short_recipe, practice, str(tmp_path_factory.mktemp("checkpoints") / "practice"), quiet=True)
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the Hugging Face hub would give it: a very small ResNet of five classes, and its image processor."""
+    """A folder as the Hugging Face hub provides it: a very small ResNet with five classes, and its image processor."""
     from transformers import ConvNextImageProcessor, ResNetConfig, ResNetForImageClassification
 
     folder = tmp_path_factory.mktemp("hub") / "tiny"
     torch.manual_seed(0)
-    shape = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
-    ResNetForImageClassification(ResNetConfig(num_labels=5, **shape)).save_pretrained(folder)
+    sizes = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
+    ResNetForImageClassification(ResNetConfig(num_labels=5, **sizes)).save_pretrained(folder)
     ConvNextImageProcessor(size={"shortest_edge": 224}, crop_pct=0.875).save_pretrained(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def parity_run(tmp_path_factory: pytest.TempPathFactory, practice: Source, tiny: Path) -> Run:
-    """A finished run that tells odd from even."""
+    """A finished run that predicts parity."""
     from pipeline.training.fine_tune import fine_tune
 
     recipe = FineTuning.load("even-odd", [*SMALL, f"pretrained={tiny}"])
@@ -120,7 +120,7 @@ def parity_run(tmp_path_factory: pytest.TempPathFactory, practice: Source, tiny:
 def command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Outcome]:
-    """Call the command line in this process, in an empty folder."""
+    """A function that runs the command line in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     log = logging.getLogger("pipeline")
 
@@ -130,8 +130,8 @@ def command(
         try:
             main()
             status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
+        except SystemExit as exit_:
+            status = int(exit_.code or 0)
         finally:
             log.handlers.clear()
         captured = capfd.readouterr()
@@ -142,9 +142,9 @@ def command(
 
 @pytest.fixture(scope="session")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """The page as `python -m demo --keep-corrections` serves it, in a process of its own; Ctrl-C must end it.
+    """The demo page, served by `python -m demo --keep-corrections` in a separate process.
 
-    Whatever the tests do to it, it writes no error to its log, and leaves nothing in its temporary folder.
+    After all tests, Ctrl-C must end the process, its log must be empty, and its temporary folder must have no files.
     """
     folder = tmp_path_factory.mktemp("demo")
     for name in ("sketchpad", "twin"):
@@ -157,11 +157,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
     page = Page(f"http://127.0.0.1:{port}", folder, temporary, process.pid)
     with httpx.Client() as client:
-        until(lambda: answers(client, page.address), "the page does not answer")
+        until(lambda: answers(client, page.address), "the page does not respond")
     yield page
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert out == f"The page: {page.address}  (Ctrl-C ends it)\nThe page is closed.\n"
+    assert out == f"Page: {page.address}  (press Ctrl-C to stop)\nPage closed.\n"
     assert page.log == ""
     assert [path for path in temporary.rglob("*") if path.is_file()] == []

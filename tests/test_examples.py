@@ -1,4 +1,4 @@
-"""The examples for clusters that docs/scale.md names, as far as parsers can tell; and its own commands."""
+"""The cluster examples in docs/examples, and the commands in docs/scale.md; parsers check them, nothing is run."""
 
 import re
 import shlex
@@ -15,56 +15,56 @@ from pipeline.cli.app import app
 
 EXAMPLES = PROJECT / "docs" / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.sbatch"))
-PAGE = (PROJECT / "docs" / "scale.md").read_text()
+SCALE_PAGE = (PROJECT / "docs" / "scale.md").read_text()
 
 
-def job() -> dict[str, dict[str, object]]:
-    """Return what the example for Kubernetes declares, by its kind."""
+def kubernetes_objects() -> dict[str, dict[str, object]]:
+    """Return the objects of the Kubernetes example by kind."""
     return {each["kind"]: each for each in yaml.safe_load_all((EXAMPLES / "train-job.yaml").read_text())}
 
 
-def script_of_the_job() -> str:
-    """Return what each of its pods runs."""
-    [container] = job()["Job"]["spec"]["template"]["spec"]["containers"]  # type: ignore[index]
+def pod_script() -> str:
+    """Return the script that each pod of the Kubernetes job runs."""
+    [container] = kubernetes_objects()["Job"]["spec"]["template"]["spec"]["containers"]  # type: ignore[index]
     assert container["command"] == ["bash", "-c"]
     [script] = container["args"]
     return str(script)
 
 
-def commands(text: str) -> list[list[str]]:
-    """Return the commands of a script or a page that call this project, line ends and comments aside."""
+def pipeline_commands(text: str) -> list[list[str]]:
+    """Return the commands in a script or page that call this project, without line continuations and comments."""
     lines = text.replace("\\\n", " ").splitlines()
     found = [shlex.split(line, comments=True) for line in lines if re.search(r"-m (-- )?pipeline ", line)]
     return [words for words in found if words]
 
 
-def require_known(words: list[str]) -> None:
-    """Fail unless our command line, and torchrun's before it, take these words."""
+def assert_parses(words: list[str]) -> None:
+    """Fail unless the command line, and torchrun's if it comes first, accept these words."""
     words = [word for word in words if word != "${RESUME[@]}"]
-    own = words[words.index("pipeline") + 1 :]
+    arguments = words[words.index("pipeline") + 1 :]
     if any(word.endswith("torchrun") for word in words):
         launcher = words[[word.endswith("torchrun") for word in words].index(True) + 1 :]
         launcher = ["2" if word.startswith("$") or word.isupper() else word for word in launcher]
-        taken = get_args_parser().parse_args(launcher)
-        assert (taken.module, taken.training_script) == (True, "pipeline")
-        assert len(taken.training_script_args) == len(own)
-    verb, *options = own
+        parsed = get_args_parser().parse_args(launcher)
+        assert (parsed.module, parsed.training_script) == (True, "pipeline")
+        assert len(parsed.training_script_args) == len(arguments)
+    verb, *options = arguments
     get_command(app).commands[verb].make_context(verb, options)  # type: ignore[attr-defined]
 
 
-def test_examples_are_named_on_the_page() -> None:
-    assert {path.name for path in EXAMPLES.iterdir()} == set(re.findall(r"\(examples/([^)]+)\)", PAGE))
+def test_the_page_links_all_examples() -> None:
+    assert {path.name for path in EXAMPLES.iterdir()} == set(re.findall(r"\(examples/([^)]+)\)", SCALE_PAGE))
 
 
-@pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
-@pytest.mark.parametrize("script", [*(path.read_text() for path in SCRIPTS), script_of_the_job()])
-def test_scripts_are_bash_and_their_commands_are_ours(script: str) -> None:
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+@pytest.mark.parametrize("script", [*(path.read_text() for path in SCRIPTS), pod_script()])
+def test_scripts_are_valid_bash_and_their_commands_parse(script: str) -> None:
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-    [words] = commands(script)
-    require_known(words)
+    [words] = pipeline_commands(script)
+    assert_parses(words)
 
 
-def test_slurm_reads_its_options_before_the_first_command() -> None:
+def test_slurm_options_come_before_the_first_command() -> None:
     for path in SCRIPTS:
         before, _, after = path.read_text().partition("set -euo pipefail")
         assert before.startswith("#!/bin/bash\n")
@@ -72,8 +72,9 @@ def test_slurm_reads_its_options_before_the_first_command() -> None:
         assert "#SBATCH" not in after
 
 
-def test_the_pods_find_one_another_by_the_name_that_the_service_gives() -> None:
-    service, training = job()["Service"], job()["Job"]
+def test_the_pods_meet_at_the_host_name_of_the_service() -> None:
+    objects = kubernetes_objects()
+    service, training = objects["Service"], objects["Job"]
     assert service["apiVersion"] == "v1"
     assert training["apiVersion"] == "batch/v1"
     name = service["metadata"]["name"]  # type: ignore[index]
@@ -81,14 +82,14 @@ def test_the_pods_find_one_another_by_the_name_that_the_service_gives() -> None:
     assert service["spec"]["selector"] == {"job-name": training["metadata"]["name"]}  # type: ignore[index]
     assert spec["completionMode"] == "Indexed"  # type: ignore[index]
     assert spec["template"]["spec"]["subdomain"] == name  # type: ignore[index]
-    assert f"--rdzv_endpoint {training['metadata']['name']}-0.{name}:29400" in script_of_the_job()  # type: ignore[index]
+    assert f"--rdzv_endpoint {training['metadata']['name']}-0.{name}:29400" in pod_script()  # type: ignore[index]
     assert spec["completions"] == spec["parallelism"] == 2  # type: ignore[index]
-    assert "--nnodes 2 " in script_of_the_job()
+    assert "--nnodes 2 " in pod_script()
 
 
-def test_commands_on_the_page_are_ours() -> None:
-    blocks = re.findall(r"^```\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-    found = [words for block in blocks for words in commands(block)]
+def test_commands_on_the_page_parse() -> None:
+    blocks = re.findall(r"^```\n(.*?)^```$", SCALE_PAGE, re.DOTALL | re.MULTILINE)
+    found = [words for block in blocks for words in pipeline_commands(block)]
     assert len(found) >= 8
     for words in found:
-        require_known([word.removesuffix("...") for word in words])
+        assert_parses([word.removesuffix("...") for word in words])

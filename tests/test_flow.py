@@ -1,4 +1,4 @@
-"""The main flow: what a submission holds, where it comes from, and what is refused."""
+"""The main flow: content and provenance of a submission, and the refusal of leaked test images."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pipeline.flow import submit
 from pipeline.kaggle.solution import check_solution, load_provenance, write_solution
 
 
-def test_the_practice_answers_give_a_score(tmp_path: Path, run: Run, practice: Source) -> None:
+def test_labelled_test_rows_give_a_score(tmp_path: Path, run: Run, practice: Source) -> None:
     score = submit(run, practice, tmp_path / "solution.csv").score
     assert score is not None
     assert score.rows == 500
@@ -18,7 +18,7 @@ def test_the_practice_answers_give_a_score(tmp_path: Path, run: Run, practice: S
     assert (rows[:, 1] == practice.read_test().known_labels).mean() == score.accuracy
 
 
-def test_a_run_that_saw_test_images_cannot_make_a_submission(
+def test_a_run_trained_on_test_images_cannot_submit(
     tmp_path: Path, run: Run, practice: Source, digits: DigitTable
 ) -> None:
     leaked = DigitTable(np.concatenate([practice.read_test().pixels, digits.pixels[:3]]))
@@ -30,36 +30,35 @@ def test_a_run_that_saw_test_images_cannot_make_a_submission(
     check_solution(tmp_path / "solution.csv", rows=503)
 
 
-def test_a_run_that_saw_retouched_test_images_cannot_either(
+def test_a_run_trained_on_near_duplicates_of_test_images_cannot_submit(
     tmp_path: Path, run: Run, practice: Source, digits: DigitTable
 ) -> None:
     retouched = DigitTable(np.concatenate([digits.pixels[:2], np.minimum(digits.pixels[2:7], 252) + 3]))
     competition = Source("competition", tmp_path, "", practice.read_train, lambda: retouched)
-    with pytest.raises(UserError, match=r"on 2 of the 7 .*, and on copies of 5 more that differ by a few grey levels"):
+    with pytest.raises(UserError, match=r"on 2 of the 7 .*, and on near-duplicates of 5 more"):
         submit(run, competition, tmp_path / "solution.csv")
     submit(run, competition, tmp_path / "solution.csv", allow_leak=True)
-    origin = load_provenance(tmp_path / "solution.csv")
-    assert origin is not None
-    assert origin.leaked == 7
+    provenance = load_provenance(tmp_path / "solution.csv")
+    assert provenance is not None
+    assert provenance.leaked == 7
 
 
-def test_a_submission_keeps_where_it_comes_from(tmp_path: Path, run: Run, practice: Source) -> None:
+def test_a_submission_has_its_provenance(tmp_path: Path, run: Run, practice: Source) -> None:
     path = tmp_path / "solution.csv"
     submit(run, practice, path)
-    origin = load_provenance(path)
-    assert origin is not None
-    assert (origin.run, origin.recipe, origin.source, origin.leaked) == (str(run), "fast", "practice", 0)
-    assert (origin.validation_accuracy, origin.fingerprint) == (
-        run.card.scores["validation_accuracy"],
-        run.card.fingerprint,
-    )
+    provenance = load_provenance(path)
+    assert provenance is not None
+    assert (provenance.run, provenance.recipe, provenance.source) == (str(run), "fast", "practice")
+    assert provenance.leaked == 0
+    assert provenance.validation_accuracy == run.card.scores["validation_accuracy"]
+    assert provenance.fingerprint == run.card.fingerprint
     write_solution(path, [np.arange(10)])
     assert load_provenance(path) is None
     (tmp_path / "solution.json").unlink()
     assert load_provenance(path) is None
 
 
-def test_a_run_that_saw_none_of_the_test_images_may(tmp_path: Path, run: Run, practice: Source) -> None:
+def test_a_run_trained_on_no_test_image_can_submit(tmp_path: Path, run: Run, practice: Source) -> None:
     unseen = DigitTable(practice.read_test().pixels)
     competition = Source("competition", tmp_path, "", practice.read_train, lambda: unseen)
     assert submit(run, competition, tmp_path / "solution.csv").score is None

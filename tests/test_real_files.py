@@ -1,4 +1,4 @@
-"""The two commands of the README on the real files, where they are at hand; elsewhere these tests are skipped."""
+"""`data` and `submit` on the real files; these tests are skipped if the files are missing."""
 
 import shutil
 from io import BytesIO
@@ -13,30 +13,31 @@ from pipeline import CsvFile, DigitTable, Run, find_source
 from pipeline.kaggle.solution import check_solution
 
 
-def test_the_competitions_archive_has_42000_and_28000_rows_with_nothing_in_common(shared_data: Path) -> None:
+def test_the_competitions_archive_has_42000_and_28000_rows_without_duplicates(shared_data: Path) -> None:
     source = find_source(str(shared_data / "digit-recognizer.zip"), shared_data)
     train, test = source.read_train(), source.read_test()
     assert (len(train), len(test)) == (42_000, 28_000)
     assert (len(np.unique(train.known_labels)), test.labels) == (10, None)
-    learnt, asked = train.fingerprint, test.fingerprint
-    assert (learnt.count_duplicates(asked), learnt.count_near_duplicates(asked)) == (0, 0)
+    assert train.fingerprint.count_duplicates(test.fingerprint) == 0
+    assert train.fingerprint.count_near_duplicates(test.fingerprint) == 0
 
 
-def test_copies_of_the_test_images_are_known_again_but_for_coarse_ones(shared_data: Path) -> None:
+def test_near_duplicates_of_the_test_images_are_detected_except_after_strong_compression(shared_data: Path) -> None:
     test = CsvFile(shared_data / "digit-recognizer.zip").read(labels_required=False)
-    asked = test.fingerprint
     noise = np.random.default_rng(0).integers(-3, 4, test.pixels.shape)
     noisy = (test.pixels + noise).clip(0, 255).astype(np.uint8)
-    for copies, known in ((noisy, 28_000), (in_jpeg(test.pixels, 90), 28_000), (in_jpeg(test.pixels, 75), 8_766)):
-        learnt = DigitTable(copies).fingerprint
-        assert (learnt.count_duplicates(asked), learnt.count_near_duplicates(asked)) == (
-            0,
-            pytest.approx(known, rel=0.02),
-        )
+    for copies, detected in (
+        (noisy, 28_000),
+        (compress_jpeg(test.pixels, 90), 28_000),
+        (compress_jpeg(test.pixels, 75), 8_766),
+    ):
+        copied = DigitTable(copies).fingerprint
+        assert copied.count_duplicates(test.fingerprint) == 0
+        assert copied.count_near_duplicates(test.fingerprint) == pytest.approx(detected, rel=0.02)
 
 
-def in_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
-    """Return images as they come back from JPEG files."""
+def compress_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+    """Return the images after JPEG compression."""
     copies = np.empty_like(pixels)
     for copy, image in zip(copies, pixels, strict=True):
         file = BytesIO()
@@ -45,17 +46,19 @@ def in_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
     return copies
 
 
-def test_mnist_has_60000_and_10000_rows_and_holds_the_competitions_images(shared_data: Path) -> None:
+def test_mnist_has_60000_and_10000_rows_and_contains_the_competitions_test_images(shared_data: Path) -> None:
     source = find_source("mnist", shared_data)
     train, test = source.read_train(), source.read_test()
     assert (len(train), len(test)) == (60_000, 10_000)
     assert np.bincount(test.known_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     competition = CsvFile(shared_data / "digit-recognizer.zip").read(labels_required=False).fingerprint
-    seen = [competition.count_duplicates(table.fingerprint) for table in (train, test)]
-    assert sum(seen) == 28_000
+    duplicates = [competition.count_duplicates(table.fingerprint) for table in (train, test)]
+    assert sum(duplicates) == 28_000
 
 
-def test_submit_on_the_competitions_files_is_valid_accurate_and_small(shared_data: Path, tmp_path: Path) -> None:
+def test_submit_on_the_competitions_files_is_valid_accurate_and_within_memory(
+    shared_data: Path, tmp_path: Path
+) -> None:
     (tmp_path / "data").mkdir()
     shutil.copy(shared_data / "digit-recognizer.zip", tmp_path / "data")
     peak = peak_memory(tmp_path, "submit")

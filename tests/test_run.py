@@ -9,10 +9,9 @@ from pipeline import DigitTable, Recipe, Run, Source, UserError, train
 from pipeline.run import CHECKPOINTS
 
 
-def test_a_finished_run_holds_what_its_page_lists(tmp_path: Path, practice: Source, recipe: Recipe) -> None:
+def test_a_finished_run_has_the_documented_files(tmp_path: Path, practice: Source, recipe: Recipe) -> None:
     run = train(recipe, practice, str(tmp_path / "mine"), quiet=True)
-    held = {path.name for path in run.folder.iterdir()}
-    assert held == {
+    assert {path.name for path in run.folder.iterdir()} == {
         "model.safetensors",
         "recipe.yaml",
         "history.csv",
@@ -23,7 +22,7 @@ def test_a_finished_run_holds_what_its_page_lists(tmp_path: Path, practice: Sour
     }
 
 
-def test_the_card_tells_where_a_run_comes_from(run: Run, digits: DigitTable) -> None:
+def test_the_card_has_the_provenance_of_the_run(run: Run, digits: DigitTable) -> None:
     card = run.card
     assert card.finished
     assert (card.source, card.fingerprint) == ("practice", digits.fingerprint.digest)
@@ -33,18 +32,18 @@ def test_the_card_tells_where_a_run_comes_from(run: Run, digits: DigitTable) -> 
     assert card.scores["validation_accuracy"] > 0.9
 
 
-def test_the_history_has_a_line_for_each_epoch_and_says_which_was_kept(run: Run) -> None:
+def test_the_history_has_a_row_for_each_epoch_and_marks_the_saved_one(run: Run) -> None:
     assert [epoch.epoch for epoch in run.history] == [1, 2, 3, 4]
-    kept = [epoch for epoch in run.history if epoch.saved][-1]
-    assert kept.validation_loss == min(epoch.validation_loss for epoch in run.history)
-    assert run.card.scores["validation_loss"] == kept.validation_loss
+    saved = [epoch for epoch in run.history if epoch.saved][-1]
+    assert saved.validation_loss == min(epoch.validation_loss for epoch in run.history)
+    assert run.card.scores["validation_loss"] == saved.validation_loss
 
 
-def test_the_fingerprint_holds_every_image_the_run_saw(run: Run, digits: DigitTable) -> None:
+def test_the_fingerprint_has_every_image_of_the_source(run: Run, digits: DigitTable) -> None:
     assert run.fingerprint.count_duplicates(digits.fingerprint) == len(digits)
 
 
-def test_a_nested_state_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_nested_state_loads_unchanged(tmp_path: Path) -> None:
     state = {
         "model": {"weight": torch.randn(3, 4, 5, 6).to(memory_format=torch.channels_last)},
         "optimizer": {"state": {0: {"step": torch.tensor(3.0)}, 1: {}}, "param_groups": [{"lr": 0.1, "fused": None}]},
@@ -53,18 +52,18 @@ def test_a_nested_state_comes_back_as_it_was(tmp_path: Path) -> None:
     }
     run = Run(tmp_path)
     run.save_progress(state)
-    back = run.load_progress()
-    assert torch.equal(back["model"].pop("weight"), state["model"].pop("weight"))
-    assert torch.equal(back["optimizer"]["state"][0].pop("step"), state["optimizer"]["state"][0].pop("step"))
-    assert back == state
+    loaded = run.load_progress()
+    assert torch.equal(loaded["model"].pop("weight"), state["model"].pop("weight"))
+    assert torch.equal(loaded["optimizer"]["state"][0].pop("step"), state["optimizer"]["state"][0].pop("step"))
+    assert loaded == state
 
 
-def test_infinity_survives(tmp_path: Path) -> None:
+def test_infinity_loads_unchanged(tmp_path: Path) -> None:
     Run(tmp_path).save_progress({"best_loss": float("inf")})
     assert Run(tmp_path).load_progress() == {"best_loss": float("inf")}
 
 
-def test_a_damaged_file_of_weights_is_named(tmp_path: Path) -> None:
+def test_a_damaged_model_file_is_named(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.save_model({"weight": torch.ones(1000)})
     run.model_path.write_bytes(run.model_path.read_bytes()[:500])
@@ -73,18 +72,18 @@ def test_a_damaged_file_of_weights_is_named(tmp_path: Path) -> None:
 
 
 def test_a_run_is_never_overwritten(run: Run) -> None:
-    with pytest.raises(UserError, match="there is a run already"):
+    with pytest.raises(UserError, match="the run already exists"):
         Run.create(str(run.folder), Recipe.load("fast"))
 
 
-def test_a_bare_name_is_one_in_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bare_name_is_a_folder_in_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert Run.create("mine", Recipe.load("fast")).folder == CHECKPOINTS / "mine"
     assert Run.create("elsewhere/mine", Recipe.load("fast")).folder == Path("elsewhere/mine")
     assert Run.create(None, Recipe.load("fast")).folder.name.startswith("fast-")
 
 
-def test_no_room_can_unpickle() -> None:
+def test_no_module_can_unpickle() -> None:
     for path in Path(pipeline.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import | ast.ImportFrom):

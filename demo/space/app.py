@@ -1,4 +1,4 @@
-"""What Hugging Face Spaces starts: the page, for everyone who reaches the Space."""
+"""Entry point for Hugging Face Spaces: serves the page on all interfaces."""
 
 import sys
 

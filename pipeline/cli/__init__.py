@@ -1,1 +1,1 @@
-"""The command line: one short function a command."""
+"""The command line: one short function per command."""

@@ -1,6 +1,6 @@
-"""The command line, `python -m pipeline`: its commands, in the order of `--help`.
+"""The command line, `python -m pipeline`, with its commands in the order of `--help`.
 
-Each command is one short function. It imports what it needs when it runs, so that `--help` imports no torch.
+Each command is one short function. It imports its dependencies when it runs; `--help` therefore does not import torch.
 """
 
 import gc
@@ -17,7 +17,7 @@ from pipeline.errors import UserError
 from pipeline.utils.distributed import claim_report, world_size
 
 app = Typer(
-    help="Handwritten digits: train a recipe, predict, measure, and write a submission for Kaggle.",
+    help="Recognise handwritten digits: train a recipe, evaluate it, predict, and write a submission for Kaggle.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -29,15 +29,15 @@ app.add_typer(kaggle, name="kaggle", no_args_is_help=True)
 
 @app.callback()
 def require_one_process(context: Context) -> None:
-    """Refuse to run a command in several processes, except `train`."""
+    """Raise a UserError if a command other than `train` runs in several processes."""
     command = context.invoked_subcommand
     if world_size() > 1 and command != "train":
         raise UserError(f"{command} runs in one process; use torchrun and accelerate launch with train only")
 
 
 def main() -> None:
-    """Run the command line. A UserError is one line on stderr, from one process only, and exit status 2."""
-    gc.set_threshold(50_000)  # garbage collection during imports is a quarter of the start-up time, and finds none
+    """Run the command line. For a UserError, one process prints one line on stderr, and the exit status is 2."""
+    gc.set_threshold(50_000)  # garbage collection during imports takes a quarter of the start-up time and frees nothing
     try:
         app()
     except UserError as error:

@@ -1,4 +1,4 @@
-"""`data`: find or download digits and check them."""
+"""`data`: find or download the data and check it."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def data(source: SourceName = "auto", data: DataDir = Path("data"), quiet: Quiet
 
 
 def check_source(name: str, data: Path) -> None:
-    """Read every row of a source, and print where it is and how many rows it has."""
+    """Read every row of a source, and log its location and its number of rows."""
     from pipeline.sources.find import find_source
 
     source = find_source(name, data)

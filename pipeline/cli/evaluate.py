@@ -9,7 +9,7 @@ from pipeline.cli.options import DataDir, On, Quiet, RunName, log, log_to_stdout
 
 
 def evaluate(run: RunName, on: On = "validation", data: DataDir = Path("data"), quiet: Quiet = False) -> None:
-    """Score a run; a report, figures and a page of its mistakes are written to its folder."""
+    """Evaluate a run on labelled digits, and write a report, figures and a page of mistakes to its folder."""
     log_to_stdout(quiet)
     from pipeline.inference.predictor import Predictor
     from pipeline.reports.evaluate import evaluate, labelled_rows
@@ -20,11 +20,11 @@ def evaluate(run: RunName, on: On = "validation", data: DataDir = Path("data"), 
     rows = labelled_rows(found, on, data)
     predictor = Predictor.load(found)
     score = evaluate(found, rows, on, predictor)
-    log.info("%s on %s\n%s", found, on, score.report())
+    log.info("%s evaluated on %s\n%s", found, on, score.report())
     written = [f"{found}/report.txt", f"{found}/figures"]
     if score.of_digits:
         written.append(str(write_page(found, rows, on, predictor)))
-    log.info("\n%s", ", ".join(written))
+    log.info("\nWrote %s", ", ".join(written))
 
 
 def compare(
@@ -33,7 +33,7 @@ def compare(
     data: DataDir = Path("data"),
     quiet: Quiet = False,
 ) -> None:
-    """Compare runs: accuracy, parity, loss, size, time and speed; drawn in checkpoints/comparison.png."""
+    """Compare runs by accuracy, parity accuracy, loss, size, time and speed, and plot checkpoints/comparison.png."""
     log_to_stdout(quiet)
     from pipeline.reports.compare import compare, table
     from pipeline.reports.figures import plot_comparison
@@ -43,4 +43,4 @@ def compare(
     compared = compare(runs, on, data)
     figure = CHECKPOINTS / "comparison.png"
     save_figure(figure, plot_comparison, {each.run.folder.name: each.score for each in compared})
-    log.info("%s\n\nOn %s; %s", table(compared), on, figure)
+    log.info("%s\n\nEvaluated on %s; figure: %s", table(compared), on, figure)

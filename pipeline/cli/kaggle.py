@@ -9,9 +9,9 @@ from pipeline.cli.data import check_source
 from pipeline.cli.options import AllowLeak, DataDir, Quiet, log, log_to_stdout
 
 LedgerFile = Annotated[Path, Option("--ledger", metavar="CSV", help="Ledger of all submissions.")]
-LEDGER = Path("submissions/ledger.csv")
+DEFAULT_LEDGER = Path("submissions/ledger.csv")
 
-kaggle = Typer(help="Kaggle: download the competition's data, send submissions, keep a ledger of their scores.")
+kaggle = Typer(help="Download the competition's data, send submissions to Kaggle, and record their scores in a ledger.")
 
 
 @kaggle.command("data")
@@ -23,14 +23,21 @@ def data(data: DataDir = Path("data"), quiet: Quiet = False) -> None:
 
 @kaggle.command("submit")
 def submit(
-    file: Annotated[Path, Option(metavar="CSV", help="Submission to send.")] = Path("submissions/solution.csv"),
-    message: Annotated[str, Option(metavar="TEXT", help="Description for Kaggle.", show_default="its recipe")] = "",
-    ledger: LedgerFile = LEDGER,
-    again: Annotated[bool, Option("--again", help="Send a file that was sent before.")] = False,
+    file: Annotated[Path, Option(metavar="CSV", help="Submission file to send.")] = Path("submissions/solution.csv"),
+    message: Annotated[
+        str,
+        Option(
+            metavar="TEXT",
+            help="Description of the submission on Kaggle.",
+            show_default="recipe and validation accuracy",
+        ),
+    ] = "",
+    ledger: LedgerFile = DEFAULT_LEDGER,
+    again: Annotated[bool, Option("--again", help="Send the file even if it was sent before.")] = False,
     allow_leak: AllowLeak = False,
     quiet: Quiet = False,
 ) -> None:
-    """Send a submission once, wait for its score, and add it to the ledger."""
+    """Send a submission to Kaggle, wait for its score, and add both to the ledger."""
     log_to_stdout(quiet)
     from pipeline.kaggle.ledger import Ledger
     from pipeline.kaggle.sending import describe_result, send_submission
@@ -39,8 +46,8 @@ def submit(
 
 
 @kaggle.command("status")
-def status(ledger: LedgerFile = LEDGER, quiet: Quiet = False) -> None:
-    """Show the ledger with Kaggle's current scores; drawn in progress.png beside it."""
+def status(ledger: LedgerFile = DEFAULT_LEDGER, quiet: Quiet = False) -> None:
+    """Show the ledger with current scores from Kaggle, and plot progress.png next to it."""
     log_to_stdout(quiet)
     from pipeline.kaggle.ledger import Ledger
     from pipeline.kaggle.sending import format_table, refresh_ledger
@@ -56,7 +63,7 @@ def status(ledger: LedgerFile = LEDGER, quiet: Quiet = False) -> None:
     if scored:
         figure = ledger.with_name("progress.png")
         save_figure(figure, plot_progress, scored)
-        log.info("\n%s", figure)
+        log.info("\nFigure: %s", figure)
 
 
 @kaggle.command("leaderboard")

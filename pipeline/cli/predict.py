@@ -14,21 +14,21 @@ def predict(
         list[str],
         Argument(
             metavar="INPUT...",
-            help="Images in CSV (plain, .gz or zip, in Kaggle's format) or Parquet: files, folders, patterns.",
+            help="Images as CSV in Kaggle's format (plain, .gz or zip) or Parquet: files, folders, or patterns.",
         ),
     ],
     out: Annotated[
-        Path, Option(metavar="OUT", help="NAME.csv for predictions of one file (ImageId,Label), or a new folder.")
+        Path, Option(metavar="OUT", help="For one file: NAME.csv with ImageId,Label. Otherwise a new folder.")
     ],
     engine: Annotated[
-        Literal["plain", "ray"], Option(help="This machine, or a Ray cluster; the predictions are the same.")
+        Literal["plain", "ray"], Option(help="Predict on this machine or on a Ray cluster, with the same predictions.")
     ] = "plain",
     form: Annotated[
-        Literal["csv", "parquet"], Option("--format", help="Format of the files in a folder: File,ImageId,Label.")
+        Literal["csv", "parquet"], Option("--format", help="File format in a new folder, with File,ImageId,Label.")
     ] = "csv",
     quiet: Quiet = False,
 ) -> None:
-    """Predict the digits in files of any length, with constant memory."""
+    """Predict the digits in files of any length, in constant memory."""
     log_to_stdout(quiet)
     from pipeline.inference.batch import predict
     from pipeline.run import Run
@@ -43,7 +43,7 @@ def read(
     run: RunName,
     pictures: Annotated[list[Path], Argument(metavar="PICTURE...", help="Photos or drawings: PNG, JPEG and others.")],
 ) -> None:
-    """Read the number in each picture: its digits, its parity, and the probability that all of them are right."""
+    """Read the number in each picture: its digits, its parity, and the probability that all digits are correct."""
     log_to_stdout(quiet=False)
     from pipeline.inference.predictor import Predictor
 
@@ -61,7 +61,7 @@ def submit(
     allow_leak: AllowLeak = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train, predict the test rows and write submissions/solution.csv. Sends nothing: `kaggle submit` does."""
+    """Train, predict the test rows, and write submissions/solution.csv. Only `kaggle submit` sends it to Kaggle."""
     log_to_stdout(quiet)
     from pipeline.config.recipe import Recipe
     from pipeline.digits import COMPETITION_URL
@@ -84,20 +84,20 @@ def submit(
         log.info("Test accuracy: %s", submission.score)
     log.info("Wrote %s: %s rows, predicted by %s", out, f"{submission.rows:,}", submission.run)
     if found.name == "competition":
-        log.info("To send it: python -m pipeline kaggle submit, or %s/submit", COMPETITION_URL)
+        log.info("To send it to Kaggle: python -m pipeline kaggle submit, or upload it at %s/submit", COMPETITION_URL)
 
 
 def export(
     run: RunName,
     to: Annotated[str, Option("--to", metavar="transformers|onnx|safetensors", help="Format to write.")],
-    out: Annotated[Path, Option(metavar="PATH", help="Folder to write, or for onnx and safetensors a file.")],
+    out: Annotated[Path, Option(metavar="PATH", help="Folder to write for transformers; file for the other formats.")],
     quiet: Quiet = False,
 ) -> None:
-    """Write a run in the format of another library: a folder for Transformers, or one file."""
+    """Export a run to Transformers (a folder), ONNX or safetensors (one file)."""
     log_to_stdout(quiet)
     from pipeline.export.formats import export
     from pipeline.run import Run
 
     found = Run.open(run)
     export(found, to, out)
-    log.info("%s: %s in the format %s", out, found, to)
+    log.info("Wrote %s: %s as %s", out, found, to)

@@ -5,14 +5,14 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline.cli.options import SOURCES, DataDir, Quiet, RecipeName, SourceName, log, log_to_stdout
+from pipeline.cli.options import SOURCE_HELP, DataDir, Quiet, RecipeName, SourceName, log, log_to_stdout
 from pipeline.utils.distributed import is_main_process, main_process_first
 
 
 def train(
     recipe: RecipeName,
     data: DataDir = Path("data"),
-    source: Annotated[str | None, Option(help=SOURCES, show_default="the recipe's, or auto")] = None,
+    source: Annotated[str | None, Option(help=SOURCE_HELP, show_default="the recipe's, or auto")] = None,
     run: Annotated[
         str | None, Option(metavar="RUN", help="Name or folder of the new run.", show_default="recipe and time")
     ] = None,
@@ -20,15 +20,16 @@ def train(
         list[str] | None, Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
     ] = None,
     with_: Annotated[
-        Path | None, Option("--with", metavar="DIR", help="Also train on the demo's corrections in DIR.")
+        Path | None,
+        Option("--with", metavar="DIR", help="Add the corrections that the demo saved in DIR to the training rows."),
     ] = None,
     limit: Annotated[
         int | None, Option(metavar="N", min=10, help="Train on at most N rows, and validate on at most N/5.")
     ] = None,
-    resume: Annotated[bool, Option("--resume", help="Resume RUN, or the newest interrupted run of RECIPE.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Resume RUN, or the newest unfinished run of RECIPE.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a recipe; the run is kept in checkpoints/. Under torchrun, on several processes."""
+    """Train a recipe and save the run in checkpoints/. Use torchrun to train on several processes."""
     log_to_stdout(quiet)
     from pipeline.config.recipe import load_recipe
     from pipeline.sources.find import find_source
@@ -42,7 +43,7 @@ def train(
         from pipeline.inference.corrections import read_corrections
 
         corrections = read_corrections(with_)
-        log.info("and %s corrected digits from %s", f"{len(corrections):,}", with_)
+        log.info("Corrections: %s digits from %s", f"{len(corrections):,}", with_)
     from pipeline.reports.evaluate import report
     from pipeline.training.train import train
 
@@ -54,7 +55,7 @@ def train(
 
 def sweep(
     recipe: RecipeName,
-    trials: Annotated[int, Option(metavar="N", min=1, help="Trials to add to the study.")],
+    trials: Annotated[int, Option(metavar="N", min=1, help="Number of trials to add to the study.")],
     storage: Annotated[
         str | None,
         Option(
@@ -63,9 +64,10 @@ def sweep(
             show_default="a file in sweeps/",
         ),
     ] = None,
-    jobs: Annotated[int, Option(metavar="K", min=1, help="Trials to run in parallel.")] = 1,
+    jobs: Annotated[int, Option(metavar="K", min=1, help="Number of trials to run in parallel.")] = 1,
     space: Annotated[
-        Path | None, Option(metavar="YAML", help="Settings to vary, and their ranges.", show_default="the recipe's")
+        Path | None,
+        Option(metavar="YAML", help="Search space: settings to vary, with their ranges.", show_default="the recipe's"),
     ] = None,
     data: DataDir = Path("data"),
     source: SourceName = "auto",
@@ -74,7 +76,7 @@ def sweep(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Search settings for the lowest validation loss; the best recipe is written to sweeps/."""
+    """Search for the settings with the lowest validation loss, and write the best recipe to sweeps/."""
     log_to_stdout(quiet)
     from pipeline.config.recipe import Recipe
     from pipeline.search.space import SearchSpace
@@ -90,7 +92,7 @@ def sweep(
 
 
 def recipes() -> None:
-    """List the recipes: training minutes on 2 CPU cores, and accuracy on MNIST's test digits."""
+    """List the recipes with their training time on 2 CPU cores and their accuracy on MNIST's test images."""
     log_to_stdout(quiet=False)
     from pipeline.config.recipe import load_recipe
     from pipeline.config.settings import names

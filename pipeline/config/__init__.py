@@ -1,1 +1,1 @@
-"""Configuration: recipes and their settings."""
+"""Configuration: recipes, their settings, and the validation of both."""

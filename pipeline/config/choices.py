@@ -1,6 +1,7 @@
-"""What a recipe chooses from: architectures, optimizers and schedulers, one row each, with the settings of their own.
+"""Architectures, optimizers and schedulers that a recipe can choose, with the settings specific to each.
 
-A new architecture is a row here and a file in `models/`; a new scheduler that is stepped once an epoch is a row here.
+To add an architecture, add a row here and a file in `models/`. To add a scheduler that is stepped once per epoch, add
+a row here.
 """
 
 from collections.abc import Mapping
@@ -12,15 +13,15 @@ from pipeline.errors import did_you_mean
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network.
+    """A network architecture.
 
     Attributes:
-        module: its file in `models/`.
-        function: what makes it there, of a number of classes and `arguments`.
-        sizes: image sizes that it accepts; the largest is a limit of time and memory, except for `fast`.
-        arguments: settings of the recipe that it is made with.
+        module: module in `models/`.
+        function: function or class in that module that builds the network from the number of classes and `arguments`.
+        sizes: accepted image sizes; the largest is limited by time and memory, except for `fast`.
+        arguments: recipe settings that are passed to `function`.
         pretrained: whether torchvision has weights for it.
-        torch_init: whether its weights stay as torch draws them.
+        torch_init: whether it keeps torch's default weight initialisation.
     """
 
     module: str
@@ -32,13 +33,13 @@ class Architecture:
 
     @property
     def settings(self) -> set[str]:
-        """The settings that only some architectures have."""
+        """Settings that only some architectures use."""
         return set(self.arguments) - {"image_size"}
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An optimizer, and the settings that only some optimizers have."""
+    """An optimizer, with the settings that only some optimizers use."""
 
     settings: frozenset[str] = frozenset()
 
@@ -48,10 +49,10 @@ class Scheduler:
     """A learning-rate scheduler.
 
     Attributes:
-        torch_name: its class in `torch.optim.lr_scheduler`.
-        arguments: settings that it needs, each with the name of the class's argument.
-        per_update: whether it is stepped after each update; the others are stepped after each epoch.
-        optional: other settings of its own.
+        torch_name: class in `torch.optim.lr_scheduler`.
+        arguments: required settings, each mapped to the name of the class's argument.
+        per_update: whether it is stepped after each update; otherwise it is stepped after each epoch.
+        optional: settings that only some schedulers use and that have a default.
     """
 
     torch_name: str
@@ -61,7 +62,7 @@ class Scheduler:
 
     @property
     def settings(self) -> set[str]:
-        """The settings that only some schedulers have."""
+        """Settings that only some schedulers use."""
         return set(self.arguments) | self.optional
 
 
@@ -98,26 +99,26 @@ CHOICES: dict[str, Mapping[str, Architecture | Optimizer | Scheduler]] = {
     "optimizer": OPTIMIZERS,
     "scheduler": SCHEDULERS,
 }
-"""The settings that choose, and what each chooses from."""
+"""Settings that select a component, each with the components it can select."""
 
 
 def require_known(setting: str, name: str) -> str:
-    """Return the name; a ValueError if the setting has no such choice."""
+    """Return the name, or raise a ValueError if it is not a choice of the setting."""
     known = CHOICES[setting]
     if name not in known:
-        raise ValueError(f"there is no such {setting}{did_you_mean(name, known)} (known: {', '.join(known)})")
+        raise ValueError(f"unknown {setting}{did_you_mean(name, known)} (known: {', '.join(known)})")
     return name
 
 
 def chooser_of(key: str) -> str | None:
-    """Return the setting on whose choice it depends whether `key` has an effect; None if it always has one."""
+    """Return the setting whose value decides whether `key` has an effect; None if `key` always has one."""
     return next(
         (chooser for chooser, rows in CHOICES.items() if any(key in row.settings for row in rows.values())), None
     )
 
 
 def unused_because(key: str, chosen: Mapping[str, Any]) -> str | None:
-    """Return why a setting has no effect on a recipe with these choices, or None if it has one."""
+    """Return the reason why a setting has no effect with these choices; None if it has an effect."""
     chooser = chooser_of(key)
     if chooser is None or chosen.get(chooser) not in CHOICES[chooser]:
         return None

@@ -1,4 +1,4 @@
-"""FineTuning: the settings with which Transformers' Trainer teaches a network to tell odd digits from even."""
+"""FineTuning: settings for fine-tuning a Transformers model on parity, odd or even, with Transformers' Trainer."""
 
 from typing import Annotated, Literal
 
@@ -8,86 +8,87 @@ from pipeline.config.settings import Settings
 
 Strategy = Literal["steps", "epoch"]
 Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""The name of a folder in the run's own."""
-TAKEN = {"figures", "tensorboard"}
-"""Folders of a run that hold other things."""
+"""Name of a folder inside the run's folder."""
+RESERVED_FOLDERS = {"figures", "tensorboard"}
+"""Folders of a run that hold other files."""
 
 
 class FineTuning(Settings):
-    """One way to fine-tune an image classifier of Transformers on the parity of digits, all its weights."""
+    """A recipe that fine-tunes all weights of a Transformers image classifier on the parity of digits."""
 
     trainer: Literal["transformers"]
-    """That it is Transformers' Trainer, and not our own loop; by this key such a recipe is known."""
+    """Selects Transformers' Trainer instead of this project's training loop; this key marks a fine-tuning recipe."""
     seed: Annotated[int, Field(ge=0)] = 42
 
     # Data
     dataset: str = "mnist"
-    """Where the digits come from, as `--source` means it; what `--source` says goes before it."""
+    """Data source, a value of `--source`; the option takes precedence."""
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Of the rows, set aside to choose the best checkpoint on."""
+    """Fraction of the rows that is set aside to select the best checkpoint."""
     labels: tuple[str, str] = ("even", "odd")
-    """What the two classes are called, in the order of digit % 2."""
+    """Names of the two classes, in the order of digit % 2."""
 
     # Network
     pretrained: str | None
-    """The weights to begin with: a model's name on the Hugging Face hub, or a folder that holds one; null begins with
-    random weights, in a network of ResNet-18's shape."""
+    """Initial weights: the name of a model on the Hugging Face hub, or a folder with a model. With null, a network of
+    ResNet-18's architecture is initialised randomly."""
     image_size: Annotated[int, Field(ge=16, le=1024)] = 224
-    """Pixels along one side of what the network sees."""
+    """Side of the network's input, in pixels."""
 
     # Schedule
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2)]
     evaluation_batch_size: Annotated[int, Field(ge=1)] = 100
     eval_strategy: Strategy = "steps"
-    """When the validation rows are read: every `eval_steps` updates and at the end, or after each epoch."""
+    """When the model is evaluated on the validation rows: every `eval_steps` updates and at the end, or each epoch."""
     eval_steps: Annotated[int, Field(ge=1)] = 500
     save_strategy: Strategy = "steps"
-    """When a checkpoint is kept, as `eval_strategy`: of those that were evaluated the best is the one that is taken."""
+    """When a checkpoint is saved, as for `eval_strategy`. The best evaluated checkpoint becomes the model."""
     save_steps: Annotated[int, Field(ge=1)] = 500
     save_total_limit: Annotated[int, Field(ge=2)] = 2
-    """Checkpoints that are kept: the best and the last ones."""
+    """Number of checkpoints to keep: the best one and the last ones."""
 
-    # Optimisation, by AdamW; the learning rate falls in a straight line to 0
+    # Optimisation: AdamW, with a learning rate that decreases linearly to 0
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto: bfloat16 autocast in training where the device has instructions for it, float32 elsewhere."""
+    """auto: bfloat16 autocast in training if the device has instructions for it, else float32."""
 
-    # Where it is kept, in the folder of the run
+    # Output folders, inside the run's folder
     output_dir: Folder = "checkpoints"
-    """What `--resume` goes on from."""
+    """Checkpoints, from which `--resume` continues."""
     save_dir: Folder = "transformers"
-    """The model that was best, as `AutoModelForImageClassification.from_pretrained` loads it."""
+    """The best model, for `AutoModelForImageClassification.from_pretrained`."""
 
     @field_validator("labels")
     @classmethod
-    def differ(cls, labels: tuple[str, str]) -> tuple[str, str]:
-        """Refuse one name for both."""
+    def check_labels(cls, labels: tuple[str, str]) -> tuple[str, str]:
+        """Reject equal names."""
         if labels[0] == labels[1]:
-            raise ValueError("the two need names that differ, that of even digits first")
+            raise ValueError("the two names must differ; give the name of even digits first")
         return labels
 
     @field_validator("save_strategy")
     @classmethod
-    def is_evaluated(cls, strategy: str, known: ValidationInfo) -> str:
-        """Refuse checkpoints that are kept when nothing is known of them."""
+    def check_save_strategy(cls, strategy: str, known: ValidationInfo) -> str:
+        """Reject checkpoints that are saved without an evaluation."""
         if strategy != known.data.get("eval_strategy", strategy):
-            raise ValueError("only what was evaluated can be the best; set it as eval_strategy is")
+            raise ValueError("only an evaluated checkpoint can be the best; set it to the value of eval_strategy")
         return strategy
 
     @field_validator("save_steps")
     @classmethod
-    def is_evaluated_then(cls, steps: int, known: ValidationInfo) -> int:
-        """Refuse checkpoints between two evaluations."""
+    def check_save_steps(cls, steps: int, known: ValidationInfo) -> int:
+        """Reject checkpoints that are saved between two evaluations."""
         if known.data.get("save_strategy") == "steps" and steps % known.data.get("eval_steps", 1):
-            raise ValueError(f"only what was evaluated can be the best; set a multiple of {known.data['eval_steps']}")
+            multiple = known.data["eval_steps"]
+            raise ValueError(f"only an evaluated checkpoint can be the best; set a multiple of {multiple}")
         return steps
 
     @field_validator("output_dir", "save_dir")
     @classmethod
-    def is_free(cls, folder: str, known: ValidationInfo) -> str:
-        """Refuse a folder that holds something else."""
-        if folder in TAKEN or folder == known.data.get("output_dir"):
-            raise ValueError("that folder of the run holds something else; choose another name")
+    def check_folder(cls, folder: str, known: ValidationInfo) -> str:
+        """Reject a folder that the run uses for other files."""
+        if folder in RESERVED_FOLDERS or folder == known.data.get("output_dir"):
+            raise ValueError("the run uses that folder for other files; choose another name")
         return folder

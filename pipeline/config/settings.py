@@ -1,4 +1,4 @@
-"""What every kind of recipe has in common: settings in a YAML file, validated, each to be changed by name."""
+"""Settings: base class of all recipes, loaded from YAML, validated, and overridden by key."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -14,9 +14,9 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 
 
 class Settings(BaseModel):
-    """What a training depends on. Frozen; a key that it does not know is refused by name.
+    """Settings of a training run. Instances are frozen; unknown keys are rejected by name.
 
-    A value is read as its field's type, so that YAML's `2e-4`, which is text to YAML, is a float here.
+    Each value is converted to the type of its field. YAML parses `2e-4` as text, for example; here it becomes a float.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -24,24 +24,25 @@ class Settings(BaseModel):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     summary: str
     minutes: Annotated[float | None, Field(gt=0, exclude=True)] = None
-    """That all its epochs took on 2 cores, as measured on MNIST; for the list of recipes, and no part of a run's."""
+    """Measured training time of all epochs on MNIST with 2 CPU cores. Shown in the list of recipes; not saved in a
+    run."""
     accuracy: Annotated[float | None, Field(gt=0, le=100, exclude=True)] = None
-    """In percent, of MNIST's test digits after these minutes; as `minutes`."""
+    """Measured accuracy on MNIST's test images after these minutes, in percent. Shown and not saved, as `minutes`."""
     seed: Annotated[int, Field(ge=0)] = 0
 
     @classmethod
     def load(cls, name: str | Path, overrides: Sequence[str] = ()) -> Self:
-        """Return the recipe of that name, or in that YAML file, with each override "KEY=VALUE" applied.
+        """Return a built-in recipe by name, or the recipe in a YAML file, with each override "KEY=VALUE" applied.
 
         Raises:
-            UserError: there is no such recipe, its YAML is malformed, or a key or value is not valid.
+            UserError: the recipe does not exist, its YAML is malformed, or a key or value is not valid.
         """
         path = find(name)
         return cls.from_values(read_yaml(path), path, overrides)
 
     @classmethod
     def from_values(cls, values: dict[str, Any], path: Path, overrides: Sequence[str] = ()) -> Self:
-        """Return the recipe with the values that were read from `path`; otherwise as `load`."""
+        """Return the recipe with these values, which were read from `path`; otherwise as `load`."""
         values = dict(values)
         origins = dict.fromkeys(values, str(path))
         for override in overrides:
@@ -57,60 +58,72 @@ class Settings(BaseModel):
             raise UserError(f"{origins.get(key, path)}: {fault}") from None
 
     def save(self, path: Path, header: str = "") -> None:
-        """Write every setting as YAML, but not what was measured with them; the header's lines above it, as remarks."""
-        remarks = "".join(f"# {line}\n" for line in header.splitlines())
+        """Write every setting as YAML, except `minutes` and `accuracy`, below the lines of `header` as comments."""
+        comments = "".join(f"# {line}\n" for line in header.splitlines())
         with open_atomic(path) as temporary:
-            temporary.write_text(remarks + yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
+            temporary.write_text(comments + yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
 
 
 def names() -> list[str]:
-    """Return the names of the recipes that come with the project, sorted."""
+    """Return the names of the built-in recipes, sorted."""
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
 def find(name: str | Path) -> Path:
-    """Return the file of a recipe: one that comes with the project by its name, any other by its path."""
+    """Return the file of a recipe, given the name of a built-in recipe or the path of a YAML file.
+
+    Raises:
+        UserError: `name` is neither; the message suggests the closest name.
+    """
     if str(name) in names():
         return RECIPES / f"{name}.yaml"
     path = Path(name)
     if path.suffix in {".yaml", ".yml"}:
         return path
     raise UserError(
-        f'there is no recipe "{name}"{did_you_mean(str(name), names())} (known: {", ".join(names())}; '
+        f'no recipe "{name}"{did_you_mean(str(name), names())} (known: {", ".join(names())}; '
         "or give the path of a .yaml file)"
     )
 
 
 def read_yaml(
-    path: Path, kind: str = "recipe", remedy: str = "python -m pipeline recipes lists those at hand"
+    path: Path, kind: str = "recipe", remedy: str = "python -m pipeline recipes lists the built-in recipes"
 ) -> dict[str, Any]:
-    """Return the keys and values in a YAML file; `kind` and `remedy` are for the line that says what is wrong."""
+    """Return the keys and values of a YAML file.
+
+    Args:
+        kind: type of the file, for the error messages.
+        remedy: advice in the error message if the file does not exist.
+
+    Raises:
+        UserError: the file is missing, unreadable, malformed, or not a mapping.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"{path}: there is no such {kind} file; {remedy}") from None
+        raise UserError(f"{path}: {kind} file not found; {remedy}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a {kind}: {error}") from error
     values = _parse(text, str(path))
     if not isinstance(values, dict):
-        raise UserError(f'{path}: a {kind} is lines of "key: value", and this is not')
+        raise UserError(f'{path}: a {kind} must be lines of "key: value"; correct the file')
     return values
 
 
 def _parse(text: str, origin: str) -> Any:
-    """Return what a YAML text means; a UserError names `origin` and the line."""
+    """Return the parsed YAML text, or raise a UserError that names `origin` and the line."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         reason = getattr(error, "problem", None) or "malformed"
-        raise UserError(f"{origin}{place}: not valid YAML ({reason}); correct it there") from None
+        raise UserError(f"{origin}{place}: not valid YAML ({reason}); correct that line") from None
 
 
 def first_fault(error: ValidationError, known: Collection[str]) -> tuple[str, str]:
-    """Return the key of the first fault that pydantic found, and the fault in words, with the nearest known key."""
-    # A misspelt key is also a missing one: the spelling comes first.
+    """Return the key of the first error that pydantic found, and its message, which suggests the closest known key."""
+    # A misspelt key also leaves the correct key missing: report the misspelling first.
     fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     key = str(fault["loc"][0])
     if fault["type"] == "extra_forbidden":

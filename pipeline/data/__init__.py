@@ -1,1 +1,1 @@
-"""Data: tables of digits, the file formats that hold them, batches."""
+"""Data: tables of digits, file formats, data loaders and augmentation."""

@@ -1,4 +1,4 @@
-"""Formats: what a file of digits is, and which files are meant by paths, folders and patterns."""
+"""File formats of digits, and the search for input files in paths, folders and patterns."""
 
 import glob
 from collections.abc import Iterable, Iterator
@@ -11,54 +11,55 @@ from pipeline.utils.files import starts_with
 
 DigitFile = CsvFile | ParquetFile
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
-"""Of the files that are looked for in a folder."""
+"""Suffixes of the files that a search in a folder returns."""
 
 
 def open_digits(path: Path, member: str = "train.csv") -> DigitFile:
-    """Return a file of digits in its format, which its first bytes tell and not its name.
+    """Return a file of digits in its format, which its first bytes decide, not its name.
 
     Args:
-        member: the file to look for if `path` is a zip archive.
+        path: the file; it is not read further.
+        member: name of the CSV inside a zip archive.
     """
     return ParquetFile(path) if starts_with(path, b"PAR1") else CsvFile(path, member)
 
 
 def find_files(inputs: Iterable[str]) -> list[DigitFile]:
-    """Return the files that are meant, each once, in the order of the inputs and by name within one.
+    """Return the files that the inputs match, without duplicates, in the order of the inputs, then by name.
 
     Args:
-        inputs: paths of files; folders, of which all files with SUFFIXES are meant, in whatever folder they lie there;
-            patterns of either, such as "images/2026-*.csv", where ** stands for any number of folders.
+        inputs: paths of files; folders, which are searched recursively for files with SUFFIXES; glob patterns of
+            either, such as "images/2026-*.csv", where ** matches any number of folders.
 
     Raises:
-        UserError: a path does not exist, a pattern matches nothing, or a folder holds no such file.
+        UserError: a path does not exist, a pattern matches nothing, or a folder contains no such file.
     """
-    paths = [path for pattern in inputs for place in _matches(pattern) for path in _files_in(place)]
+    paths = [path for pattern in inputs for match in _matches(pattern) for path in _files_in(match)]
     return [open_digits(path, "test.csv") for path in dict.fromkeys(paths)]
 
 
 def _matches(pattern: str) -> list[Path]:
-    """Return the paths that a pattern matches, in order; a path that exists means itself, whatever is in its name."""
+    """Return the paths that match a pattern, sorted; an existing path matches itself, even with glob characters."""
     if Path(pattern).exists():
         return [Path(pattern)]
     found = sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207, as a pattern may be absolute
     if not found:
-        raise UserError(f"{pattern}: there is no such file or folder")
+        raise UserError(f"{pattern}: there is no such file or folder; check its name")
     return found
 
 
-def _files_in(place: Path) -> Iterator[Path]:
-    """Yield a file itself, or the files of digits in a folder, in order, but for names that begin with "." or "_"."""
-    if not place.is_dir():
-        yield place
+def _files_in(path: Path) -> Iterator[Path]:
+    """Yield a file itself, or the files with SUFFIXES in a folder, sorted; skip names that begin with "." or "_"."""
+    if not path.is_dir():
+        yield path
         return
     found = [
-        path
-        for path in sorted(place.rglob("*"))
-        if path.name.lower().endswith(SUFFIXES)
-        and path.is_file()
-        and not any(part.startswith((".", "_")) for part in path.relative_to(place).parts)
+        file
+        for file in sorted(path.rglob("*"))
+        if file.name.lower().endswith(SUFFIXES)
+        and file.is_file()
+        and not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
     ]
     if not found:
-        raise UserError(f"{place}: there is no file in it that ends in {', '.join(SUFFIXES)}")
+        raise UserError(f"{path}: contains no file that ends in {', '.join(SUFFIXES)}; choose another folder")
     yield from found

@@ -1,4 +1,4 @@
-"""DigitDataset: a DigitTable as batches of tensors, uint8 until they are on the device."""
+"""DigitDataset and its data loaders: batches of tensors, uint8 until they are on the device."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,16 +16,16 @@ from pipeline.digits import CLASSES, Pixels
 CPU = torch.device("cpu")
 
 Batch = tuple[Tensor, ...]
-"""(pixels uint8 (B, 28, 28),), and labels int64 (B,) where the table has them."""
+"""(pixels uint8 (B, 28, 28),), followed by labels int64 (B,) if the table has them."""
 
 
 class DigitDataset(Dataset[Batch]):
-    """The rows of a table, one at a time or, several times faster, a batch at a time.
+    """The rows of a table, indexed one at a time or, several times faster, a batch at a time.
 
     Args:
-        table: its pixels and labels are copied.
-        device: where they are kept, and where batches are made.
-        outliers: images that are no digits, uint8 (M, 28, 28), which follow the table's rows with label 10.
+        table: images and labels; both are copied.
+        device: device that stores the rows and creates the batches.
+        outliers: non-digits, uint8 (M, 28, 28), appended to the table's rows with label 10.
     """
 
     def __init__(self, table: DigitTable, device: torch.device = CPU, outliers: Pixels | None = None) -> None:
@@ -39,26 +39,26 @@ class DigitDataset(Dataset[Batch]):
         return len(self.tensors[0])
 
     def __getitem__(self, row: int) -> Batch:
-        """Return one row: (pixels uint8 (28, 28), and its label where there is one)."""
+        """Return one row: pixels uint8 (28, 28), followed by the label if the table has labels."""
         return tuple(tensor[row] for tensor in self.tensors)
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
-        """Return these rows as one batch; the DataLoader calls this in place of __getitem__."""
-        places = torch.as_tensor(rows, device=self.tensors[0].device)
-        return tuple(tensor[places] for tensor in self.tensors)
+        """Return these rows as one batch; the DataLoader calls this instead of __getitem__."""
+        indices = torch.as_tensor(rows, device=self.tensors[0].device)
+        return tuple(tensor[indices] for tensor in self.tensors)
 
 
 def training_loader(
     table: DigitTable, recipe: Recipe, device: torch.device = CPU, outliers: Pixels | None = None
 ) -> DataLoader[Batch]:
-    """Return the batches of one epoch, shuffled anew for each, all of them full.
+    """Return the full batches of one epoch, reshuffled each epoch; an incomplete last batch is dropped.
 
-    A GPU holds the whole table, at 784 bytes an image, unless the recipe asks for workers or pinned memory, which feed
-    it from outside. On a table so small that `epochs` passes over it would make fewer than `minimum_updates` updates,
-    an epoch holds several passes.
+    A GPU stores the complete table, 784 bytes per image, unless the recipe sets `workers` or `pin_memory`; then the
+    rows stay in host memory. If `epochs` passes over a small table make fewer than `minimum_updates` updates, an epoch
+    consists of several passes.
     """
-    held = device.type == "cuda" and not recipe.workers and not recipe.pin_memory
-    dataset = DigitDataset(table, device if held else CPU, outliers)
+    on_gpu = device.type == "cuda" and not recipe.workers and not recipe.pin_memory
+    dataset = DigitDataset(table, device if on_gpu else CPU, outliers)
     batch_size = min(recipe.batch_size, len(dataset))
     images_needed = recipe.minimum_updates * recipe.gradient_accumulation * batch_size
     passes = max(1, -(-images_needed // (recipe.epochs * len(dataset))))
@@ -67,7 +67,7 @@ def training_loader(
         batch_size=batch_size,
         sampler=RandomSampler(dataset, num_samples=passes * len(dataset)),
         drop_last=True,
-        collate_fn=_as_it_is,
+        collate_fn=_keep_batch,
         num_workers=recipe.workers,
         pin_memory=recipe.pin_memory and device.type == "cuda",
         persistent_workers=recipe.workers > 0,
@@ -75,12 +75,12 @@ def training_loader(
 
 
 def ordered_loader(table: DigitTable, batch_size: int) -> DataLoader[Batch]:
-    """Return the batches of a table in its own order, each row once: what evaluation and prediction need."""
-    return DataLoader(DigitDataset(table), batch_size=batch_size, shuffle=False, collate_fn=_as_it_is)
+    """Return the batches of a table in row order, each row once, for evaluation and prediction."""
+    return DataLoader(DigitDataset(table), batch_size=batch_size, shuffle=False, collate_fn=_keep_batch)
 
 
-def _as_it_is(batch: Any) -> Any:
-    """Collate nothing: `__getitems__` has made the batch already."""
+def _keep_batch(batch: Any) -> Any:
+    """Return the batch unchanged: `__getitems__` has already collated it."""
     return batch
 
 
@@ -90,7 +90,7 @@ def ink(pixels: Tensor) -> Tensor:
 
 
 def normalise(images: Tensor, recipe: Recipe) -> Tensor:
-    """Return what the network sees of `ink`: scaled to (B, 1, image_size, image_size), then (image - mean) / std."""
+    """Return the network's input from `ink`: resized to (B, 1, image_size, image_size), then (image - mean) / std."""
     if recipe.image_size != images.shape[-1]:
         images = interpolate(images, [recipe.image_size] * 2, mode="bilinear", antialias=True)
     return (images - recipe.mean).div_(recipe.std)

@@ -1,4 +1,4 @@
-"""DigitTable: images of digits with or without their labels, checked once, where they enter."""
+"""DigitTable: images of digits, optionally with labels, validated when the table is created."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,23 +12,24 @@ from numpy.typing import NDArray
 from pipeline.digits import CLASSES, SIDE, Labels, Pixels
 from pipeline.errors import UserError
 
-BLOCK = 4
-"""Pixels along one side of the blocks whose mean values tell images apart that differ by more than a shift of value."""
-BLOCKS = (SIDE // BLOCK) ** 2
-SHIFT = 4
-"""Grey levels by which a block's mean may differ in two copies of one image. No image of the competition's train.csv
-comes so near to one of its test.csv; a copy of which no pixel is shifted by more than this always does."""
+BLOCK_SIDE_PX = 4
+"""Side of the blocks whose mean values identify near-duplicate images."""
+BLOCKS = (SIDE // BLOCK_SIDE_PX) ** 2
+"""Blocks per image."""
+MAX_SHIFT_LEVELS = 4
+"""Grey levels by which the means of a block may differ in near-duplicates. No image of the competition's train.csv is
+that close to one of its test.csv. A copy whose pixels all differ by at most this value is always found."""
 
 
 @dataclass(frozen=True, eq=False)
 class DigitTable:
-    """N images and, where they are known, their labels. Immutable.
+    """N images and, if they are known, their labels. Immutable.
 
     Attributes:
         pixels: uint8 (N, 28, 28); 0 is paper, 255 is ink.
         labels: int64 (N,) in 0..9, or None.
-        numbers: int64 (N,), the row of each image, from 1, in the table that it was selected from; None in a table
-            that is whole.
+        numbers: int64 (N,), row number of each image, from 1, in the table that it was selected from; None in a table
+            that is not a selection.
     """
 
     pixels: Pixels
@@ -51,7 +52,9 @@ class DigitTable:
             )
         outside = np.flatnonzero((self.labels < 0) | (self.labels >= CLASSES))
         if len(outside):
-            raise UserError(f"label {self.labels[outside[0]]} of image {outside[0] + 1} is not a digit from 0 to 9")
+            raise UserError(
+                f"label {self.labels[outside[0]]} of image {outside[0] + 1} is not a digit from 0 to 9; correct it"
+            )
         object.__setattr__(self, "labels", _read_only(self.labels))
 
     def __len__(self) -> int:
@@ -59,63 +62,63 @@ class DigitTable:
 
     @property
     def known_labels(self) -> Labels:
-        """The labels, or a UserError where there are none."""
+        """The labels; raises a UserError if the table has none."""
         if self.labels is None:
             raise UserError("these digits have no labels: give a table with a label column")
         return self.labels
 
     @property
     def row_numbers(self) -> Labels:
-        """The row of each image, from 1, in the table as it was read, int64 (N,)."""
+        """The row number of each image, from 1, in the table as it was read, int64 (N,)."""
         return np.arange(1, len(self) + 1) if self.numbers is None else self.numbers
 
     def select(self, rows: NDArray[np.int64]) -> "DigitTable":
-        """Return the table of these rows (int64 indices), in their order."""
+        """Return a table of these rows (int64 indices), in the given order."""
         return DigitTable(
             self.pixels[rows], None if self.labels is None else self.labels[rows], _read_only(self.row_numbers[rows])
         )
 
     def sample(self, rows: int, seed: int) -> "DigitTable":
-        """Return a stratified sample of so many rows, as `split` draws it, or the whole table where it has no more."""
+        """Return a stratified sample of `rows` rows, drawn by `split`, or the table itself if it has no more rows."""
         return self if rows >= len(self) else self.split(rows / len(self), seed)[1]
 
     def split(self, fraction: float, seed: int) -> tuple["DigitTable", "DigitTable"]:
-        """Set `fraction` of the rows aside; return (the others, those set aside).
+        """Return (remaining rows, held-out rows): a stratified random split.
 
-        Stratified: within one row, each digit has the same share of both parts. The same seed gives the same split.
+        Each digit has the same share of both parts, to within one row. The same seed gives the same split.
 
         Args:
-            fraction: in [0, 1); round(fraction * N) rows are set aside, none with 0.
-            seed: of the generator that orders the rows of a digit.
+            fraction: in [0, 1); round(fraction * N) rows are held out, none with 0.
+            seed: seed of the generator that orders the rows of a digit.
 
         Raises:
-            UserError: there are no labels, or one of the two parts would be empty (with 0 the second may be).
+            UserError: the table has no labels, or one of the two parts would be empty (with 0 the second may be).
         """
         labels = self.known_labels
         if fraction == 0:
             return self, self.select(np.arange(0))
-        aside = round(fraction * len(self))
-        if not 0 < aside < len(self):
-            raise UserError(f"{len(self)} rows cannot be split with {fraction:g} of them set aside: bring more rows")
-        # Ordered by label and by chance within a label, evenly spaced places are a stratified random sample.
+        held_out = round(fraction * len(self))
+        if not 0 < held_out < len(self):
+            raise UserError(f"{len(self)} rows cannot be split with {fraction:g} of them held out: add more rows")
+        # With rows sorted by label, at random within a label, evenly spaced positions are a stratified random sample.
         order = np.lexsort((np.random.default_rng(seed).random(len(self)), labels))
-        places = ((np.arange(aside) + 0.5) * len(self) / aside).astype(np.int64)
+        positions = ((np.arange(held_out) + 0.5) * len(self) / held_out).astype(np.int64)
         chosen = np.zeros(len(self), dtype=bool)
-        chosen[order[places]] = True
+        chosen[order[positions]] = True
         return self.select(np.flatnonzero(~chosen)), self.select(np.flatnonzero(chosen))
 
     def folds(self, count: int, seed: int) -> Labels:
-        """Return the fold of each row, int64 (N,) in 0..count-1: of equal sizes within one row, and stratified.
+        """Return the fold of each row, int64 (N,) in 0..count-1: stratified, and of equal size to within one row.
 
         Args:
-            count: from 2 to N.
-            seed: of the generator that orders the rows of a digit.
+            count: number of folds, 2 to N.
+            seed: seed of the generator that orders the rows of a digit.
 
         Raises:
-            UserError: there are no labels, or fewer rows than folds.
+            UserError: the table has no labels, or fewer rows than folds.
         """
         if len(self) < count:
-            raise UserError(f"{len(self)} rows cannot be parted into {count} folds: bring more rows")
+            raise UserError(f"{len(self)} rows cannot be split into {count} folds: add more rows")
         order = np.lexsort((np.random.default_rng(seed).random(len(self)), self.known_labels))
         folds = np.empty(len(self), dtype=np.int64)
         folds[order] = np.arange(len(self)) % count
@@ -123,7 +126,7 @@ class DigitTable:
 
     @cached_property
     def fingerprint(self) -> "Fingerprint":
-        """The fingerprint of the images; neither the labels nor the order of the rows change it."""
+        """The fingerprint of the images, independent of the labels and of the order of the rows."""
         hashes = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in self.pixels)
         distinct, first = np.unique(np.frombuffer(hashes, dtype="<u8").astype(np.uint64), return_index=True)
         return Fingerprint(distinct, _block_means(self.pixels[first]))
@@ -131,11 +134,11 @@ class DigitTable:
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """What a table's images are, in 57 bytes each: tables can be compared without their pixels.
+    """A summary of a table's images, 57 bytes each, that compares tables without their pixels.
 
     Attributes:
         hashes: uint64 (M,), sorted and unique: the 64-bit BLAKE2b of each distinct image.
-        blocks: uint8 (M, 49), the mean of each of its blocks; (0, 49) in a run that kept none.
+        blocks: uint8 (M, 49), the block means of each image; (0, 49) for a run that stored none.
     """
 
     hashes: NDArray[np.uint64]
@@ -143,43 +146,44 @@ class Fingerprint:
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits, equal for equal sets of images."""
+        """A hash of 16 hexadecimal digits, equal for equal sets of images."""
         return hashlib.blake2b(self.hashes.astype("<u8").tobytes(), digest_size=8).hexdigest()
 
     def count_duplicates(self, other: "Fingerprint") -> int:
-        """Return how many distinct images both tables hold."""
+        """Return the number of distinct images that both tables contain."""
         return len(np.intersect1d(self.hashes, other.hashes, assume_unique=True))
 
     def count_near_duplicates(self, other: "Fingerprint") -> int:
-        """Return how many distinct images of `other` this table holds with small shifts of value, and not as they are.
+        """Return the number of distinct images of `other` that are in this table as a changed copy, but not exactly.
 
-        Found is every copy of which no pixel is shifted by more than SHIFT grey levels, and many a coarser one, such as
-        an image that was re-encoded with losses.
+        Every copy whose pixels all differ by at most MAX_SHIFT_LEVELS grey levels is found. Many coarser ones are found
+        too, such as images that were re-encoded with a lossy codec.
         """
         from scipy.spatial import cKDTree
 
         unknown = other.blocks[~np.isin(other.hashes, self.hashes)]
-        distances, _ = cKDTree(self.blocks).query(unknown, p=np.inf, distance_upper_bound=SHIFT + 0.5)
+        distances, _ = cKDTree(self.blocks).query(unknown, p=np.inf, distance_upper_bound=MAX_SHIFT_LEVELS + 0.5)
         return int(np.isfinite(distances).sum())
 
 
 def _block_means(pixels: Pixels) -> NDArray[np.uint8]:
-    """Return the mean of each 4x4 block, rounded, uint8 (N, 49), of images, uint8 (N, 28, 28)."""
-    area = BLOCK * BLOCK
-    sums = pixels.reshape(len(pixels), SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK).sum(axis=(2, 4), dtype=np.uint16)
+    """Return the rounded mean of each 4x4 block, uint8 (N, 49), of images, uint8 (N, 28, 28)."""
+    area, count = BLOCK_SIDE_PX * BLOCK_SIDE_PX, SIDE // BLOCK_SIDE_PX
+    blocks = pixels.reshape(len(pixels), count, BLOCK_SIDE_PX, count, BLOCK_SIDE_PX)
+    sums = blocks.sum(axis=(2, 4), dtype=np.uint16)
     means: NDArray[np.uint8] = ((sums + area // 2) // area).astype(np.uint8).reshape(len(pixels), BLOCKS)
     return means
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a view of `array` that cannot be written through."""
+    """Return a read-only view of `array`."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
 def concatenate(tables: Sequence[DigitTable]) -> DigitTable:
-    """Return one table of all rows of one or more tables; it has labels where every one of them has."""
+    """Return one table with all rows of one or more tables; it has labels if all of them have."""
     labels = [table.labels for table in tables if table.labels is not None]
     return DigitTable(
         np.concatenate([table.pixels for table in tables]),

@@ -1,1 +1,1 @@
-"""The estimator: the network behind scikit-learn's interface."""
+"""scikit-learn estimator: the recipe `light-cnn` as a classifier."""

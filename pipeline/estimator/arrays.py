@@ -1,4 +1,4 @@
-"""Images as they lie in arrays, tensors and pictures of a notebook, read as pixels."""
+"""Conversion of arrays, tensors and PIL images to pixels."""
 
 import math
 from typing import Any
@@ -14,18 +14,18 @@ from pipeline.digits import SIDE, Pixels
 from pipeline.errors import UserError
 
 MEAN, STD = 0.1307, 0.3081
-"""With which torch's MNIST examples normalise, as fractions of ink."""
+"""Mean and standard deviation that torch's MNIST examples normalise with, on the scale 0 to 1."""
 
-Range = tuple[float, float] | None
-"""The values of paper and of ink; None where the dtype says them: 0 and 255 of whole numbers, 0 and 1 of fractions."""
+ValueRange = tuple[float, float] | None
+"""Values of paper and of ink; None means the default of the dtype: 0 and 255 for integers, 0 and 1 for floats."""
 
 
-def is_single(images: Any, features: int) -> bool:
-    """Tell whether images are one picture, one tensor (1, 28, 28), or one array or tensor (28, 28).
+def is_single_image(images: Any, features: int) -> bool:
+    """Return whether `images` is one PIL image, one tensor (1, 28, 28), or one array or tensor (28, 28).
 
     Args:
-        images: anything.
-        features: values in an image; where they are 28, (28, 28) is 28 rows.
+        images: any object.
+        features: values per image. If it is 28, an array (28, 28) is 28 rows.
     """
     if not isinstance(images, np.ndarray | Tensor):
         return isinstance(images, Image.Image)
@@ -34,62 +34,63 @@ def is_single(images: Any, features: int) -> bool:
     return isinstance(images, Tensor) and images.shape == (1, SIDE, SIDE)
 
 
-def rows_of(images: Any, features: int = SIDE) -> Any:
-    """Return images as rows of their values, (N, features); what is neither picture, tensor nor array as it is.
+def flatten_images(images: Any, features: int = SIDE) -> Any:
+    """Return images as rows, (N, features). Return an object that is no PIL image, tensor or array unchanged.
 
-    A torch tensor becomes uint8: its floats are fractions of ink or, where some are negative, fractions that were
-    normalised with mean 0.1307 and standard deviation 0.3081.
+    A torch tensor becomes uint8. Its floats are in 0..1. If any is negative, they are taken as normalised with mean
+    0.1307 and standard deviation 0.3081.
 
     Args:
-        images: an array or tensor (N, features), (N, 28, 28) or (N, 1, 28, 28), or a single image as `is_single` has
-            it; a picture is 28x28 of PIL's mode L, light ink on dark.
-        features: values in an image, where they are known; else (28, 28) is 28 rows.
+        images: an array or tensor (N, features), (N, 28, 28) or (N, 1, 28, 28), or a single image (see
+            `is_single_image`). A PIL image must be 28x28 in mode L, light ink on dark.
+        features: values per image, if known. The default treats (28, 28) as 28 rows.
 
     Raises:
-        UserError: images have another shape, or a tensor values outside its range.
+        UserError: the images have another shape, or a tensor has values out of range.
     """
     if isinstance(images, Image.Image):
         if images.mode != "L" or images.size != (SIDE, SIDE):
             width, height = images.size
             raise UserError(
-                f"a picture must be {SIDE}x{SIDE} of mode L, light ink on dark, not {width}x{height} of mode "
-                f'{images.mode}: bring it there by convert("L") and resize(({SIDE}, {SIDE}))'
+                f"a PIL image must be {SIDE}x{SIDE} in mode L, light ink on dark, not {width}x{height} in mode "
+                f'{images.mode}: call convert("L") and resize(({SIDE}, {SIDE}))'
             )
         images = np.asarray(images)[np.newaxis]
     if isinstance(images, Tensor):
-        images = _values_of(images)
+        images = _tensor_to_uint8(images)
     if not isinstance(images, np.ndarray):
         return images
-    if images.ndim == 2 and is_single(images, features):
+    if images.ndim == 2 and is_single_image(images, features):
         images = images[np.newaxis]
     if images.ndim <= 2:
         return images
     if images.shape[1:] not in {(SIDE, SIDE), (1, SIDE, SIDE)}:
         raise UserError(
             f"images must be (N, features), (N, {SIDE}, {SIDE}) or (N, 1, {SIDE}, {SIDE}), not {images.shape}: "
-            "reshape them to one row each, (N, features)"
+            "reshape each image to one row, (N, features)"
         )
     return images.reshape(len(images), SIDE * SIDE)
 
 
-def _values_of(tensor: Tensor) -> Pixels:
-    """Return a tensor by torch's convention as uint8 of the same shape, 0 = paper, 255 = ink."""
+def _tensor_to_uint8(tensor: Tensor) -> Pixels:
+    """Return a tensor in torch's convention as uint8 of the same shape, 0 = paper, 255 = ink."""
     values = tensor.detach().cpu()
     if values.is_floating_point():
         values = values.double()
         if values.numel() and values.min() < 0:
             values = values * STD + MEAN
-    return in_bytes(values.numpy(), None)
+    return to_uint8(values.numpy(), None)
 
 
-def in_bytes(values: NDArray[Any], value_range: Range) -> Pixels:
-    """Return numbers as uint8, 0 = paper, 255 = ink; uint8 is so already.
+def to_uint8(values: NDArray[Any], value_range: ValueRange) -> Pixels:
+    """Return numbers as uint8, 0 = paper, 255 = ink. Return uint8 unchanged.
 
     Args:
-        values: of any shape; with a range they are clipped to it.
+        values: array of any shape.
+        value_range: the values of paper and of ink. Values outside it are clipped.
 
     Raises:
-        UserError: there is no range, and a value is outside that of its dtype.
+        UserError: `value_range` is None, and a value is outside the range of its dtype.
     """
     if values.dtype == np.uint8:
         return values
@@ -97,36 +98,39 @@ def in_bytes(values: NDArray[Any], value_range: Range) -> Pixels:
         paper, full = value_range
         ink = (values.astype(np.float64) - paper) / (full - paper or 1)
     else:
-        # Rounding of fractions, or the overshoot of a resampling, is forgiven; another scale is not.
-        full, slack = (255, 0) if np.issubdtype(values.dtype, np.integer) else (1, 0.02)
+        # The tolerance covers rounding and resampling overshoot, not another scale.
+        full, tolerance = (255, 0) if np.issubdtype(values.dtype, np.integer) else (1, 0.02)
         ink = values.astype(np.float64) / full
-        if ink.size and not -slack <= ink.min() <= ink.max() <= 1 + slack:
+        if ink.size and not -tolerance <= ink.min() <= ink.max() <= 1 + tolerance:
             raise UserError(
-                f"values from {values.min():g} to {values.max():g} are not ink: whole numbers must be 0 to 255 and "
-                f"fractions 0 to 1, or a tensor normalised with mean {MEAN} and std {STD}; scale them so"
+                f"values from {values.min():g} to {values.max():g} are out of range: integers must be 0 to 255 and "
+                f"floats 0 to 1, or a tensor normalised with mean {MEAN} and std {STD}; rescale them"
             )
     pixels: Pixels = np.rint(255 * ink.clip(0, 1)).astype(np.uint8)
     return pixels
 
 
-def pixels_of(rows: NDArray[Any], value_range: Range) -> Pixels:
+def to_pixels(rows: NDArray[Any], value_range: ValueRange) -> Pixels:
     """Return each row as an image, uint8 (N, 28, 28), 0 = paper, 255 = ink.
 
-    A row of n values is a square of the smallest side that holds them, its last pixels paper, scaled to 28x28.
+    A row of n values fills the smallest square that holds them. The remaining pixels are paper. The square is scaled
+    to 28x28.
 
     Args:
         rows: numbers (N, features).
-        value_range: what they mean; see `in_bytes`.
+        value_range: the values of paper and of ink; see `to_uint8`.
 
     Raises:
         UserError: a value is outside the range of its dtype.
     """
-    values = in_bytes(rows, value_range)
+    values = to_uint8(rows, value_range)
     features = values.shape[1]
     side = math.isqrt(features - 1) + 1
     squares = np.pad(values, ((0, 0), (0, side * side - features))).reshape(-1, side, side)
     if side == SIDE:
         return squares
-    inks = torch.from_numpy(squares).unsqueeze(1).float()
-    scaled: Pixels = interpolate(inks, [SIDE, SIDE], mode="bilinear", antialias=True).round().byte().squeeze(1).numpy()
+    images = torch.from_numpy(squares).unsqueeze(1).float()
+    scaled: Pixels = (
+        interpolate(images, [SIDE, SIDE], mode="bilinear", antialias=True).round().byte().squeeze(1).numpy()
+    )
     return scaled

@@ -1,4 +1,4 @@
-"""Export: the formats, and which function writes each."""
+"""Export a run to one of the supported formats."""
 
 from pathlib import Path
 
@@ -11,16 +11,18 @@ from pipeline.utils.files import require_writable
 
 
 def export(run: Run, kind: str, out: Path) -> None:
-    """Write a run for other programs. Logits are calibrated: their plain softmax is what Predictor answers.
+    """Write a run for other programs.
+
+    Logits are calibrated, except in "safetensors": their softmax equals the probabilities of `Predictor`.
 
     Args:
         kind: "transformers", a folder for `from_pretrained`; "onnx", a file that maps "pixels", uint8 (N, 28, 28), to
-            "logits", float32 (N, classes); "safetensors", the weights as they were trained, with the recipe, the
-            temperature that divides their logits and the names of the classes as metadata.
-        out: the folder or the file. A folder that holds something else than an export is not replaced.
+            "logits", float32 (N, classes); "safetensors", a file of the weights as trained, with the recipe, the
+            temperature that divides the logits and the class names as metadata.
+        out: the folder or the file. A folder is replaced only if it is empty or an earlier export.
 
     Raises:
-        UserError: the run is damaged or cannot be expressed so, or `out` cannot be written.
+        UserError: the format is unknown, does not support the run, the run is damaged, or `out` cannot be written.
     """
     writers = {"transformers": write_transformers, "onnx": write_onnx, "safetensors": write_safetensors}
     if kind not in writers:

@@ -1,25 +1,24 @@
-"""What the README.md of an exported run says: where it comes from, what it reaches, how to use it."""
+"""Write the model card (README.md) of an exported run: provenance, accuracy and usage."""
 
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.metrics.interval import accuracy_in_words
 from pipeline.run import Run
 
-CODE = """
-The folder holds the code of the network, which Transformers does not have: `modeling_digits.py` and the file that it
-imports. `trust_remote_code=True` lets Transformers run them, with all that your process may do: read them first, as you
-would any program of others.
+CODE_NOTICE = """
+Transformers has no class for this network. The folder contains its code: `modeling_digits.py` and the file that it
+imports. `trust_remote_code=True` lets Transformers run this code with all permissions of your process: review it first.
 """
 MNIST_TEST_ROWS = 10_000
 
 
 def model_card(run: Run, *, code: bool) -> str:
-    """Return the model card of a run as the Hugging Face hub reads it: YAML between two lines, then Markdown.
+    """Return the model card of a run in the format of the Hugging Face Hub: YAML front matter, then Markdown.
 
     Args:
-        code: whether the folder comes with code of its own.
+        code: whether the folder contains custom code.
     """
     recipe, card = run.recipe, run.card
-    says = "whether it is odd or even" if isinstance(recipe, FineTuning) else "which it is"
+    classes = "odd or even" if isinstance(recipe, FineTuning) else "0 to 9"
     trust = ", trust_remote_code=True" if code else ""
     return f"""---
 library_name: transformers
@@ -29,31 +28,31 @@ tags: [mnist, handwritten-digits]
 
 # {run.folder.name}
 
-It looks at one handwritten digit and says {says}. What it is: {recipe.summary}.
+Classifies an image of one handwritten digit as {classes}. Recipe: {recipe.summary}.
 
 ```python
 from PIL import Image
 from transformers import pipeline
 
 classifier = pipeline("image-classification", model="FOLDER"{trust})
-classifier(Image.open("digit.png"))  # one digit as in MNIST: 28x28, white ink on black
+classifier(Image.open("digit.png"))  # one digit in MNIST's format: 28x28, white ink on black
 ```
 
-A picture is to look as MNIST's do: grey, 28x28, light ink on dark, the digit within 20x20 and its centre of mass in the
-middle. Others are scaled, and no more.
-{CODE if code else ""}
-Trained by the recipe {card.recipe}, seed {card.seed}, on {card.train_rows:,} rows ({card.source}).
+Images must have MNIST's format: greyscale, 28x28, light ink on a dark background, the digit scaled to 20x20 with its
+centre of mass in the middle. Images of other sizes are resized, but not reframed.
+{CODE_NOTICE if code else ""}
+Trained with the recipe {card.recipe}, seed {card.seed}, on {card.train_rows:,} rows ({card.source}).
 
-{_accuracies(run)}
+{_format_accuracies(run)}
 """
 
 
-def _accuracies(run: Run) -> str:
-    """Return what is known of a run's accuracy, a line of Markdown for each set of digits."""
+def _format_accuracies(run: Run) -> str:
+    """Return the known accuracies of a run, one line of Markdown each."""
     card = run.card
     lines = [f"- Validation accuracy: {card.validation_in_words}"]
-    for key, words in (("mnist_accuracy", "digits"), ("mnist_parity_accuracy", "odd or even")):
+    for key, name in (("mnist_accuracy", "accuracy"), ("mnist_parity_accuracy", "parity accuracy")):
         if key in card.scores:
-            told = accuracy_in_words(round(card.scores[key] * MNIST_TEST_ROWS), MNIST_TEST_ROWS)
-            lines.append(f"- MNIST's test digits, {words}: {told}")
+            accuracy = accuracy_in_words(round(card.scores[key] * MNIST_TEST_ROWS), MNIST_TEST_ROWS)
+            lines.append(f"- MNIST test set, {name}: {accuracy}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What every export needs: calibrated weights and the names of the classes."""
+"""Calibrated networks and class names for exports."""
 
 import torch
 from torch import nn
@@ -11,12 +11,12 @@ from pipeline.run import Run
 
 
 def class_names(recipe: Recipe) -> list[str]:
-    """Return what the classes are called: the digits, and "not a digit" where a recipe learns that."""
+    """Return the class names: the digits, and "not a digit" if the recipe has a class for non-digits."""
     return [*map(str, range(CLASSES)), "not a digit"][: recipe.classes]
 
 
 def load_calibrated(run: Run, recipe: Recipe) -> nn.Module:
-    """Return a run's network, its last layer divided by the run's temperature, as its logits are to be."""
+    """Return a run's network with its last linear layer divided by the run's temperature: its logits are calibrated."""
     model = trained(run, recipe).eval()
     for network in model.members if isinstance(model, Ensemble) else [model]:
         last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]

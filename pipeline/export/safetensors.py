@@ -1,4 +1,4 @@
-"""safetensors: one file of weights, with what is needed to use them."""
+"""Export to safetensors: one file of weights with metadata."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from pipeline.utils.tensors import contiguous
 
 
 def write_safetensors(run: Run, out: Path) -> None:
-    """Write one file of weights, and of all that is needed to use them."""
+    """Write one file of weights, with the recipe, the temperature and the class names as metadata."""
     recipe, card = run.recipe, run.card
     if isinstance(recipe, FineTuning):
         classes = list(recipe.labels)

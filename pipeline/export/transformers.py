@@ -1,4 +1,4 @@
-"""Transformers: a folder for `from_pretrained`."""
+"""Export to Transformers: a folder for `from_pretrained`."""
 
 import inspect
 import json
@@ -23,64 +23,67 @@ from pipeline.utils.files import folder_atomic, require_writable
 from pipeline.utils.tensors import contiguous
 
 EXPORT_KEY = "digit_recognizer"
-"""The key of config.json by which an export is known, and may be replaced."""
+"""The key of config.json that marks an export; a marked folder may be replaced."""
 
 
 def require_replaceable(folder: Path) -> None:
-    """Raise a UserError where a path holds what no export has written."""
+    """Raise a UserError if a path is a file or a folder that is neither empty nor an export."""
     if folder.is_file():
-        raise UserError(f"{folder}: is a file where a folder is to be written; choose another --out")
+        raise UserError(f"{folder}: is a file, expected a folder; choose another --out")
     require_writable(folder / "config.json" if folder.exists() else folder)
     if not folder.exists() or not any(folder.iterdir()):
         return
     try:
-        known = EXPORT_KEY in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        is_export = EXPORT_KEY in json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        known = False
-    if not known:
-        raise UserError(f"{folder}: holds something else than an export; choose another --out, or empty it")
+        is_export = False
+    if not is_export:
+        raise UserError(f"{folder}: is neither empty nor an export; choose another --out, or empty the folder")
 
 
 def write_transformers(run: Run, out: Path) -> None:
-    """Write a folder of config.json, weights, an image processor's settings, a model card and, if need be, code."""
+    """Write a folder with config.json, weights, the image processor's settings, a model card and, if needed, code."""
     recipe = run.recipe
-    mark = {EXPORT_KEY: {"run": run.folder.name, "recipe": recipe.name}}
+    marker = {EXPORT_KEY: {"run": run.folder.name, "recipe": recipe.name}}
     with folder_atomic(out) as folder, quieter():
         if isinstance(recipe, FineTuning):
             network = ParityNetwork.load(run.folder / recipe.save_dir)
-            network.model.config.update(mark)
+            network.model.config.update(marker)
             network.save(folder)
             code = False
         else:
-            code = _write_digits(recipe, load_calibrated(run, recipe), folder, mark)
+            code = _write_digits(recipe, load_calibrated(run, recipe), folder, marker)
         (folder / "README.md").write_text(model_card(run, code=code), encoding="utf-8")
 
 
-def _write_digits(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str, Any]) -> bool:
-    """Write a network that reads digits and its image processor; return whether code of its own comes with it."""
+def _write_digits(recipe: Recipe, model: nn.Module, folder: Path, marker: dict[str, Any]) -> bool:
+    """Write a digit network and its image processor; return whether the folder contains custom code."""
     from transformers import ViTImageProcessor
 
     processor = ViTImageProcessor(
         size={"height": SIDE, "width": SIDE},
         image_mean=3 * [recipe.mean],
         image_std=3 * [recipe.std],
-        do_convert_rgb=True,  # image-classification pipelines make every picture so
+        do_convert_rgb=True,  # image-classification pipelines convert every image to RGB
     )
     processor.save_pretrained(folder)
     if recipe.model in ("resnet18", "resnet50") and recipe.image_size == SIDE and recipe.members == 1:
-        _write_resnet(recipe, model, folder, mark)
+        _write_resnet(recipe, model, folder, marker)
         return False
-    _write_custom(recipe, model, folder, mark)
+    _write_custom(recipe, model, folder, marker)
     return True
 
 
-def _write_resnet(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str, Any]) -> None:
-    """Write a ResNet as Transformers' own, of three channels that share the weights of one, for pictures are RGB."""
+def _write_resnet(recipe: Recipe, model: nn.Module, folder: Path, marker: dict[str, Any]) -> None:
+    """Write a ResNet as Transformers' own class.
+
+    Pipelines give it RGB images: its three input channels each have a third of the weights of the grey channel.
+    """
     from transformers import ResNetConfig, ResNetForImageClassification
 
     from pipeline.models.huggingface_resnet import SHAPES, renamed
 
-    exported = ResNetForImageClassification(ResNetConfig(**SHAPES[recipe.model], **_label_maps(recipe), **mark))
+    exported = ResNetForImageClassification(ResNetConfig(**SHAPES[recipe.model], **_label_maps(recipe), **marker))
     weights = renamed(model.state_dict())
     first = "resnet.embedder.embedder.convolution.weight"
     weights[first] = weights[first].expand(-1, 3, -1, -1) / 3
@@ -88,8 +91,8 @@ def _write_resnet(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str
     exported.save_pretrained(folder)
 
 
-def _write_custom(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str, Any]) -> None:
-    """Write a network with the code that makes it, which needs torch and transformers alone."""
+def _write_custom(recipe: Recipe, model: nn.Module, folder: Path, marker: dict[str, Any]) -> None:
+    """Write a network with its code, which imports only torch and transformers."""
     from pipeline.models import huggingface_resnet, modeling_digits
 
     make, arguments = architecture(recipe)
@@ -98,8 +101,8 @@ def _write_custom(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str
         make, arguments = huggingface_resnet.ResNet, {"name": recipe.model}
         weights = {
             name: tensor
-            for part in _member_prefixes(recipe)
-            for name, tensor in _rename_resnet_weights(weights, part).items()
+            for prefix in _member_prefixes(recipe)
+            for name, tensor in _rename_resnet_weights(weights, prefix).items()
         }
     source = Path(inspect.getfile(make))
     code = Path(inspect.getfile(modeling_digits)).read_text(encoding="utf-8")
@@ -117,27 +120,27 @@ def _write_custom(recipe: Recipe, model: nn.Module, folder: Path, mark: dict[str
             "AutoModelForImageClassification": "modeling_digits.DigitClassifier",
         },
         **_label_maps(recipe),
-        **mark,
+        **marker,
     )
     config.save_pretrained(folder)
-    named = {f"network.{name}": tensor for name, tensor in contiguous(weights).items()}
-    (folder / "model.safetensors").write_bytes(safetensors.torch.save(named, metadata={"format": "pt"}))
+    prefixed = {f"network.{name}": tensor for name, tensor in contiguous(weights).items()}
+    (folder / "model.safetensors").write_bytes(safetensors.torch.save(prefixed, metadata={"format": "pt"}))
 
 
 def _member_prefixes(recipe: Recipe) -> list[str]:
-    """Return how the names of each member's weights begin."""
+    """Return the prefix of the weight names of each member."""
     return [""] if recipe.members == 1 else [f"members.{index}." for index in range(recipe.members)]
 
 
-def _rename_resnet_weights(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
-    """Return the weights of one of torchvision's ResNets, those that begin with `part`, as our code names them."""
+def _rename_resnet_weights(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the weights of torchvision's ResNet under a prefix, with the names of our own ResNet."""
     from pipeline.models.huggingface_resnet import renamed
 
-    own = {name.removeprefix(part): tensor for name, tensor in weights.items() if name.startswith(part)}
-    return {f"{part}classifier.{name}": tensor for name, tensor in renamed(own).items()}
+    own = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    return {f"{prefix}classifier.{name}": tensor for name, tensor in renamed(own).items()}
 
 
 def _label_maps(recipe: Recipe) -> dict[str, Any]:
-    """Return what Transformers' configurations call the classes."""
+    """Return the class names as Transformers' configurations store them."""
     names = class_names(recipe)
     return {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}

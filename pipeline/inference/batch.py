@@ -1,4 +1,4 @@
-"""Any number of images in files, answered: on this machine one after the other, or on many by Ray."""
+"""Batch prediction of image files, on this machine or on a Ray cluster."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,41 +28,45 @@ def predict(
     form: Format = "csv",
     quiet: bool = False,
 ) -> int:
-    """Answer every image of one or more files and return how many there were. Memory does not grow with them.
+    """Predict every image in one or more files and return the number of rows. Memory use is constant.
 
     Args:
-        run: it, its folder, or its name in `checkpoints/`.
+        run: the run, its folder, or its name in `checkpoints/`.
         inputs: files, folders and patterns; see `find_files`.
-        out: NAME.csv for the answers to one file, ImageId,Label; any other name for a folder of shards.
-        engine: "plain", or "ray" for a cluster; the answers are the same.
-        form: of the shards.
-        quiet: whether to draw no progress.
+        out: NAME.csv for the predictions for one file, ImageId,Label; any other name for a folder of shards.
+        engine: "plain", or "ray" for a cluster. Both give the same predictions.
+        form: file format of the shards.
+        quiet: show no progress bar.
 
     Raises:
-        UserError: there is no such run or file, an image in one is faulty, or `out` cannot be written. Nothing is
-            written then.
+        UserError: the run or a file does not exist, an image is invalid, or `out` is not writable. In this case nothing
+            is written.
     """
     single = out.suffix == ".csv"
     if single and form != "csv":
-        raise UserError(f"{out}: cannot hold {form}; name a folder by --out, without .csv")
+        raise UserError(f"{out}: cannot contain {form}; give a folder as --out, without .csv")
     if form == "parquet":
         import_optional("pyarrow")
     (require_writable if single else require_empty)(out)
     files = find_files(inputs)
     if single and len(files) > 1:
-        raise UserError(f"{out}: cannot hold the answers to {len(files)} files; name a folder by --out, without .csv")
+        raise UserError(
+            f"{out}: cannot contain the predictions for {len(files)} files; give a folder as --out, without .csv"
+        )
     if engine == "ray":
         from pipeline.inference.cluster import predict_on_cluster
 
         predictions = predict_on_cluster(Run.open(run), files)
     else:
-        predictions = _predict_here(Run.open(run), files)
-    shown = _show_progress(predictions, quiet=quiet)
-    return write_solution(out, (digits for _, digits in shown)) if single else write_shards(out, shown, form)
+        predictions = _predict_locally(Run.open(run), files)
+    predictions = _show_progress(predictions, quiet=quiet)
+    if single:
+        return write_solution(out, (digits for _, digits in predictions))
+    return write_shards(out, predictions, form)
 
 
-def _predict_here(run: Run, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:
-    """Return each file's name with the digits of its next rows, in order, reading ahead while it predicts."""
+def _predict_locally(run: Run, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:
+    """Return an iterator over file names with the digits of the file's next rows, in order, with prefetching."""
     from pipeline.inference.predictor import Predictor
 
     predictor = Predictor.load(run)
@@ -72,7 +76,7 @@ def _predict_here(run: Run, files: Sequence[DigitFile]) -> Iterator[tuple[str, L
 
 
 def _show_progress(predictions: Iterator[tuple[str, Labels]], *, quiet: bool) -> Iterator[tuple[str, Labels]]:
-    """Yield the predictions, and count their rows in a progress bar."""
+    """Yield the predictions and show their number of rows in a progress bar."""
     with tqdm(unit=" rows", unit_scale=True, leave=False, disable=quiet or None) as bar:
         for file, digits in predictions:
             yield file, digits

@@ -1,6 +1,6 @@
-"""Corrections: drawings that were misread, kept with the number that they are, to learn from.
+"""Corrections: misread drawings, saved with the correct number as additional training rows.
 
-A folder holds each drawing as a PNG, each of its digits framed as a PNG of 28x28, and corrections.csv a line a digit.
+A folder contains each drawing as a PNG, each framed digit as a 28x28 PNG, and corrections.csv with one line per digit.
 """
 
 import csv
@@ -19,31 +19,31 @@ from pipeline.inference.predictions import Reading
 from pipeline.utils.files import explain_write_error, open_atomic, require_writable
 from pipeline.vision.image import WORKING_SIDE, Picture, eight_bit, opened
 
-TABLE = "corrections.csv"
+TABLE_NAME = "corrections.csv"
 COLUMNS = ("time", "drawing", "frame", "label", "read", "confidence", "run")
-ONE_AT_A_TIME = Lock()
+WRITE_LOCK = Lock()
 
 
 def keep_correction(folder: Path, picture: Picture, reading: Reading, number: str, run: str) -> None:
-    """Keep a drawing and what each of its digits is.
+    """Save a drawing with the correct label of each of its digits.
 
     Args:
-        folder: of the corrections; made where there is none.
-        picture: what was read.
-        reading: what was read in it.
-        number: what it is: as many digits as were found.
-        run: by which it was read.
+        folder: folder of the corrections; created if it does not exist.
+        picture: the drawing.
+        reading: its reading.
+        number: the correct number. It must have one digit per glyph of the reading.
+        run: name of the run that made the reading.
 
     Raises:
-        UserError: the number is not of as many digits, or the folder cannot be written to.
+        UserError: the number is not numeric or has another number of digits, or the folder is not writable.
     """
     number = number.strip()
     if not (number.isascii() and number.isdigit()):
-        raise UserError(f'"{number}" is not a number: give its digits, as in 2025')
+        raise UserError(f'"{number}" is not a number; enter digits only, for example 2025')
     if len(number) != len(reading.glyphs):
         raise UserError(
-            f"{number} is {len(number)} long and the drawing {len(reading.glyphs)}: leave a gap between two digits, "
-            "close those within one, and give the number as it is drawn"
+            f"{number}: digits entered: {len(number)}, digits found in the drawing: {len(reading.glyphs)}; leave a gap "
+            "between two digits, close gaps within a digit, and enter the number as drawn"
         )
     now = datetime.now(UTC)
     name = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
@@ -51,16 +51,18 @@ def keep_correction(folder: Path, picture: Picture, reading: Reading, number: st
     image.thumbnail((WORKING_SIDE, WORKING_SIDE))
     _save(folder / f"{name}.png", image)
     predictions, lines = reading.predictions, []
-    read = predictions.parity if predictions.digits is None else predictions.digits
-    for place, (glyph, label) in enumerate(zip(reading.glyphs, number, strict=True)):
-        frame = f"{name}-{place + 1}.png"
+    predicted = predictions.parity if predictions.digits is None else predictions.digits
+    for index, (glyph, label) in enumerate(zip(reading.glyphs, number, strict=True)):
+        frame = f"{name}-{index + 1}.png"
         _save(folder / frame, Image.fromarray(glyph.frame))
-        confidence = predictions.confidence[place]
-        lines.append((f"{now:%Y-%m-%dT%H:%M:%SZ}", f"{name}.png", frame, label, read[place], f"{confidence:.4f}", run))
-    table = folder / TABLE
+        confidence = predictions.confidence[index]
+        lines.append(
+            (f"{now:%Y-%m-%dT%H:%M:%SZ}", f"{name}.png", frame, label, predicted[index], f"{confidence:.4f}", run)
+        )
+    table = folder / TABLE_NAME
     require_writable(table)
     try:
-        with ONE_AT_A_TIME, table.open("a", newline="", encoding="utf-8") as file:
+        with WRITE_LOCK, table.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             if not file.tell():
                 writer.writerow(COLUMNS)
@@ -70,40 +72,38 @@ def keep_correction(folder: Path, picture: Picture, reading: Reading, number: st
 
 
 def _save(path: Path, image: Image.Image) -> None:
-    """Write a PNG whole or not at all."""
+    """Write a PNG atomically."""
     with open_atomic(path) as temporary:
         image.save(temporary, "PNG")
 
 
 def read_corrections(folder: Path) -> DigitTable:
-    """Return the digits that were corrected, labelled.
+    """Return the corrected digits of a folder with their labels.
 
     Raises:
-        UserError: there are none, or a line or a frame is damaged.
+        UserError: there are no corrections, or a line or an image is damaged.
     """
-    table = folder / TABLE
+    table = folder / TABLE_NAME
     try:
         with table.open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError):
-        raise UserError(
-            f"{table}: missing or damaged; corrections are kept there by python -m demo --keep-corrections"
-        ) from None
+        raise UserError(f"{table}: missing or damaged; python -m demo --keep-corrections saves corrections") from None
     if not lines:
-        raise UserError(f"{table}: holds no corrections yet")
+        raise UserError(f"{table}: contains no corrections yet")
     pixels = np.empty((len(lines), SIDE, SIDE), dtype=np.uint8)
     labels = np.empty(len(lines), dtype=np.int64)
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         label, frame = line.get("label") or "", folder / Path(line.get("frame") or "-").name
         if label not in map(str, range(CLASSES)):
-            raise UserError(f'{table}: line {place + 2}: label "{label}" is not a digit from 0 to 9: correct it')
+            raise UserError(f'{table}: line {index + 2}: label "{label}" is not a digit from 0 to 9; correct it')
         try:
             with Image.open(frame, formats=["PNG"]) as image:
-                pixels[place] = np.asarray(image.convert("L"))
+                pixels[index] = np.asarray(image.convert("L"))
         except (OSError, ValueError) as error:
             raise UserError(
-                f"{table}: line {place + 2}: {frame.name} is missing or no picture of {SIDE}x{SIDE} ({error}): "
+                f"{table}: line {index + 2}: {frame.name} is missing or not a {SIDE}x{SIDE} image ({error}); "
                 "remove the line"
             ) from None
-        labels[place] = int(label)
+        labels[index] = int(label)
     return DigitTable(pixels, labels)

@@ -1,4 +1,4 @@
-"""Answers to any number of files, in a folder of shards; each row says which image of which file it answers."""
+"""Output of batch predictions as a folder of shards. Each row names its input file and row."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -14,22 +14,23 @@ from pipeline.utils.imports import import_optional
 
 Format = Literal["csv", "parquet"]
 Answers = Iterable[tuple[str, Labels]]
-"""The name of a file and the digits of its next rows, int64 (N,), in the order of the files and of their rows."""
+"""File names with the digits of the file's next rows, int64 (N,), in the order of the files and their rows."""
 Shard = list[tuple[str, int, Labels]]
-"""The name of a file, the number of the first row in it, counted from 1, and the digits from there on, int64 (N,)."""
+"""File names with the number of a row in the file, counted from 1, and the digits from this row on, int64 (N,)."""
 
 HEADER = ["File", "ImageId", "Label"]
 SHARD_ROWS = 1_000_000
 
 
 def write_shards(folder: Path, answers: Answers, form: Format) -> int:
-    """Write part-00000.csv (or .parquet) and so on into a new folder; return how many rows there were.
+    """Write part-00000.csv (or .parquet) and so on into a new folder, and return the number of rows.
 
-    Each holds SHARD_ROWS rows, the last one fewer: File, ImageId (its row in that file, from 1) and Label. Equal
-    answers give equal bytes, however they were cut. The folder appears when it is whole.
+    Each shard has SHARD_ROWS rows, the last one may have fewer. The columns are File, ImageId (the row in the file,
+    counted from 1) and Label. Equal predictions give equal bytes, regardless of their chunks. The folder is created
+    atomically, after all shards are complete.
 
     Raises:
-        UserError: the folder holds something already or cannot be written to, or the disk is full.
+        UserError: the folder is not empty or not writable, or the disk is full.
     """
     require_empty(folder)
     rows = 0
@@ -42,19 +43,19 @@ def write_shards(folder: Path, answers: Answers, form: Format) -> int:
 
 
 def _cut_into_shards(answers: Answers) -> Iterator[Shard]:
-    """Yield the answers SHARD_ROWS at a time, numbered within their files."""
+    """Yield shards of SHARD_ROWS predictions, numbered within their files."""
     shard: Shard = []
-    name, row, room = None, 1, SHARD_ROWS
+    name, row, free_rows = None, 1, SHARD_ROWS
     for file, digits in answers:
         name, row = file, row if file == name else 1
-        left = digits
-        while len(left):
-            taken, left = left[:room], left[room:]
+        remaining = digits
+        while len(remaining):
+            taken, remaining = remaining[:free_rows], remaining[free_rows:]
             shard.append((file, row, taken))
-            row, room = row + len(taken), room - len(taken)
-            if not room:
+            row, free_rows = row + len(taken), free_rows - len(taken)
+            if not free_rows:
                 yield shard
-                shard, room = [], SHARD_ROWS
+                shard, free_rows = [], SHARD_ROWS
     if shard:
         yield shard
 
@@ -69,7 +70,7 @@ def _save_csv(path: Path, shard: Shard) -> None:
 
 
 def _save_parquet(path: Path, shard: Shard) -> None:
-    """Write a shard as Parquet: dictionary of string, int64, int8."""
+    """Write a shard as Parquet with column types dictionary<string>, int64 and int8."""
     arrow, parquet = import_optional("pyarrow"), import_optional("pyarrow.parquet")
     names = list(dict.fromkeys(name for name, _, _ in shard))
     files = np.concatenate([np.full(len(digits), names.index(name), np.int32) for name, _, digits in shard])

@@ -1,4 +1,4 @@
-"""Predictions and readings: what a predictor says of images and of pictures."""
+"""Predictions for images and readings of pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,32 +13,32 @@ from pipeline.metrics.calibration import digit_score, softmax
 from pipeline.metrics.score import Score, score
 from pipeline.vision.frame import Glyph
 
-IS_DIGIT = 0.7
-"""Below this confidence an image may well be no digit."""
+DEFAULT_DIGIT_THRESHOLD = 0.7
+"""Digit score below which an image counts as a non-digit, for a run without a calibrated threshold."""
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What N images hold.
+    """Predictions for N images.
 
     Attributes:
-        probabilities: float32 (N, 10), of the digits; or (N, 2), of "even" and "odd", by a network that knows no more.
-            Each row sums to 1.
-        p_digit: the probability that the image holds a digit at all, float32 (N,), by a network that has learnt what
-            does not; None by any other.
-        threshold: the least `digit_score` of what counts as a digit.
+        probabilities: float32 (N, 10), one per digit; or (N, 2), for "even" and "odd", from a network that predicts
+            parity only. Each row sums to 1.
+        p_digit: the probability that the image shows a digit, float32 (N,); None if the network has no class for
+            non-digits.
+        threshold: the minimum `digit_score` of a digit.
     """
 
     probabilities: NDArray[np.float32]
     p_digit: NDArray[np.float32] | None = None
-    threshold: float = IS_DIGIT
+    threshold: float = DEFAULT_DIGIT_THRESHOLD
 
     def __len__(self) -> int:
         return len(self.probabilities)
 
     @property
     def digits(self) -> Labels | None:
-        """The most probable digit, int64 (N,); None where only parity is known."""
+        """The most probable digit, int64 (N,); None if the network predicts parity only."""
         if self.probabilities.shape[1] != CLASSES:
             return None
         digits: Labels = self.probabilities.argmax(axis=1)
@@ -46,7 +46,7 @@ class Predictions:
 
     @property
     def known_digits(self) -> Labels:
-        """The digits, or a UserError where only parity is known."""
+        """The digits. Raise a UserError if the network predicts parity only."""
         digits = self.digits
         if digits is None:
             raise UserError(no_digits("this run"))
@@ -54,18 +54,18 @@ class Predictions:
 
     @property
     def confidence(self) -> NDArray[np.float32]:
-        """The probability of that digit, float32 (N,) in 0.1..1; or of that parity, in 0.5..1."""
+        """The probability of the predicted digit, float32 (N,) in 0.1..1, or of the predicted parity, in 0.5..1."""
         confidence: NDArray[np.float32] = self.probabilities.max(axis=1)
         return confidence
 
     @property
     def digit_score(self) -> NDArray[np.float32]:
-        """How sure it is that the image holds a digit at all, float32 (N,) in 0..1: `p_digit`, or else confidence."""
+        """The score for showing a digit, float32 (N,) in 0..1: `p_digit`, or the confidence if that is None."""
         return self.confidence if self.p_digit is None else self.p_digit
 
     @property
     def is_digit(self) -> NDArray[np.bool_]:
-        """Whether the image is likely enough to be a digit at all, bool (N,)."""
+        """Whether the digit score reaches the threshold, bool (N,)."""
         is_digit: NDArray[np.bool_] = self.digit_score >= self.threshold
         return is_digit
 
@@ -77,11 +77,11 @@ class Predictions:
 
     @property
     def parity(self) -> Sequence[str]:
-        """What is likelier by `p_odd`, "odd" or "even", whichever digit is likeliest."""
+        """The more probable parity by `p_odd`, "odd" or "even". It may differ from the most probable digit's parity."""
         return [PARITIES[int(p > 0.5)] for p in self.p_odd]
 
     def score(self, labels: Labels) -> Score:
-        """Return what the predictions are worth against digits, int64 (N,): of parity where no more is known."""
+        """Return the score against labels, digits as int64 (N,). A network for parity is scored on parity."""
         if self.digits is None:
             return score(self.probabilities.argmax(axis=1), labels % 2, self.probabilities)
         return score(self.digits, labels, self.probabilities)
@@ -89,11 +89,11 @@ class Predictions:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What a picture says: its digits, from left to right, as one number.
+    """The reading of a picture: its digits, from left to right, as one number.
 
     Attributes:
-        glyphs: where each digit is, and as it was framed.
-        predictions: what each is, one row a glyph.
+        glyphs: position and framed image of each digit.
+        predictions: predictions for the glyphs, one row per glyph.
     """
 
     glyphs: tuple[Glyph, ...]
@@ -101,7 +101,7 @@ class Reading:
 
     @property
     def text(self) -> str | None:
-        """The digits, "2025"; empty where the picture is, and None where of its digits only the parity is known."""
+        """The digits, for example "2025". Empty for a blank picture; None if the network predicts parity only."""
         if not self.glyphs:
             return ""
         digits = self.predictions.digits
@@ -111,27 +111,27 @@ class Reading:
         if self.confidence is None:
             return "no digits"
         text = "digits unknown" if self.text is None else self.marked
-        remark = "; ? is probably not a digit" if "?" in self.marked else ""
-        return f"{text}, {self.parity}, {100 * self.confidence:.1f} % sure{remark}"
+        remark = "; ? marks a probable non-digit" if "?" in self.marked else ""
+        return f"{text}, {self.parity}, {100 * self.confidence:.1f} % confidence{remark}"
 
     @property
     def marked(self) -> str:
-        """The digits, "2?25" where one is likely to be none; of a run that knows no digits its parity, or "?"."""
-        sure = self.predictions.is_digit
+        """The digits with "?" for non-digits, for example "2?25"; the parity or "?" if there are no digits."""
+        is_digit = self.predictions.is_digit
         if self.text is None:
-            return str(self.parity) if sure[-1] else "?"
-        return "".join(digit if is_digit else "?" for digit, is_digit in zip(self.text, sure, strict=True))
+            return str(self.parity) if is_digit[-1] else "?"
+        return "".join(digit if known else "?" for digit, known in zip(self.text, is_digit, strict=True))
 
     @property
     def parity(self) -> str | None:
-        """Whether the number is "odd" or "even", as its last digit is; None where the picture is empty."""
+        """The number's parity, "odd" or "even", which is that of its last digit; None for a blank picture."""
         return self.predictions.parity[-1] if self.glyphs else None
 
     @property
     def confidence(self) -> float | None:
-        """The probability that every digit is right, as if their faults were independent; None where there are none.
+        """The probability that all digits are correct, assuming independent errors; None if there are no digits.
 
-        Where only parity is known, the probability that the number's is right, which is its last digit's.
+        If the network predicts parity only, the probability that the parity of the last digit is correct.
         """
         if not self.glyphs:
             return None
@@ -140,6 +140,6 @@ class Reading:
 
 
 def predictions_of(logits: NDArray[np.float32], threshold: float) -> Predictions:
-    """Return what calibrated logits, float32 (N, classes), say; `threshold` as in `Predictions`."""
+    """Return the predictions for calibrated logits, float32 (N, classes). `threshold` is as in `Predictions`."""
     p_digit = digit_score(logits) if logits.shape[1] > CLASSES else None
     return Predictions(softmax(logits[:, :CLASSES]), p_digit, threshold)

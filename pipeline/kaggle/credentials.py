@@ -1,4 +1,4 @@
-"""What Kaggle's client signs in with: where it is, never what it is."""
+"""Find the credentials that Kaggle's client uses, and hide them in its output."""
 
 import json
 import os
@@ -9,29 +9,29 @@ from pathlib import Path
 from pipeline.digits import COMPETITION_URL
 from pipeline.errors import UserError
 
-SETTINGS = "https://www.kaggle.com/settings/api"
+TOKEN_PAGE_URL = "https://www.kaggle.com/settings/api"
 
-HOW_TO_GET_CREDENTIALS = f"""there are no credentials for Kaggle. To get them, once:
-1. Sign in at https://www.kaggle.com, or make an account there.
+HOW_TO_GET_CREDENTIALS = f"""no Kaggle credentials found. To create them:
+1. Sign in or register at https://www.kaggle.com
 2. Accept the competition's rules at {COMPETITION_URL}/rules
-3. Generate a new token at {SETTINGS}
-4. Save it as ~/.kaggle/access_token, a file that nobody else may read: chmod 600 ~/.kaggle/access_token"""
+3. Generate a new token at {TOKEN_PAGE_URL}
+4. Save it as ~/.kaggle/access_token and protect it: chmod 600 ~/.kaggle/access_token"""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """Credentials that the client will take.
+    """The credentials that the client uses.
 
     Attributes:
-        place: the environment variable or the file that holds them.
-        secrets: all values, of these credentials and of others at hand, that nobody may see.
+        location: the environment variable or the file that holds them.
+        secrets: the secret values of these credentials and of all others found; never shown.
     """
 
-    place: str
+    location: str
     secrets: tuple[str, ...] = field(repr=False)
 
     def hide(self, text: str) -> str:
-        """Return a text without the secrets, and without what signs an address in it."""
+        """Return a text without the secrets, authorization headers and query strings of URLs."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             text = text.replace(secret, "[hidden]")
         text = re.sub(r"(?i)\b(bearer|basic) +[\w+/=.~-]+", r"\1 [hidden]", text)
@@ -39,48 +39,58 @@ class Credentials:
 
 
 def find_credentials() -> Credentials | None:
-    """Return the credentials that the client takes, looked for in its own order, or None where there are none."""
+    """Return the credentials that the client uses, searched in its order, or None if there are none."""
     kaggle = Path.home() / ".kaggle"
     config = Path(os.environ.get("KAGGLE_CONFIG_DIR") or kaggle)
     if not config.exists():
         config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
-    token = os.environ.get("KAGGLE_API_TOKEN", "")  # or the path of a file that holds it
+    token = os.environ.get("KAGGLE_API_TOKEN", "")  # the token, or the path of a file that holds it
     name, key = os.environ.get("KAGGLE_USERNAME"), os.environ.get("KAGGLE_KEY", "")
-    kept, oauth = _strings_in(config / "kaggle.json"), _strings_in(kaggle / "credentials.json")
-    named = bool(name or "username" in kept)  # a key is taken with a name only, from wherever
-    places = {
+    stored, oauth = _read_strings(config / "kaggle.json"), _read_strings(kaggle / "credentials.json")
+    has_name = bool(name or "username" in stored)  # the client ignores a key without a user name
+    candidates = {
         "KAGGLE_API_TOKEN": token,
-        str(kaggle / "access_token"): _text_of(kaggle / "access_token"),
-        str(kaggle / "access_token.txt"): _text_of(kaggle / "access_token.txt"),
-        "KAGGLE_KEY": named and key,
-        str(config / "kaggle.json"): named and kept.get("key"),
+        str(kaggle / "access_token"): _read_text(kaggle / "access_token"),
+        str(kaggle / "access_token.txt"): _read_text(kaggle / "access_token.txt"),
+        "KAGGLE_KEY": has_name and key,
+        str(config / "kaggle.json"): has_name and stored.get("key"),
         str(kaggle / "credentials.json"): oauth.get("refresh_token"),
     }
-    values = [*places.values(), _text_of(Path(token)) if token else "", key, kept.get("key"), oauth.get("access_token")]
+    values = [
+        *candidates.values(),
+        _read_text(Path(token)) if token else "",
+        key,
+        stored.get("key"),
+        oauth.get("access_token"),
+    ]
     secrets = tuple({value for value in values if isinstance(value, str) and value})
-    return next((Credentials(place, secrets) for place, value in places.items() if value), None)
+    return next((Credentials(location, secrets) for location, value in candidates.items() if value), None)
 
 
 def require_credentials() -> Credentials:
-    """Return the credentials; where there are none, a UserError says in four lines how to get them."""
+    """Return the credentials.
+
+    Raises:
+        UserError: there are none; the message explains in four steps how to create them.
+    """
     found = find_credentials()
     if found is None:
         raise UserError(HOW_TO_GET_CREDENTIALS)
     return found
 
 
-def _text_of(path: Path) -> str:
-    """Return a file's text without the space around it, empty where it cannot be read."""
+def _read_text(path: Path) -> str:
+    """Return a file's text without surrounding whitespace, or an empty string if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         return ""
 
 
-def _strings_in(path: Path) -> dict[str, str]:
-    """Return the strings of a JSON object by their names, none where there is no such file."""
+def _read_strings(path: Path) -> dict[str, str]:
+    """Return the string values of a JSON object by key; empty if the file is missing or damaged."""
     try:
-        content = json.loads(_text_of(path))
+        content = json.loads(_read_text(path))
     except ValueError:
         return {}
     return (

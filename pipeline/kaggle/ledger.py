@@ -1,4 +1,4 @@
-"""The ledger of submissions to Kaggle: a CSV that is only ever added to, by any number of processes."""
+"""The ledger of Kaggle submissions: an append-only CSV file, safe for concurrent processes."""
 
 import csv
 import io
@@ -15,81 +15,81 @@ from pipeline.metrics.interval import interval_of
 from pipeline.utils.files import open_atomic, require_writable
 
 LOCK_SECONDS = 30.0
-"""How long one line may take another process to add."""
+"""Time-out of waiting for another process that appends a row."""
 
 
 class Entry(BaseModel):
-    """One line of the ledger: a submission and what was known of it when the line was added."""
+    """A row of the ledger: a submission and its status when the row was added."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     time: AwareDatetime
-    """When it was sent, UTC; in the file by ISO 8601."""
+    """When it was sent, UTC; ISO 8601 in the file."""
     token: str
-    """The word in its message by which it is found on Kaggle; the lines of one submission have one token."""
+    """Identifies the submission: part of its message on Kaggle; all rows of one submission have the same token."""
     file_hash: str
     """The SHA-256 of its CSV."""
     run: str = ""
     recipe: str = ""
     fingerprint: str = ""
-    """The digest of the images that the run learnt from; this, run and recipe are empty where the origin is unknown."""
+    """The digest of the training images; this, run and recipe are empty if the provenance is unknown."""
     validation_accuracy: float | None = None
     validation_rows: int = 0
     leaked: int = 0
-    """How many of the predicted images the run was trained on: with any, the score means nothing."""
+    """How many of the predicted images the run was trained on; above 0, the score is not valid."""
     ref: str = ""
-    """Kaggle's number for it, once it was found there."""
+    """Kaggle's number of the submission; empty until it is found in Kaggle's list."""
     status: Literal["SENDING", "NOT SENT", "PENDING", "COMPLETE", "ERROR"]
-    """SENDING until it is known whether Kaggle has it; the last three are Kaggle's own words."""
+    """SENDING until it is known whether Kaggle received it; the last three are Kaggle's own values."""
     public_score: float | None = None
     message: str = ""
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more will become known."""
+        """Whether the status is final."""
         return self.status not in ("SENDING", "PENDING")
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of the validation accuracy, where that is known."""
+        """The 95 % interval of the validation accuracy, or None if the accuracy is unknown."""
         if self.validation_accuracy is None or not self.validation_rows:
             return None
         return interval_of(round(self.validation_accuracy * self.validation_rows), self.validation_rows)
 
 
 class Ledger:
-    """A CSV file with the columns of `Entry`, one line for each change that became known."""
+    """A CSV file with the columns of `Entry` and one row for each change of status."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def entries(self) -> list[Entry]:
-        """Return what is known of each submission, in the order in which they were begun.
+        """Return the latest entry of each submission, oldest submission first.
 
         Raises:
-            UserError: the file cannot be read, or a line is not the ledger's.
+            UserError: the file cannot be read, its columns are not the ledger's, or a row is not valid.
         """
         latest: dict[str, Entry] = {}
-        reader = csv.DictReader(io.StringIO(self.content(), newline=""))
+        reader = csv.DictReader(io.StringIO(self._read_text(), newline=""))
         if reader.fieldnames not in (None, list(Entry.model_fields)):
-            raise UserError(f"{self.path}: its columns are not a ledger's; move it away, and a new one is begun")
+            raise UserError(f"{self.path}: its columns are not those of a ledger; move it away to start a new one")
         for row in reader:
             try:
                 entry = Entry.model_validate({column: cell for column, cell in row.items() if cell != ""})
             except ValidationError as error:
                 fault = error.errors()[0]
                 raise UserError(
-                    f"{self.path}, line {reader.line_num}: {fault['loc'][0]}: {fault['msg']}; correct it there"
+                    f"{self.path}, line {reader.line_num}: {fault['loc'][0]}: {fault['msg']}; correct it"
                 ) from None
             latest[entry.token] = entry
         return list(latest.values())
 
     def add(self, entry: Entry) -> None:
-        """Add a line; the lines that are there stay as they are, and a reader sees the old file or the new one."""
+        """Append a row. The file is replaced in one step: readers see the old or the new version."""
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, list(Entry.model_fields), lineterminator="\n")
-        with self.locked("", LOCK_SECONDS):
-            old = self.content()
+        with self._lock("", LOCK_SECONDS):
+            old = self._read_text()
             if not old:
                 writer.writeheader()
             elif not old.endswith("\n"):
@@ -99,32 +99,32 @@ class Ledger:
                 temporary.write_bytes((old + text.getvalue()).encode())
 
     @contextmanager
-    def sending(self, seconds: float) -> Iterator[None]:
-        """Let one process at a time send; another waits its turn for that many seconds, and it ends with its process.
+    def sending_lock(self, seconds: float) -> Iterator[None]:
+        """Hold the lock for sending; wait for it at most `seconds`. The lock is released when its process ends.
 
         Raises:
-            UserError: its turn did not come, or the folder cannot be written to.
+            UserError: another process held the lock for too long, or the folder cannot be written to.
         """
-        with self.locked("sending.", seconds):
+        with self._lock("sending.", seconds):
             yield
 
     @contextmanager
-    def locked(self, purpose: str, seconds: float) -> Iterator[None]:
-        """Hold a lock beside the ledger, which the system lets go of however the process ends."""
+    def _lock(self, purpose: str, seconds: float) -> Iterator[None]:
+        """Hold a lock file in the ledger's folder; the system releases it when the process ends."""
         require_writable(self.path)
         try:
             with FileLock(self.path.with_name(f".{self.path.name}.{purpose}lock"), timeout=seconds):
                 yield
         except Timeout:
             raise UserError(
-                f"{self.path}: another process has held it for {seconds:g} seconds; wait for that one, or end it"
+                f"{self.path}: locked by another process for {seconds:g} seconds; wait for that process, or end it"
             ) from None
 
-    def content(self) -> str:
-        """Return the file's text, empty where there is none."""
+    def _read_text(self) -> str:
+        """Return the file's text, or an empty string if there is no file."""
         try:
             return self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.path}: cannot be read as a ledger: {error}") from error
+            raise UserError(f"{self.path}: cannot read the ledger: {error}") from error

@@ -1,4 +1,4 @@
-"""solution.csv: written whole, in the test rows' order, checked as Kaggle would check it, its origin kept beside it."""
+"""Write solution.csv, check it by Kaggle's rules, and save its provenance in solution.json."""
 
 import csv
 import hashlib
@@ -18,7 +18,7 @@ HEADER = ["ImageId", "Label"]
 
 
 class Provenance(BaseModel):
-    """Where a submission comes from; solution.json, beside solution.csv."""
+    """How a submission was made; stored in solution.json next to solution.csv."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,42 +27,47 @@ class Provenance(BaseModel):
     run: str
     recipe: str
     source: str
-    """What was predicted: "competition", "mnist" or "practice"."""
+    """Name of the source that was predicted: "competition", "mnist" or "practice"."""
     fingerprint: str
-    """The digest of the images that the run learnt from."""
+    """The digest of the training images."""
     validation_accuracy: float | None
     validation_rows: int
     leaked: int
-    """How many of the predicted images the run was trained on, as they are or with small shifts of value."""
+    """How many of the predicted images the run was trained on: duplicates and near-duplicates."""
 
 
 def count_leaks(run: Run, test: DigitTable, allowed: bool) -> int:
-    """Return how many of the images to predict a run was trained on; a UserError where that is not allowed."""
-    learnt, asked = run.fingerprint, test.fingerprint
-    same, alike = learnt.count_duplicates(asked), learnt.count_near_duplicates(asked)
-    if not allowed and same + alike:
-        more = f", and on copies of {alike:,} more that differ by a few grey levels only" if alike else ""
+    """Return how many of the test images the run was trained on, near-duplicates included.
+
+    Raises:
+        UserError: there are some, and `allowed` is False.
+    """
+    trained, predicted = run.fingerprint, test.fingerprint
+    same, near = trained.count_duplicates(predicted), trained.count_near_duplicates(predicted)
+    if not allowed and same + near:
+        more = f", and on near-duplicates of {near:,} more (they differ by a few grey levels)" if near else ""
         raise UserError(
             f"{run}: was trained on {same:,} of the {len(test):,} images of test.csv{more} (from {run.card.source}), "
-            "so its score would mean nothing; train on the competition's train.csv, or say --allow-leak"
+            "so its score would not be valid; train on the competition's train.csv, or give --allow-leak"
         )
-    return same + alike
+    return same + near
 
 
 def provenance_path(path: Path) -> Path:
-    """Return where the origin of a submission is kept."""
+    """Return the path of a submission's provenance file."""
     return path.with_suffix(".json")
 
 
 def save_provenance(path: Path, run: Run, source: str, rows: int, leaked: int) -> None:
-    """Check the submission at `path`, which has so many rows, and write where it comes from beside it.
+    """Check the submission at `path` and write its provenance next to it.
 
     Args:
-        source: name of what was predicted.
+        source: name of the source that was predicted.
+        rows: expected number of rows.
         leaked: how many of the predicted images the run was trained on.
 
     Raises:
-        UserError: the submission is not what Kaggle accepts, or the file cannot be written.
+        UserError: Kaggle would reject the submission, or the file cannot be written.
     """
     card = run.card
     provenance = Provenance(
@@ -79,10 +84,10 @@ def save_provenance(path: Path, run: Run, source: str, rows: int, leaked: int) -
 
 
 def load_provenance(path: Path) -> Provenance | None:
-    """Return where a submission comes from, or None where that is not kept, or is kept of another content."""
+    """Return a submission's provenance, or None if its file is missing or belongs to another content."""
     try:
-        origin = Provenance.model_validate_json(provenance_path(path).read_bytes())
-        return origin if origin.file_hash == hash_content(path.read_bytes()) else None
+        provenance = Provenance.model_validate_json(provenance_path(path).read_bytes())
+        return provenance if provenance.file_hash == hash_content(path.read_bytes()) else None
     except (OSError, ValidationError):
         return None
 
@@ -93,9 +98,9 @@ def hash_content(content: bytes) -> str:
 
 
 def write_solution(path: Path, digits: Iterable[Labels]) -> int:
-    """Write predicted digits, as int64 arrays in the test rows' order, and return how many there were.
+    """Write predicted digits, int64 arrays in the order of the test rows; return how many.
 
-    `path` holds the old file or the whole new one at every moment.
+    The file is replaced in one step: `path` always holds a complete file.
 
     Raises:
         UserError: the folder cannot be written to, or the disk is full.
@@ -110,12 +115,12 @@ def write_solution(path: Path, digits: Iterable[Labels]) -> int:
 
 
 def check_solution(path: Path, rows: int) -> bytes:
-    """Return a submission's content: the header ImageId,Label, then `rows` rows, ids 1.. in order, digits 0 to 9.
+    """Check a submission and return its content: header ImageId,Label, `rows` rows, ids 1, 2, ..., digits 0 to 9.
 
     Raises:
-        UserError: names the file, the row and what is wrong with it, as Kaggle would refuse it.
+        UserError: Kaggle would reject the file; the message names the file, the row and the fault.
     """
-    remedy = "write it again by python -m pipeline submit"
+    remedy = "write it again with python -m pipeline submit"
     known_digits = {str(digit) for digit in range(CLASSES)}
     try:
         content = path.read_bytes()
@@ -124,19 +129,19 @@ def check_solution(path: Path, rows: int) -> bytes:
         if header and header[0].startswith("\N{ZERO WIDTH NO-BREAK SPACE}"):
             raise UserError(f"{path}: begins with a byte order mark, which spreadsheets add; {remedy}")
         if header != HEADER:
-            raise UserError(f'{path}: the header is "{",".join(header)}" and must be "{",".join(HEADER)}"; {remedy}')
+            raise UserError(f'{path}: header is "{",".join(header)}", expected "{",".join(HEADER)}"; {remedy}')
         count = 0
         for count, cells in enumerate(reader, start=1):
             if len(cells) != 2:
-                raise UserError(f"{path}, row {count}: {len(cells)} values where 2 are expected; {remedy}")
+                raise UserError(f"{path}, row {count}: {len(cells)} values, expected 2; {remedy}")
             if cells[0] != str(count):
-                raise UserError(f'{path}, row {count}: ImageId is "{cells[0]}" and must be {count}; {remedy}')
+                raise UserError(f'{path}, row {count}: ImageId is "{cells[0]}", expected {count}; {remedy}')
             if cells[1] not in known_digits:
                 raise UserError(f'{path}, row {count}: Label "{cells[1]}" is not a digit from 0 to 9; {remedy}')
     except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file; {remedy}") from None
+        raise UserError(f"{path}: no such file; {remedy}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read as a submission: {error}; {remedy}") from error
+        raise UserError(f"{path}: cannot read the submission: {error}; {remedy}") from error
     if count != rows:
-        raise UserError(f"{path}: {count:,} rows where {rows:,} are expected; {remedy}")
+        raise UserError(f"{path}: {count:,} rows, expected {rows:,}; {remedy}")
     return content

@@ -1,1 +1,1 @@
-"""Metrics: accuracy, calibration, intervals, label errors."""
+"""Metrics: accuracy, calibration, confidence intervals, label errors."""

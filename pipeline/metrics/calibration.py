@@ -1,4 +1,4 @@
-"""Calibration: what confidence is worth, and the temperature that mends it."""
+"""Calibration: expected calibration error, reliability bins, temperature scaling, and rejection of non-digits."""
 
 import math
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from pipeline.digits import CLASSES, Labels
 from pipeline.metrics.interval import interval_of
 
-REFUSED = 0.002
-"""The share of digits that may be taken for none."""
+REJECTED_FRACTION = 0.002
+"""Fraction of digits that may be rejected as non-digits."""
 CALIBRATION_BINS = 15
-CONFIDENCES = (0, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.997, 0.999, 1)
-"""Between which answers are put together to see what their confidence is worth; most are near 1."""
+CONFIDENCE_BIN_EDGES = (0, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.997, 0.999, 1)
+"""Edges of the reliability bins; most are near 1."""
 
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The answers whose confidence is from `low` up to `high`, and how many of them are right.
+    """The predictions with a confidence from `low` up to `high`, and the number of correct ones.
 
     Attributes:
-        confidence: their mean confidence: the fraction that should be right.
+        confidence: their mean confidence; equals the accuracy if they are calibrated.
     """
 
     low: float
@@ -37,12 +37,12 @@ class ReliabilityBin:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the accuracy, as `interval_of` gives it."""
+        """The 95 % interval of the accuracy, from `interval_of`."""
         return interval_of(self.correct, self.rows)
 
 
 def reliability_bins(probabilities: NDArray[np.float32], labels: Labels) -> list[ReliabilityBin]:
-    """Return what the confidence of answers is worth, from the least to the most sure; leave out where there are none.
+    """Return the non-empty reliability bins, in ascending order of confidence.
 
     Args:
         probabilities: float (N, C).
@@ -50,10 +50,10 @@ def reliability_bins(probabilities: NDArray[np.float32], labels: Labels) -> list
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
-    places = np.digitize(confidence, CONFIDENCES[1:-1])
+    indices = np.digitize(confidence, CONFIDENCE_BIN_EDGES[1:-1])
     found = []
-    for place, (low, high) in enumerate(pairwise(CONFIDENCES)):
-        within = places == place
+    for index, (low, high) in enumerate(pairwise(CONFIDENCE_BIN_EDGES)):
+        within = indices == index
         if within.any():
             rows, correct = int(within.sum()), int(right[within].sum())
             found.append(ReliabilityBin(low, high, rows, correct, float(confidence[within].mean())))
@@ -61,16 +61,16 @@ def reliability_bins(probabilities: NDArray[np.float32], labels: Labels) -> list
 
 
 def calibration_error(probabilities: NDArray[np.float32], labels: Labels) -> float:
-    """Return the expected calibration error, in 0..1: how far confidence is from accuracy (Guo et al. 2017).
+    """Return the expected calibration error, in 0..1 (Guo et al. 2017): the mean gap of confidence and accuracy.
 
-    Answers are ordered by their confidence and cut into 15 bins of as many each; the differences between mean
-    confidence and accuracy of the bins are averaged. Bins of equal width (Naeini et al. 2015) are the older custom:
-    near 100 % accuracy the last of them holds nearly every answer and hides what is in it, and the others hold so few
-    that chance alone makes an error. Bins of equal mass are the less biased (Nixon et al. 2019, arXiv:1904.01685;
-    Roelofs et al. 2022, arXiv:2012.08668).
+    Predictions are sorted by confidence and split into 15 bins of equal mass. The error is the mean over the bins of
+    |mean confidence - accuracy|, weighted by their rows. Bins of equal width (Naeini et al. 2015) are the older
+    convention. Near 100 % accuracy, the last of them contains nearly every prediction and averages out its errors; the
+    others contain so few that noise alone produces a gap. Bins of equal mass are less biased (Nixon et al. 2019,
+    arXiv:1904.01685; Roelofs et al. 2022, arXiv:2012.08668).
 
     Args:
-        probabilities: float (N, C), one row or more.
+        probabilities: float (N, C), N at least 1.
         labels: int64 (N,).
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
@@ -80,9 +80,10 @@ def calibration_error(probabilities: NDArray[np.float32], labels: Labels) -> flo
 
 
 def temperature(logits: NDArray[np.float32], labels: Labels) -> float:
-    """Return the T at which softmax(logits / T) is calibrated: the likeliest one (Guo et al. 2017, arXiv:1706.04599).
+    """Return the temperature T at which softmax(logits / T) is calibrated, by maximum likelihood.
 
-    A label counts as (N + 1) / (N + 2) sure, after Platt (1999), so that N rows which are all right do not give T = 0.
+    Temperature scaling (Guo et al. 2017, arXiv:1706.04599). After Platt (1999), the target probability of a label is
+    (N + 1) / (N + 2). Otherwise N correct predictions would give T = 0.
 
     Args:
         logits: float (N, 10).
@@ -93,7 +94,7 @@ def temperature(logits: NDArray[np.float32], labels: Labels) -> float:
     targets[np.arange(rows), labels] = (rows + 1) / (rows + 2)
     logits = logits - logits.max(axis=1, keepdims=True).astype(np.float64)
     low, high = math.log(1e-3), math.log(1e3)
-    while high - low > 1e-6:  # the loss is convex in 1 / T: where its slope is zero
+    while high - low > 1e-6:  # bisection: the loss is convex in 1 / T, and its minimum is the zero of its slope
         middle = (low + high) / 2
         probabilities = np.exp(logits / math.exp(middle))
         probabilities /= probabilities.sum(axis=1, keepdims=True)
@@ -105,24 +106,28 @@ def temperature(logits: NDArray[np.float32], labels: Labels) -> float:
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return probabilities, float32 (N, C), of logits (N, C); each row sums to 1."""
+    """Return the probabilities of logits (N, C), float32 (N, C); each row sums to 1."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
     return probabilities
 
 
 def digit_score(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how sure it is that an image holds a digit at all, float32 (N,) in 0..1, of calibrated logits (N, C).
+    """Return the confidence that an image is a digit, float32 (N,) in 0..1, from calibrated logits (N, C).
 
-    Of a network that has a class for what is none it is the probability of all other classes; of another one, the
-    largest probability (Hendrycks and Gimpel 2017, arXiv:1610.02136).
+    For a network with a non-digit class (C > 10), it is the summed probability of the digit classes. For other
+    networks it is the largest probability (Hendrycks and Gimpel 2017, arXiv:1610.02136).
     """
     probabilities = softmax(logits)
-    sure: NDArray[np.float32]
-    sure = probabilities.max(axis=1) if logits.shape[1] == CLASSES else probabilities[:, :CLASSES].sum(axis=1)
-    return sure
+    scores: NDArray[np.float32]
+    scores = probabilities.max(axis=1) if logits.shape[1] == CLASSES else probabilities[:, :CLASSES].sum(axis=1)
+    return scores
 
 
 def digit_threshold(logits: NDArray[np.float32]) -> float:
-    """Return the `digit_score` that REFUSED of these digits do not reach; their calibrated logits are float (N, C)."""
-    return float(np.quantile(digit_score(logits), REFUSED))
+    """Return the threshold on `digit_score` that rejects REJECTED_FRACTION of these digits.
+
+    Args:
+        logits: calibrated logits of digits, float (N, C).
+    """
+    return float(np.quantile(digit_score(logits), REJECTED_FRACTION))

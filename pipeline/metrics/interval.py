@@ -1,10 +1,10 @@
-"""Accuracies with their 95 % intervals."""
+"""Confidence intervals of accuracies."""
 
 import math
 
 
 def interval_of(correct: int, rows: int) -> tuple[float, float]:
-    """Return the 95 % interval of an accuracy (Wilson 1927), which holds near 1 and for few rows too."""
+    """Return the 95 % Wilson score interval of an accuracy (Wilson 1927), valid near 1 and for few rows too."""
     z = 1.959964
     middle = (correct + z * z / 2) / (rows + z * z)
     half = z / (rows + z * z) * math.sqrt(correct * (rows - correct) / rows + z * z / 4)
@@ -12,6 +12,6 @@ def interval_of(correct: int, rows: int) -> tuple[float, float]:
 
 
 def accuracy_in_words(correct: int, rows: int) -> str:
-    """Return an accuracy as it should be told: with its interval and its counts."""
+    """Return an accuracy formatted with its 95 % interval and its counts."""
     low, high = interval_of(correct, rows)
     return f"{correct / rows:.2%} (95% interval {low:.2%} to {high:.2%}; {correct:,} of {rows:,} right)"

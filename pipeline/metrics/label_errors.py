@@ -1,4 +1,4 @@
-"""Which labels are probably wrong: confident learning."""
+"""Confident learning: find labels that are probably wrong."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ class LabelError:
     """A row whose label is probably wrong.
 
     Attributes:
-        row: its place, from 0.
-        suggested: the class that it probably is.
-        margin: the probability of its label less that of the likeliest other class, in -1..0.
+        row: its index, from 0.
+        suggested: its probable class.
+        margin: probability of its label minus that of the most probable other class, in -1..0.
     """
 
     row: int
@@ -24,23 +24,23 @@ class LabelError:
 
 
 def label_errors(probabilities: NDArray[np.float32], labels: Labels) -> list[LabelError]:
-    """Return the rows whose labels are probably wrong, the most probable first.
+    """Return the rows whose labels are probably wrong, in ascending order of margin, the most probable error first.
 
-    Confident learning (Northcutt et al. 2021, arXiv:1911.00068): a row is confidently of a class where the probability
-    of that class is at least its mean over the rows that have it as their label, and the largest such one. A label is
-    probably wrong where the row is confidently of another class and the label is not what was read either; the rows
-    are ordered by their margin.
+    Confident learning (Northcutt et al. 2021, arXiv:1911.00068). The threshold of a class is its mean probability over
+    the rows with that label. The confident class of a row is the most probable one of the classes that reach their
+    threshold. A label is probably wrong if the row has a confident class, and both that class and the prediction differ
+    from the label.
 
     Args:
-        probabilities: float (N, C), of rows that the model was not trained on: of a test part, or out of fold.
+        probabilities: float (N, C), of rows that the model was not trained on: test rows, or out-of-fold.
         labels: int64 (N,) in 0..C-1.
     """
     of_labels = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    mine = np.eye(probabilities.shape[1], dtype=bool)[labels]
-    means = [of_labels[has].mean() if has.any() else np.inf for has in mine.T]
-    confident = np.where(probabilities >= np.array(means), probabilities, 0)
+    one_hot = np.eye(probabilities.shape[1], dtype=bool)[labels]
+    thresholds = [of_labels[rows].mean() if rows.any() else np.inf for rows in one_hot.T]
+    confident = np.where(probabilities >= np.array(thresholds), probabilities, 0)
     suggested = confident.argmax(axis=1)
-    margins = of_labels - np.where(mine, 0, probabilities).max(axis=1)
+    margins = of_labels - np.where(one_hot, 0, probabilities).max(axis=1)
     wrong = confident.any(axis=1) & (suggested != labels) & (probabilities.argmax(axis=1) != labels)
     rows = np.flatnonzero(wrong)
     rows = rows[np.argsort(margins[rows], kind="stable")]

@@ -1,4 +1,4 @@
-"""How good predictions are, against labels."""
+"""Score: accuracy, confusion matrix and per-class metrics of predictions."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from pipeline.metrics.interval import accuracy_in_words, interval_of
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """What N predictions were worth: of digits, with C = 10 classes, or of parity, with the two classes of PARITIES.
+    """The metrics of N predictions: of digits, with C = 10 classes, or of parity, with the two classes of PARITIES.
 
     Attributes:
-        confusion: int64 (C, C), counts; a row is a label, a column what was predicted.
-        loss: mean negative log-likelihood of the labels, in nats; None where only the digits are known.
-        calibration_error: the expected one, in 0..1, as `calibration_error` gives it; None likewise.
+        confusion: int64 (C, C), counts; rows are labels, columns are predictions.
+        loss: mean negative log-likelihood of the labels, in nats; None without probabilities.
+        calibration_error: expected calibration error in 0..1, from the function of that name; None likewise.
     """
 
     confusion: NDArray[np.int64]
@@ -26,12 +26,12 @@ class Score:
 
     @property
     def classes(self) -> list[str]:
-        """What each class is called: the digits, or "even" and "odd"."""
+        """The names of the classes: the digits, or "even" and "odd"."""
         return list(PARITIES) if len(self.confusion) == len(PARITIES) else list(map(str, range(CLASSES)))
 
     @property
     def of_digits(self) -> bool:
-        """Whether digits were predicted, and not parity alone."""
+        """Whether the classes are digits, not parities."""
         return len(self.confusion) == CLASSES
 
     @property
@@ -44,34 +44,34 @@ class Score:
 
     @property
     def accuracy(self) -> float:
-        """The fraction of rows whose digit, or parity where that is all, is right."""
+        """The fraction of correct predictions."""
         return self.correct / self.rows
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the accuracy, as `interval_of` gives it."""
+        """The 95 % interval of the accuracy, from `interval_of`."""
         return interval_of(self.correct, self.rows)
 
     @property
     def parity(self) -> "Score":
-        """What the same predictions were worth of parity alone: whether odd is read as odd and even as even."""
-        rows = [[self.confusion[label::2, read::2].sum() for read in (0, 1)] for label in (0, 1)]
+        """The score of the same predictions on parity: even or odd."""
+        rows = [[self.confusion[label::2, predicted::2].sum() for predicted in (0, 1)] for label in (0, 1)]
         return Score(np.array(rows, dtype=np.int64))
 
     @property
     def support(self) -> NDArray[np.int64]:
-        """How many rows each class has, int64 (C,)."""
+        """The number of rows of each class, int64 (C,)."""
         support: NDArray[np.int64] = self.confusion.sum(axis=1)
         return support
 
     @property
     def precision(self) -> NDArray[np.float64]:
-        """Of the rows read as each class, the fraction that are, float64 (C,); 0 where there are none."""
+        """The fraction of correct rows among those predicted as each class, float64 (C,); 0 for no rows."""
         return _fraction(self.confusion.diagonal(), self.confusion.sum(axis=0))
 
     @property
     def recall(self) -> NDArray[np.float64]:
-        """Of the rows of each class, the fraction read as such, float64 (C,); 0 where there are none."""
+        """The fraction of correct rows among those labelled as each class, float64 (C,); 0 for no rows."""
         return _fraction(self.confusion.diagonal(), self.support)
 
     @property
@@ -81,7 +81,7 @@ class Score:
 
     @property
     def confused_pairs(self) -> list["ConfusedPair"]:
-        """The pairs of digits that were taken for one another, the most often confused first."""
+        """The pairs of classes that were confused, the most frequent first."""
         pairs = [
             ConfusedPair(low, high, int(self.confusion[low, high]), int(self.confusion[high, low]))
             for low in range(len(self.confusion))
@@ -93,9 +93,9 @@ class Score:
         return accuracy_in_words(self.correct, self.rows)
 
     def report(self) -> str:
-        """Return the figures as text: over all, for each class, the digits most confused, and the confusion matrix.
+        """Return the metrics as text: overall, per class, the most confused digits, and the confusion matrix.
 
-        Precision, recall and F1 over all are the means of the classes'.
+        Overall precision, recall and F1 are macro averages.
         """
         lines = [f"accuracy    {self}", f"error rate  {1 - self.accuracy:.2%}"]
         if self.of_digits:
@@ -116,7 +116,7 @@ class Score:
         if self.of_digits:
             lines += ["", "most confused"]
             lines += [f"  {pair}" for pair in self.confused_pairs[:5]] or ["  none"]
-        lines += ["", "confusion: a row is the label, a column what was predicted"]
+        lines += ["", "confusion matrix (rows: labels, columns: predictions)"]
         lines.append("     " + "".join(f"{name:>6}" for name in self.classes))
         rows = zip(self.classes, self.confusion, strict=True)
         lines += [f"{name:>5}" + "".join(f"{count:6}" for count in counts) for name, counts in rows]
@@ -125,7 +125,7 @@ class Score:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """Two digits, and how often each was taken for the other."""
+    """Two digits, and how often each was predicted for the other."""
 
     low: int
     high: int
@@ -139,33 +139,36 @@ class ConfusedPair:
     def __str__(self) -> str:
         return (
             f"{self.low}-{self.high}: {self.count} "
-            f"({self.low} read as {self.high}: {self.low_as_high}, {self.high} read as {self.low}: {self.high_as_low})"
+            f"({self.low} predicted as {self.high}: {self.low_as_high}, "
+            f"{self.high} predicted as {self.low}: {self.high_as_low})"
         )
 
 
 def _fraction(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return part / whole, and 0 where `whole` is 0."""
+    """Return part / whole, or 0 if `whole` is 0, element by element."""
     return part / np.maximum(whole, 1)
 
 
 def surest_mistakes(probabilities: NDArray[np.float32], labels: Labels) -> NDArray[np.int64]:
-    """Return the rows that were misread, int64 (M,), the surest mistake first.
+    """Return the rows with wrong predictions, int64 (M,), in descending order of confidence.
 
     Args:
         probabilities: float (N, C).
         labels: int64 (N,).
     """
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
-    surest: NDArray[np.int64] = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
-    return surest
+    ordered: NDArray[np.int64] = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
+    return ordered
 
 
 def score(digits: Labels, labels: Labels, probabilities: NDArray[np.float32] | None = None) -> Score:
     """Return the score of predicted digits, int64 (N,), against labels, int64 (N,).
 
     Args:
-        probabilities: float (N, C), where the loss and the calibration error are wanted too; in the loss a probability
-            counts as at least 1e-12. With C = 2 it is parity, digit % 2, that was predicted and that the labels are.
+        digits: predicted classes.
+        labels: true classes.
+        probabilities: float (N, C), required for the loss and the calibration error. The loss clips probabilities at
+            1e-12. With C = 2, predictions and labels are parities, digit % 2.
     """
     classes = CLASSES if probabilities is None else probabilities.shape[1]
     confusion = np.bincount(labels * classes + digits, minlength=classes * classes).reshape(classes, classes)

@@ -1,4 +1,4 @@
-"""The networks: one architecture a file, each read like a diagram."""
+"""Network architectures, one per file."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -13,7 +13,7 @@ from pipeline.config.recipe import Recipe
 def build(recipe: Recipe) -> nn.Module:
     """Return the recipe's network, freshly initialised from torch's global generator.
 
-    It maps normalised images, float (B, 1, S, S) where S is the recipe's image_size, to logits, float (B, classes).
+    It maps normalised images, float (B, 1, S, S) with S the recipe's image_size, to logits, float (B, classes).
     """
     if recipe.members > 1:
         from pipeline.models.ensemble import Ensemble
@@ -21,22 +21,22 @@ def build(recipe: Recipe) -> nn.Module:
         return Ensemble([build(recipe.member(index)) for index in range(recipe.members)])
     make, arguments = architecture(recipe)
     model = make(recipe.classes, **arguments)
-    return model if ARCHITECTURES[recipe.model].torch_init else initialised(model)
+    return model if ARCHITECTURES[recipe.model].torch_init else _initialise(model)
 
 
 def architecture(recipe: Recipe) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
-    """Return what makes the recipe's network of a number of classes, and the other arguments that it takes."""
+    """Return the factory of the recipe's network, which takes the number of classes, and its keyword arguments."""
     row = ARCHITECTURES[recipe.model]
-    # Imported when it is needed: torchvision, which some of them need, takes a second.
+    # Imported on demand: some architectures need torchvision, which takes a second to import.
     make = getattr(import_module(f"pipeline.models.{row.module}"), row.function)
     return make, {name: getattr(recipe, name) for name in row.arguments}
 
 
-def initialised(model: nn.Module) -> nn.Module:
-    """Return the model with weights drawn as He et al. (2015, arXiv:1502.01852) advise for networks of rectifiers.
+def _initialise(model: nn.Module) -> nn.Module:
+    """Initialise the weights for ReLU networks after He et al. (2015, arXiv:1502.01852), and return the model.
 
-    Convolutions: normal with variance 2 / fan in, which keeps the signal's size through the layers. Linear layers,
-    which no rectifier follows here: 1 / fan in. Biases are zero, and batch norms begin as the identity.
+    Convolutions: normal with variance 2 / fan-in, which preserves the signal's variance through the layers. Linear
+    layers, which no ReLU follows here: variance 1 / fan-in. Biases are zero. Batch norms start as the identity.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d):

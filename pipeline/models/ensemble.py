@@ -1,4 +1,4 @@
-"""Several networks of one kind, side by side."""
+"""An ensemble of networks of one architecture."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 
 class Ensemble(nn.Module):
-    """Networks that answer together: the mean of their logits."""
+    """An ensemble that averages the logits of its members."""
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits, float (B, classes), of float (B, 1, S, S)."""
+        """Return logits, float (B, classes), for images, float (B, 1, S, S)."""
         return torch.stack([member(images) for member in self.members]).mean(0)

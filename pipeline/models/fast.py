@@ -1,32 +1,32 @@
-"""The small CNN that a CPU trains in seconds."""
+"""A small CNN that trains on a CPU in seconds."""
 
 from torch import nn
 
 
 def fast(classes: int, width: int, stem_stride: int) -> nn.Module:
-    """Return the network: 28x28 -> 12x12 -> 10x10 -> 5x5 -> 3x3 -> one value a channel; 70,586 parameters at width 1.
+    """Return the network: 28x28 -> 12x12 -> 10x10 -> 5x5 -> 3x3 -> one value per channel.
 
-    Where seconds count the first layer strides, for a map of 24x24 and a pooling of it would cost more than all that
-    follows. Poolings come before the norm, so that a quarter of the values are normalised: max pooling commutes with
-    the rectifier, and with batch norm wherever its scale is positive.
+    It has 70,586 parameters at width 1 for ten classes. The first layer can use stride 2: a 24x24 map and its pooling
+    cost more than all of the later layers. Pooling comes before batch norm, which then normalises a quarter of the
+    values. Max pooling commutes with ReLU, and with batch norm wherever the scale is positive.
 
     Args:
-        classes: to tell apart; ten in the count of parameters.
-        width: by how much the channels are multiplied.
-        stem_stride: of the first layer: 2, or 1, and its map is pooled.
+        classes: number of classes.
+        width: multiplier of the channel counts.
+        stem_stride: stride of the first layer: 2, or 1 followed by max pooling.
     """
     narrow, middle, wide = 16 * width, 32 * width, 64 * width
-    pooled = [nn.MaxPool2d(2)] if stem_stride == 1 else []
+    pooling = [nn.MaxPool2d(2)] if stem_stride == 1 else []
     return nn.Sequential(
-        # 1 x 28 x 28; the channels are those of width 1
-        convolution(1, narrow, 5, stride=stem_stride, padding=0), *pooled, *normalised(narrow),
+        # 1 x 28 x 28; channel counts in these comments are for width 1
+        _convolution(1, narrow, 5, stride=stem_stride, padding=0), *pooling, *_norm_relu(narrow),
         # 16 x 12 x 12
-        convolution(narrow, middle, 3, padding=0), *normalised(middle),
+        _convolution(narrow, middle, 3, padding=0), *_norm_relu(middle),
         # 32 x 10 x 10
-        convolution(middle, middle, 3), nn.MaxPool2d(2), *normalised(middle),
+        _convolution(middle, middle, 3), nn.MaxPool2d(2), *_norm_relu(middle),
         # 32 x 5 x 5
-        convolution(middle, wide, 3), *normalised(wide),
-        convolution(wide, wide, 3, padding=0), *normalised(wide),
+        _convolution(middle, wide, 3), *_norm_relu(wide),
+        _convolution(wide, wide, 3, padding=0), *_norm_relu(wide),
         # 64 x 3 x 3
         nn.MaxPool2d(3),
         nn.Flatten(),
@@ -34,11 +34,11 @@ def fast(classes: int, width: int, stem_stride: int) -> nn.Module:
     )  # fmt: skip
 
 
-def convolution(inputs: int, outputs: int, size: int, stride: int = 1, padding: int = 1) -> nn.Conv2d:
-    """Return a convolution without bias, which the batch norm after it brings."""
+def _convolution(inputs: int, outputs: int, size: int, stride: int = 1, padding: int = 1) -> nn.Conv2d:
+    """Return a convolution without bias: the batch norm after it has one."""
     return nn.Conv2d(inputs, outputs, size, stride, padding, bias=False)
 
 
-def normalised(channels: int) -> tuple[nn.Module, nn.Module]:
-    """Return batch norm and a rectifier."""
+def _norm_relu(channels: int) -> tuple[nn.Module, nn.Module]:
+    """Return batch norm and ReLU."""
     return nn.BatchNorm2d(channels), nn.ReLU(inplace=True)

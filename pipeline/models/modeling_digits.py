@@ -1,6 +1,6 @@
-"""A network that reads digits, as Transformers loads it. An exported folder holds a copy of this file.
+"""A digit classifier for Transformers. Exported folders contain a copy of this file.
 
-`trust_remote_code=True` lets Transformers run it, and the network's own file beside it.
+Transformers runs this file and the network's own file, next to it, if `trust_remote_code=True`.
 """
 
 from typing import Any
@@ -15,12 +15,12 @@ from .fast import fast as network
 
 
 class DigitConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
-    """What the network is made with.
+    """Configuration of a `DigitClassifier`.
 
     Args:
-        image_size: pixels along one side of what it sees; images are scaled to it.
-        arguments: of the function that makes it.
-        members: how many of it answer together.
+        image_size: pixels along one side of the network's input. Images are scaled to it.
+        arguments: keyword arguments of the function that builds the network.
+        members: number of networks in the ensemble; 1 for a single network.
     """
 
     model_type = "digit-recognizer"
@@ -35,7 +35,7 @@ class DigitConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
 
 
 class DigitClassifier(PreTrainedModel):  # type: ignore[no-untyped-call]
-    """Images of digits -> the logits of its classes, calibrated: their softmax is how probable each is."""
+    """An image classifier for digits. Its logits are calibrated: their softmax gives the probability of each class."""
 
     config_class = DigitConfig
     main_input_name = "pixel_values"
@@ -49,7 +49,7 @@ class DigitClassifier(PreTrainedModel):  # type: ignore[no-untyped-call]
     def forward(
         self, pixel_values: Tensor, labels: Tensor | None = None, **_: Any
     ) -> ImageClassifierOutputWithNoAttention:
-        """Return the logits, float (B, classes), of the image processor's float (B, 3, 28, 28), of grey images."""
+        """Return the logits, float (B, classes), for grey images, float (B, 3, 28, 28), from the image processor."""
         images = pixel_values.mean(dim=1, keepdim=True)
         if images.shape[-1] != self.config.image_size:
             images = interpolate(images, [self.config.image_size] * 2, mode="bilinear", antialias=True)

@@ -1,4 +1,4 @@
-"""ParityNetwork: an image classifier of Transformers, with its image processor, that tells odd digits from even."""
+"""ParityNetwork: a Transformers image classifier, with its image processor, for odd and even digits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,20 +17,20 @@ from pipeline.config.fine_tuning import FineTuning
 from pipeline.digits import PARITIES, Pixels
 from pipeline.errors import UserError
 
-PATIENCE = 5.0
-"""Seconds that the Hugging Face hub may take to answer before it counts as out of reach."""
-FILES = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
-"""Of a model on the hub; none of them is code or a pickle."""
+HUB_TIMEOUT_SECONDS = 5.0
+"""Time after which the Hugging Face hub counts as unreachable."""
+HUB_FILE_PATTERNS = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
+"""Files that are downloaded from the hub. None of them is code or a pickle."""
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-FAULTS = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
-"""What Transformers raises of a folder that it cannot load."""
+LOAD_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
+"""Exceptions that Transformers raises for a folder that it cannot load."""
 
 
 class ParityNetwork:
-    """A network of two classes, `digit % 2`, and what makes its input of images.
+    """A network with two classes, `digit % 2`, and the image processor that makes its input.
 
     Args:
-        model: an image classifier of Transformers, such as ResNetForImageClassification.
+        model: a Transformers image classifier, such as ResNetForImageClassification.
         processor: its image processor.
     """
 
@@ -39,13 +39,14 @@ class ParityNetwork:
         self.processor = processor
 
     @classmethod
-    def begin(cls, recipe: FineTuning) -> Self:
-        """Return the network that a fine-tuning begins with; what is not pretrained is drawn by torch's generator.
+    def from_recipe(cls, recipe: FineTuning) -> Self:
+        """Return the initial network of a fine-tuning run.
 
-        The classifier of pretrained weights is replaced by one of two classes.
+        The classification head of a pretrained model is replaced by one with two classes. Weights that are not
+        pretrained are drawn from torch's generator.
 
         Raises:
-            UserError: the weights are not there, not whole or not those of their config.json; the hub is out of reach.
+            UserError: the weights are missing, incomplete or do not match their config.json, or the hub is unreachable.
         """
         from transformers import ConvNextImageProcessor, ResNetConfig, ResNetForImageClassification
 
@@ -54,14 +55,14 @@ class ParityNetwork:
         names = dict(enumerate(recipe.labels))
         if recipe.pretrained is None:
             config = ResNetConfig(**SHAPES["resnet18"], id2label=names, label2id=_inverse(names))
-            # What belongs to microsoft/resnet-18.
+            # The settings of microsoft/resnet-18.
             processor = ConvNextImageProcessor(
                 crop_pct=0.875, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD, size={"shortest_edge": 224}
             )
             network = cls(ResNetForImageClassification(config), processor)
         else:
             local = Path(recipe.pretrained)
-            folder = local if local.exists() or _is_path(recipe.pretrained) else fetched(recipe.pretrained)
+            folder = local if local.exists() or _is_path(recipe.pretrained) else fetch_from_hub(recipe.pretrained)
             network = cls.from_folder(folder, names)
         square = "shortest_edge" not in network.processor.size
         size = {"height": recipe.image_size, "width": recipe.image_size}
@@ -71,26 +72,26 @@ class ParityNetwork:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Return the network that `save` left in a run.
+        """Return the network that `save` wrote into a run.
 
         Raises:
-            UserError: it is missing or damaged, or knows another number of classes.
+            UserError: the folder is missing or damaged, or its model has another number of classes.
         """
         if not (folder / "config.json").exists():
-            raise UserError(f"{folder}: there is no model; the run was stopped before its end: go on by --resume")
+            raise UserError(f"{folder}: contains no model; the run is unfinished: resume it with --resume")
         return cls.from_folder(folder, None)
 
     @classmethod
     def from_folder(cls, folder: Path, names: dict[int, str] | None) -> Self:
-        """Return the classifier in a folder; with `names` as one of these classes, whichever it has."""
+        """Return the classifier in a folder. If `names` is given, replace the head by one for these classes."""
         from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
         if not folder.is_dir():
-            raise UserError(f"{folder}: there is no such folder; give one with a config.json and a model.safetensors")
+            raise UserError(f"{folder}: no such folder; give one that contains config.json and model.safetensors")
         classes = {"id2label": names, "label2id": _inverse(names)} if names else {}
         try:
             with quieter():
-                known = AutoConfig.from_pretrained(folder)
+                config = AutoConfig.from_pretrained(folder)
                 model, loading = AutoModelForImageClassification.from_pretrained(
                     folder,
                     use_safetensors=True,
@@ -100,13 +101,14 @@ class ParityNetwork:
                     **classes,
                 )
                 processor = AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
-        except FAULTS as error:
+        except LOAD_ERRORS as error:
             reason = " ".join(str(error).split())
-            raise UserError(f"{folder}: Transformers cannot load it ({reason}); copy or download it again") from None
-        if not names and known.num_labels != len(PARITIES):
             raise UserError(
-                f"{folder}: tells {known.num_labels} classes apart where {len(PARITIES)} are expected; "
-                "copy the run again"
+                f"{folder}: Transformers cannot load the model ({reason}); copy or download it again"
+            ) from None
+        if not names and config.num_labels != len(PARITIES):
+            raise UserError(
+                f"{folder}: the model has {config.num_labels} classes, expected {len(PARITIES)}; copy the run again"
             )
         backbone = f"{model.base_model_prefix}."
         wrong = {key[0] if isinstance(key, tuple) else key for key in loading["mismatched_keys"]}
@@ -114,23 +116,23 @@ class ParityNetwork:
         wrong = {name for name in wrong if names is None or name.startswith(backbone)}
         if wrong:
             raise UserError(
-                f"{folder}: the weights are not those of its config.json: {min(wrong)} is missing or of another shape; "
-                "copy or download it again"
+                f"{folder}: the weights do not match config.json: {min(wrong)} is missing or has another shape; "
+                "copy or download the model again"
             )
         return cls(model, processor)
 
     def save(self, folder: Path) -> None:
-        """Write the model and its image processor, as `from_pretrained` loads them."""
+        """Write the model and its image processor in the format of `from_pretrained`."""
         self.model.save_pretrained(folder)
         self.processor.save_pretrained(folder)
 
     def to(self, device: torch.device) -> Self:
-        """Move the model to a device, and return the network."""
+        """Move the model to a device and return the network."""
         self.model.to(device)
         return self
 
     def pixel_values(self, pixels: Pixels) -> Tensor:
-        """Return what the model sees, float32 (B, 3, S, S), of images, uint8 (B, 28, 28), 0 = paper, 255 = ink."""
+        """Return the model input, float32 (B, 3, S, S), for images, uint8 (B, 28, 28), 0 = paper, 255 = ink."""
         colours = torch.from_numpy(np.array(pixels)).unsqueeze(1).expand(-1, 3, -1, -1)
         values: Tensor = self.processor(
             images=colours, input_data_format="channels_first", return_tensors="pt", device=self.model.device
@@ -139,70 +141,71 @@ class ParityNetwork:
 
     @torch.inference_mode()
     def logits(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Return logits, float32 (B, 2), of images, uint8 (B, 28, 28)."""
+        """Return logits, float32 (B, 2), for images, uint8 (B, 28, 28)."""
         logits: NDArray[np.float32] = self.model(pixel_values=self.pixel_values(pixels)).logits.float().cpu().numpy()
         return logits
 
 
 def _inverse(names: dict[int, str]) -> dict[str, int]:
-    """Return the number of each name."""
+    """Return a mapping from class name to class index."""
     return {name: number for number, name in names.items()}
 
 
 def _is_path(name: str) -> bool:
-    """Tell whether a name that nothing has in the file system can only be meant as a path."""
+    """Return whether a name that does not exist in the file system can only be a path."""
     return name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
 
 
-def fetched(name: str) -> Path:
-    """Return the folder of a model on the Hugging Face hub: from the hub's own cache, or downloaded into it.
+def fetch_from_hub(name: str) -> Path:
+    """Return the folder of a Hugging Face hub model in the hub's cache, downloading it if it is not cached.
 
     Raises:
-        UserError: there is no such model, or the hub is out of reach; within seconds, with the three ways on.
+        UserError: there is no such model, or the hub is unreachable. This takes seconds. The message gives three
+            remedies.
     """
     from huggingface_hub import constants, snapshot_download
 
     try:
-        folder = Path(snapshot_download(name, allow_patterns=FILES, local_files_only=True))
+        folder = Path(snapshot_download(name, allow_patterns=HUB_FILE_PATTERNS, local_files_only=True))
         if (folder / "config.json").exists() and list(folder.glob("*.safetensors")):
             return folder
     except (OSError, ValueError):
-        pass  # it is not there, or not whole
+        pass  # not cached, or incomplete
     try:
         if constants.is_offline_mode():
             raise OSError("HF_HUB_OFFLINE is set")
-        _require_answer(f"{constants.ENDPOINT}/{name}/resolve/main/config.json")
-        return Path(snapshot_download(name, allow_patterns=FILES, etag_timeout=PATIENCE))
+        _require_response(f"{constants.ENDPOINT}/{name}/resolve/main/config.json")
+        return Path(snapshot_download(name, allow_patterns=HUB_FILE_PATTERNS, etag_timeout=HUB_TIMEOUT_SECONDS))
     except (OSError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{name}: there is no such folder, and the Hugging Face hub does not give it ({reason}); try again with a "
-            f"network; or give a folder, downloaded elsewhere by `hf download {name} --local-dir FOLDER`, by "
-            "--set pretrained=FOLDER; or begin with random weights by --set pretrained=null"
+            f"{name}: no such folder, and the download from the Hugging Face hub failed ({reason}); check your network "
+            f"connection and try again, download the model elsewhere with `hf download {name} --local-dir FOLDER` and "
+            "use --set pretrained=FOLDER, or start from random weights with --set pretrained=null"
         ) from None
 
 
-def _require_answer(address: str) -> None:
-    """Raise an OSError where a server gives no answer at all: the hub's client would try for half a minute."""
+def _require_response(address: str) -> None:
+    """Raise an OSError if a server does not respond. The hub's client would retry for half a minute."""
     try:
-        with urlopen(Request(address, method="HEAD"), timeout=PATIENCE):
+        with urlopen(Request(address, method="HEAD"), timeout=HUB_TIMEOUT_SECONDS):
             pass
     except HTTPError:
-        pass  # an answer; what it means is the client's to say
+        pass  # the server responds; the hub's client handles the status
 
 
 @contextmanager
 def quieter() -> Iterator[None]:
-    """Keep Transformers from saying on stderr what the run says in its own words."""
-    from transformers.utils import logging as chatter
+    """Silence Transformers' log and progress bars on stderr. The run logs its own."""
+    from transformers.utils import logging as transformers_logging
 
-    before = chatter.get_verbosity()
-    bars = chatter.is_progress_bar_enabled()
-    chatter.set_verbosity_error()  # type: ignore[no-untyped-call]
-    chatter.disable_progress_bar()  # type: ignore[no-untyped-call]
+    verbosity = transformers_logging.get_verbosity()
+    progress_bar = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
-        chatter.set_verbosity(before)
-        if bars:
-            chatter.enable_progress_bar()  # type: ignore[no-untyped-call]
+        transformers_logging.set_verbosity(verbosity)
+        if progress_bar:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,1 +1,1 @@
-"""Reports on runs: scores, figures, mistakes."""
+"""Reports on runs: scores, figures and pages of mistakes."""

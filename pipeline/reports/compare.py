@@ -1,4 +1,4 @@
-"""Runs side by side."""
+"""Compare the scores and speeds of runs."""
 
 import time
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from pipeline.reports.evaluate import labelled_rows, predictions_on
 from pipeline.run import Run
 
 TIMED_ROWS = 5_000
-PASSES = 3
+TIMED_PASSES = 3
 
 
 @dataclass(frozen=True)
-class Compared:
-    """What a comparison says of one run."""
+class RunComparison:
+    """The score and the speed of one run."""
 
     run: Run
     score: Score
     images_per_second: float
-    """Predicted here and now, the median of three passes."""
+    """Prediction speed on this machine, the median of three passes."""
 
 
-def table(compared: Sequence[Compared]) -> str:
-    """Return the comparison as text, a line for each run; "-" is what a run that tells odd from even cannot know."""
+def table(compared: Sequence[RunComparison]) -> str:
+    """Return the comparison as text, one line per run; "-" marks figures that a parity run does not have."""
     width = max(len(each.run.folder.name) for each in compared)
     lines = [
         f"{'run':{width}}  accuracy         95% interval   parity         95% interval    loss    rows  parameters  "
@@ -35,43 +35,43 @@ def table(compared: Sequence[Compared]) -> str:
     ]
     for each in compared:
         score, card = each.score, each.run.card
-        digits = [f"{score.accuracy:.2%}", _between(score.interval), f"{score.loss:.4f}"]
+        digits = [f"{score.accuracy:.2%}", _format_interval(score.interval), f"{score.loss:.4f}"]
         accuracy, interval, loss = digits if score.of_digits else 3 * ["-"]
         lines.append(
             f"{each.run.folder.name:{width}}  {accuracy:>8}  {interval:>19}  "
-            f"{score.parity.accuracy:7.2%}  {_between(score.parity.interval):>19}  {loss:>6}  {score.rows:6,}  "
+            f"{score.parity.accuracy:7.2%}  {_format_interval(score.parity.interval):>19}  {loss:>6}  {score.rows:6,}  "
             f"{card.parameters:10,}  {card.minutes:7.1f}  {each.images_per_second:8,.0f}"
         )
     return "\n".join(lines)
 
 
-def _between(interval: tuple[float, float]) -> str:
-    """Return an interval in percent, in words."""
+def _format_interval(interval: tuple[float, float]) -> str:
+    """Return an interval of fractions as text in percent."""
     return f"{interval[0]:.2%} to {interval[1]:.2%}"
 
 
-def compare(names: Sequence[str | Path], on: str, data: Path) -> list[Compared]:
-    """Score runs on the same digits, or on "validation", each on the rows set aside in its training.
+def compare(names: Sequence[str | Path], on: str, data: Path) -> list[RunComparison]:
+    """Score runs on the same digits, or, if `on` is "validation", each run on its own validation rows.
 
     Args:
-        names: folders of runs, or names of those in `checkpoints/`.
+        names: folders of runs, or names of runs in `checkpoints/`.
         on: as in `labelled_rows`.
 
     Raises:
-        UserError: a run or its digits are not there.
+        UserError: a run or its digits are missing.
     """
     runs = [Run.open(name) for name in names]
-    return [compared(run, labelled_rows(run, on, data), on) for run in runs]
+    return [_compare_run(run, labelled_rows(run, on, data), on) for run in runs]
 
 
-def compared(run: Run, table: DigitTable, on: str) -> Compared:
+def _compare_run(run: Run, table: DigitTable, on: str) -> RunComparison:
     """Return the score and the speed of one run."""
     predictor = Predictor.load(run)
     result = predictions_on(run, predictor, table, on).score(table.known_labels)
-    some = table.pixels[:TIMED_ROWS]
+    timed = table.pixels[:TIMED_ROWS]
     seconds = []
-    for _ in range(PASSES):
+    for _ in range(TIMED_PASSES):
         started = time.perf_counter()
-        predictor.predict(some)
+        predictor.predict(timed)
         seconds.append(time.perf_counter() - started)
-    return Compared(run, result, len(some) / median(seconds))
+    return RunComparison(run, result, len(timed) / median(seconds))

@@ -1,4 +1,4 @@
-"""What a run is worth on labelled digits: a score, and the report and figures that it leaves in the run."""
+"""Score a run on labelled digits, and write a report and figures to its folder."""
 
 import logging
 from pathlib import Path
@@ -22,27 +22,28 @@ from pipeline.utils.files import open_atomic
 
 log = logging.getLogger(__name__)
 
-BY_NAME = ("mnist", "validation")
+RECORDED_SETS = ("mnist", "validation")
+"""The digits whose scores the card records."""
 
 
 def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None = None) -> Score:
-    """Score a run on labelled digits; write `report.txt` and the PNGs in `figures/`, in place of earlier ones.
+    """Score a run on labelled digits; write `report.txt` and the PNG files in `figures/`, replacing earlier ones.
 
-    The card keeps the scores on MNIST's test part and on the validation rows; others it would not know by name.
+    The card records the scores on MNIST's test set and on the validation rows only.
 
     Args:
-        on: what the digits are, as `labelled_rows` takes it.
-        predictor: the run's, if it is loaded already.
+        on: name of the digits, as in `labelled_rows`.
+        predictor: the run's predictor, if it is loaded already.
 
     Raises:
         UserError: the digits have no labels, or the run is damaged or cannot be written to.
     """
     predictions = predictions_on(run, predictor or Predictor.load(run), table, on)
     result = predictions.score(table.known_labels)
-    seen = run.fingerprint.count_duplicates(table.fingerprint) if on != "validation" else 0
-    if seen:
-        log.warning("%s was trained on %s of these images: the score flatters it.", run, f"{seen:,}")
-    elif on in BY_NAME:
+    overlap = run.fingerprint.count_duplicates(table.fingerprint) if on != "validation" else 0
+    if overlap:
+        log.warning("%s was trained on %s of these images: its score is too optimistic.", run, f"{overlap:,}")
+    elif on in RECORDED_SETS:
         scores = {f"{on}_parity_accuracy": result.parity.accuracy}
         run.add_scores(scores | {f"{on}_accuracy": result.accuracy} if result.of_digits else scores)
     with open_atomic(run.folder / "report.txt") as temporary:
@@ -59,37 +60,37 @@ def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None =
 
 
 def report(run: Run, source: Source, predictor: Predictor | None = None) -> None:
-    """Leave a report and figures in a run that was trained, on the rows that were set aside, where there are any.
+    """Write the report and the figures of a trained run, scored on its validation rows, if it has any.
 
-    A fine-tuning's is on the test part of the source, where the answers are known: as its ancestor's was.
+    A fine-tuned run is scored on the source's test set instead, if its labels are known.
     """
     if isinstance(run.recipe, FineTuning) and (test := source.read_test()).labels is not None:
-        log.info("\nOn the test part: %s", evaluate(run, test, source.name, predictor))
+        log.info("\nOn the test set: %s", evaluate(run, test, source.name, predictor))
     elif run.card.validation_rows:
         evaluate(run, validation_rows(run, source), "validation", predictor)
 
 
 def predictions_on(run: Run, predictor: Predictor, table: DigitTable, on: str) -> Predictions:
-    """Return what a run says of digits; of an ensemble's validation rows what was said by members that never saw them.
+    """Return a run's predictions; for an ensemble's validation rows, its out-of-fold predictions.
 
     Args:
-        predictor: the run's.
-        on: what the digits are, as `labelled_rows` takes it.
+        predictor: the run's predictor.
+        on: name of the digits, as in `labelled_rows`.
     """
-    kept = run.out_of_fold if on == "validation" else None
-    if kept is None:
+    out_of_fold = run.out_of_fold if on == "validation" else None
+    if out_of_fold is None:
         return predictor.predict(table.pixels)
-    return predictions_of(kept.logits, run.card.digit_threshold)
+    return predictions_of(out_of_fold.logits, run.card.digit_threshold)
 
 
 def labelled_rows(run: Run, on: str, data: Path) -> DigitTable:
-    """Return digits to score a run on: MNIST's test part, the rows that it was validated on, or those of a file.
+    """Return digits to score a run on: MNIST's test set, the run's validation rows, or the rows of a file.
 
     Args:
         on: "mnist", "validation" or the path of a file.
 
     Raises:
-        UserError: they are not there, or `data` holds other data than the run was trained on.
+        UserError: they are missing, or `data` does not contain the data that the run was trained on.
     """
     if on == "mnist":
         return find_source("mnist", data).read_test()
@@ -100,19 +101,20 @@ def labelled_rows(run: Run, on: str, data: Path) -> DigitTable:
 
 
 def validation_rows(run: Run, source: Source) -> DigitTable:
-    """Return the rows of a source that were set aside when the run was trained on it.
+    """Return the rows of a source that were the run's validation rows.
 
     Raises:
-        UserError: none were, or the source holds other data than the run was trained on.
+        UserError: the run has no validation rows, or the source does not contain the data that the run was trained on.
     """
     card, recipe = run.card, run.recipe
     if not card.validation_rows:
-        raise UserError(f"{run}: no rows were set aside in its training; score it on others, by --on mnist or a file")
+        raise UserError(f"{run}: has no validation rows; score it on other digits with --on mnist or --on FILE")
     table = source.read_train()
     if table.fingerprint.digest != card.fingerprint:
         raise UserError(
-            f"{source.path}: holds other data than {run} was trained on ({card.source}); give their folder by --data"
+            f"{source.path}: does not contain the data that {run} was trained on ({card.source}); "
+            "give their folder with --data"
         )
     training, validation = split_table(table, recipe, card.train_rows - card.corrections, card.validation_rows)
-    kept = run.out_of_fold
-    return training.select(kept.rows) if kept else validation
+    out_of_fold = run.out_of_fold
+    return training.select(out_of_fold.rows) if out_of_fold else validation

@@ -1,6 +1,6 @@
-"""Figures that people look at: how a training went, how good a score is, what was read and what was misread.
+"""Figures of training histories, confusion matrices, scores per digit, comparisons and submissions.
 
-Each function clears the figure that it is given and fills it, for a file, a notebook or a page alike.
+Each function clears the given figure and draws on it; the figure can belong to a file, a notebook or a page.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,14 +34,14 @@ from pipeline.reports.style import (
     prepare_figure,
 )
 
-MOST_NAMES = 8
-"""Submissions that are named below their scores."""
-FLOORS = (0.99, 0.98, 0.95, 0.9, 0.8, 0.5)
-"""Where the axis of a digit's figures may begin, if not at 0."""
+MAX_SUBMISSION_LABELS = 8
+"""Limit for the labels on the axis of submissions."""
+AXIS_FLOORS = (0.99, 0.98, 0.95, 0.9, 0.8, 0.5)
+"""Possible lower limits, other than 0, of the axis of scores per digit."""
 
 
 def plot_training_history(figure: Figure, history: Sequence[Epoch]) -> None:
-    """Draw loss, accuracy and learning rate over one or more epochs, and which epoch's model was kept."""
+    """Draw loss, accuracy and learning rate over one or more epochs, and mark the epoch whose model was kept."""
     kept = next((epoch for epoch in reversed(history) if epoch.saved), None)
     headline = f"Epoch {kept.epoch:.3g} of {history[-1].epoch:.3g} kept" if kept else "No epoch kept"
     if kept and kept.validation_accuracy is not None:
@@ -76,7 +76,7 @@ def _plot_curves(
     training: Sequence[float | None],
     validation: Sequence[float | None] = (),
 ) -> None:
-    """Draw a panel of one value over the epochs, where it is known."""
+    """Draw a panel of one metric over the epochs; skip epochs without a value."""
     frame_axes(axes, title)
     axes.set_xlabel("epoch", color=INK, fontsize=TEXT)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
@@ -101,27 +101,27 @@ def _plot_curves(
 
 
 def plot_confusion(figure: Figure, score: Score) -> None:
-    """Draw how often each class was read as each, in rows and in percent of the class's rows; colour is for errors."""
-    prepare_figure(figure, 12, 6.9, f"{score.rows - score.correct:,} of {score.rows:,} digits misread")
-    counts, shares = figure.subplots(1, 2)
-    of_labels = score.confusion / np.maximum(score.support, 1)[:, None]
+    """Draw the confusion matrix as counts and as percent of each label's rows; colours mark errors."""
+    prepare_figure(figure, 12, 6.9, f"{score.rows - score.correct:,} of {score.rows:,} digits misclassified")
+    counts, fractions = figure.subplots(1, 2)
+    recall_matrix = score.confusion / np.maximum(score.support, 1)[:, None]
     _draw_matrix(counts, "Rows", score.classes, score.confusion, str)
-    _draw_matrix(shares, "Percent of each label's rows", score.classes, of_labels, percent)
+    _draw_matrix(fractions, "Percent of each label's rows", score.classes, recall_matrix, percent)
 
 
 def _draw_matrix(
-    axes: Axes, title: str, classes: Sequence[str], values: NDArray[Any], words: Callable[[Any], str]
+    axes: Axes, title: str, classes: Sequence[str], values: NDArray[Any], format_value: Callable[[Any], str]
 ) -> None:
-    """Draw a panel of (C, C) cells, each value but 0 by its `words`."""
+    """Draw a panel of (C, C) cells; write every value except 0 with `format_value`."""
     frame_axes(axes, title)
     errors = np.ma.masked_array(values, mask=np.eye(len(classes), dtype=bool))
-    most = float(errors.max()) or 1.0
-    places = np.arange(len(classes) + 1) - 0.5
-    axes.pcolormesh(places, places, errors, cmap=ERRORS, vmin=0, vmax=most, edgecolors=GRID, linewidth=0.8)
+    largest = float(errors.max()) or 1.0
+    edges = np.arange(len(classes) + 1) - 0.5
+    axes.pcolormesh(edges, edges, errors, cmap=ERRORS, vmin=0, vmax=largest, edgecolors=GRID, linewidth=0.8)
     for (label, digit), value in np.ndenumerate(values):
         if value:
-            colour = GROUND if label != digit and value > most * 0.75 else INK
-            axes.text(digit, label, words(value), color=colour, fontsize=SMALL, ha="center", va="center")
+            colour = GROUND if label != digit and value > largest * 0.75 else INK
+            axes.text(digit, label, format_value(value), color=colour, fontsize=SMALL, ha="center", va="center")
     axes.set_aspect("equal")
     axes.invert_yaxis()
     axes.set_xticks(range(len(classes)), classes)
@@ -133,21 +133,21 @@ def _draw_matrix(
 
 
 def plot_per_digit(figure: Figure, score: Score) -> None:
-    """Draw precision, recall and F1 of each class that has rows, and how many it has."""
+    """Draw precision, recall and F1 of each class that has rows, and the number of rows."""
     kind = "digit" if score.of_digits else "parity"
-    prepare_figure(figure, 11.5, 4.6, f"Precision, recall and F1 of each {kind}")
+    prepare_figure(figure, 11.5, 4.6, f"Precision, recall and F1 per {kind}")
     axes = figure.subplots()
     present = np.flatnonzero(score.support)
-    figures = {"precision": score.precision[present], "recall": score.recall[present], "F1": score.f1[present]}
-    smallest = min(values.min() for values in figures.values())
-    # A tenth of the axis at least is left for the lowest bar to be seen.
-    floor = next((floor for floor in FLOORS if smallest >= floor + (1 - floor) / 10), 0.0)
+    metrics = {"precision": score.precision[present], "recall": score.recall[present], "F1": score.f1[present]}
+    smallest = min(values.min() for values in metrics.values())
+    # The lowest bar covers at least a tenth of the axis, which keeps it visible.
+    floor = next((floor for floor in AXIS_FLOORS if smallest >= floor + (1 - floor) / 10), 0.0)
 
-    frame_axes(axes, f"The axis begins at {floor:g}, not at 0" if floor else "")
-    looks = ((BLUE, ""), (ORANGE, "////"), (SAND, ""))
-    for place, ((name, values), (colour, hatch)) in enumerate(zip(figures.items(), looks, strict=True)):
+    frame_axes(axes, f"The axis starts at {floor:g}, not at 0" if floor else "")
+    styles = ((BLUE, ""), (ORANGE, "////"), (SAND, ""))
+    for index, ((name, values), (colour, hatch)) in enumerate(zip(metrics.items(), styles, strict=True)):
         axes.bar(
-            present + (place - 1) * 0.27,
+            present + (index - 1) * 0.27,
             values - floor,
             bottom=floor,
             width=0.27,
@@ -167,24 +167,24 @@ def plot_per_digit(figure: Figure, score: Score) -> None:
     axes.set_xticks(range(len(score.classes)), counts, minor=True)
     axes.tick_params(axis="x", length=0, labelsize=TITLE)
     axes.tick_params(axis="x", which="minor", length=0, labelsize=SMALL, labelcolor=MUTED, pad=22)
-    axes.set_xlabel(f"{kind}, and how many rows it has", color=INK, fontsize=TEXT)
+    axes.set_xlabel(f"{kind}, with the number of rows", color=INK, fontsize=TEXT)
     add_legend(figure, axes)
 
 
 def plot_comparison(figure: Figure, scores: Mapping[str, Score]) -> None:
-    """Draw the accuracy of one or more runs, by name, and that of their parity, each with its 95 % interval."""
-    prepare_figure(figure, 11.5, 1.5 + 0.45 * len(scores), "Accuracy with its 95% interval")
+    """Draw the accuracy and the parity accuracy of one or more runs, by name, with 95 % intervals."""
+    prepare_figure(figure, 11.5, 1.5 + 0.45 * len(scores), "Accuracy with 95% intervals")
     axes = figure.subplots()
     frame_axes(axes)
     for line, score in enumerate(scores.values()):
         intervals = [(score.parity.interval, ORANGE, line + 0.14)]
-        words = f"parity {score.parity.accuracy:.2%}"
+        text = f"parity {score.parity.accuracy:.2%}"
         if score.of_digits:
             intervals.append((score.interval, BLUE, line - 0.14))
-            words = f"{score.accuracy:.2%}, {words}"
+            text = f"{score.accuracy:.2%}, {text}"
         for interval, colour, height in intervals:
             axes.plot(interval, [height, height], "|-", color=colour, linewidth=2, markersize=11, markeredgewidth=1.6)
-        axes.text(1.02, line, words, transform=axes.get_yaxis_transform(), color=INK, fontsize=SMALL, va="center")
+        axes.text(1.02, line, text, transform=axes.get_yaxis_transform(), color=INK, fontsize=SMALL, va="center")
     lines = np.arange(len(scores))
     accuracies = [score.accuracy if score.of_digits else np.nan for score in scores.values()]
     parities = [score.parity.accuracy for score in scores.values()]
@@ -197,24 +197,21 @@ def plot_comparison(figure: Figure, scores: Mapping[str, Score]) -> None:
 
 
 def plot_progress(figure: Figure, entries: Sequence[Entry]) -> None:
-    """Draw the public score of one or more submissions to Kaggle, the oldest at the left, beside what was expected.
+    """Draw the public scores of one or more Kaggle submissions, oldest first, next to their validation accuracies.
 
-    Expected is the validation accuracy with its 95 % interval; one that is not known is left out, and what leaked is
-    drawn hollow.
+    Validation accuracies have 95 % intervals; unknown ones are omitted. Scores of leaked submissions are drawn hollow.
     """
-    honest = [entry.public_score for entry in entries if entry.public_score is not None and not entry.leaked]
-    prepare_figure(
-        figure, 11.5, 4.6, f"Best public score {max(honest):.5f}" if honest else "No score that means anything"
-    )
+    valid = [entry.public_score for entry in entries if entry.public_score is not None and not entry.leaked]
+    prepare_figure(figure, 11.5, 4.6, f"Best public score {max(valid):.5f}" if valid else "No valid public score")
     axes = figure.subplots()
     frame_axes(axes)
     known = [
-        (place, entry.validation_accuracy, *entry.interval) for place, entry in enumerate(entries) if entry.interval
+        (index, entry.validation_accuracy, *entry.interval) for index, entry in enumerate(entries) if entry.interval
     ]
     if known:
-        places, accuracies, low, high = np.array(known, dtype=float).T
+        positions, accuracies, low, high = np.array(known, dtype=float).T
         axes.errorbar(
-            places - 0.1,
+            positions - 0.1,
             accuracies,
             [accuracies - low, high - accuracies],
             fmt="o",
@@ -224,18 +221,25 @@ def plot_progress(figure: Figure, entries: Sequence[Entry]) -> None:
             capsize=5,
             label="validation accuracy, 95% interval",
         )
-    for name, leaked, fill in (("public score", False, ORANGE), ("of a run that saw the answers", True, "none")):
+    for name, leaked, fill in (("public score", False, ORANGE), ("public score, leaked", True, "none")):
         scored = [
-            (place + 0.1, entry.public_score) for place, entry in enumerate(entries) if bool(entry.leaked) == leaked
+            (index + 0.1, entry.public_score) for index, entry in enumerate(entries) if bool(entry.leaked) == leaked
         ]
         if scored:
-            places, scores = np.array(scored, dtype=float).T
+            positions, scores = np.array(scored, dtype=float).T
             axes.plot(
-                places, scores, "D", color=ORANGE, markersize=9, markerfacecolor=fill, markeredgewidth=1.8, label=name
+                positions,
+                scores,
+                "D",
+                color=ORANGE,
+                markersize=9,
+                markerfacecolor=fill,
+                markeredgewidth=1.8,
+                label=name,
             )
-    told = slice(None, None, -(-len(entries) // MOST_NAMES))
+    labelled = slice(None, None, -(-len(entries) // MAX_SUBMISSION_LABELS))
     names = [f"{entry.time:%Y-%m-%d}\n{entry.recipe or 'unknown'}" for entry in entries]
-    axes.set_xticks(range(len(entries))[told], names[told])
+    axes.set_xticks(range(len(entries))[labelled], names[labelled])
     axes.set_xlim(-0.6, len(entries) - 0.4)
     axes.yaxis.set_major_formatter(percent_tick)
     add_legend(figure, axes)

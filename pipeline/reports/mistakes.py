@@ -1,6 +1,6 @@
-"""A page of what a run misreads: every mistake, probable errors among the labels, and what its images may suffer.
+"""Write an HTML page of a run's mistakes, probable label errors, calibration and robustness to corruptions.
 
-It is one file that holds its pictures and asks for nothing else; how it looks is in `mistakes.html.j2`.
+The page is one file with embedded images; it loads nothing else. Its template is `mistakes.html.j2`.
 """
 
 import base64
@@ -27,57 +27,60 @@ from pipeline.reports.style import percent, render_png, save_figure
 from pipeline.run import Run
 from pipeline.utils.files import write_atomic
 
-MOST_MISTAKES = 400
-MOST_LABEL_ERRORS = 60
-MOST_PAIRS = 9
-EXAMPLES = 5
-"""Of each way in which a pair is confused."""
+MAX_MISTAKES = 400
+MAX_LABEL_ERRORS = 60
+MAX_PAIRS = 9
+MAX_EXAMPLES = 5
+"""Limit for the examples of each confusion."""
 CORRUPTED_ROWS = 2000
-PLACES = {"mnist": "MNIST's test digits", "validation": "the rows set aside in its training"}
+"""Size of the sample that is scored under corruptions."""
+SET_NAMES = {"mnist": "MNIST's test set", "validation": "its validation rows"}
 
 Curves = dict[Corruption, list[Score]]
 
 
 @dataclass(frozen=True)
-class Card:
-    """An image with what is said of it.
+class ImageCard:
+    """An image with its label and its prediction.
 
     Attributes:
-        image: an address that holds it.
-        row: in the table as it was read, from 1.
-        read: the digit that was read, or that the label should be.
-        confidence: its probability, in percent.
-        refused: whether it was taken for no digit.
+        image: a data URL with a PNG.
+        row: row number in the source table, from 1.
+        predicted: the predicted digit, or the suggested label.
+        confidence: the probability of that digit, in percent.
+        rejected: whether the image is rejected as a non-digit.
     """
 
     image: str
     row: int
     label: int
-    read: int
+    predicted: int
     confidence: str
-    refused: bool
+    rejected: bool
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A corruption's figure, and under it one digit at each severity.
+    """A corruption's figure, with one digit at each severity.
 
     Attributes:
-        steps: image, severity and accuracy.
+        figure: a data URL with a PNG.
+        description: the figure's data as text.
+        steps: (image, severity, accuracy) of each severity; the image is a data URL.
     """
 
     figure: str
-    words: str
+    description: str
     steps: list[tuple[str, str, str]]
 
 
 def write_page(run: Run, table: DigitTable, on: str, predictor: Predictor | None = None) -> Path:
-    """Write `mistakes.html` into a run, and `corruptions.png` into its figures; return the page's path.
+    """Write `mistakes.html` and `figures/corruptions.png` to a run's folder; return the path of the page.
 
     Args:
         table: digits with labels.
-        on: what they are, as in `evaluate`.
-        predictor: the run's, if it is loaded already.
+        on: name of the digits, as in `evaluate`.
+        predictor: the run's predictor, if it is loaded already.
 
     Raises:
         UserError: the digits have no labels, or the run is damaged or cannot be written to.
@@ -90,26 +93,26 @@ def write_page(run: Run, table: DigitTable, on: str, predictor: Predictor | None
     wrong = surest_mistakes(probabilities, labels)
     suspects = label_errors(probabilities, labels)
     sample = table.sample(CORRUPTED_ROWS, SEED)
-    curves = _under_corruptions(predictor, sample)
+    curves = _score_corruptions(predictor, sample)
     save_figure(run.folder / "figures" / "corruptions.png", plot_corruptions, curves)
 
     page = _environment().get_template("mistakes.html.j2").render(
         run=run,
         recipe=run.card.recipe,
         on=on,
-        place=PLACES.get(on, on),
-        seen=run.fingerprint.count_duplicates(table.fingerprint) if on != "validation" else 0,
+        set_name=SET_NAMES.get(on, on),
+        overlap=run.fingerprint.count_duplicates(table.fingerprint) if on != "validation" else 0,
         score=result,
-        refused=int((~predictions.is_digit).sum()),
-        refused_mistakes=int((~predictions.is_digit[wrong]).sum()),
-        mistakes=[_card(table, predictions, row) for row in wrong[:MOST_MISTAKES]],
-        suspected=len(suspects),
-        suspects=[_card(table, predictions, each.row, each.suggested) for each in suspects[:MOST_LABEL_ERRORS]],
-        pairs=[(pair, _ways(pair, table, predictions, wrong)) for pair in result.confused_pairs[:MOST_PAIRS]],
-        reliability=_address(render_png(plot_reliability, labels, probabilities)),
+        rejected=int((~predictions.is_digit).sum()),
+        rejected_mistakes=int((~predictions.is_digit[wrong]).sum()),
+        mistakes=[_make_card(table, predictions, row) for row in wrong[:MAX_MISTAKES]],
+        suspect_count=len(suspects),
+        suspects=[_make_card(table, predictions, each.row, each.suggested) for each in suspects[:MAX_LABEL_ERRORS]],
+        pairs=[(pair, _confusions(pair, table, predictions, wrong)) for pair in result.confused_pairs[:MAX_PAIRS]],
+        reliability=_png_url(render_png(plot_reliability, labels, probabilities)),
         bins=reliability_bins(probabilities, labels),
-        corrupted=len(sample),
-        panels=[_panel(corruption, worth, sample) for corruption, worth in curves.items()],
+        corrupted_rows=len(sample),
+        panels=[_make_panel(corruption, scores, sample) for corruption, scores in curves.items()],
     )  # fmt: skip
     path = run.folder / "mistakes.html"
     write_atomic(path, page.encode())
@@ -117,7 +120,7 @@ def write_page(run: Run, table: DigitTable, on: str, predictor: Predictor | None
 
 
 def _environment() -> Environment:
-    """Return Jinja's, which escapes whatever it is given and refuses names that it is not given."""
+    """Return a Jinja environment that escapes all values and rejects undefined names."""
     return Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -127,67 +130,68 @@ def _environment() -> Environment:
     )
 
 
-def _under_corruptions(predictor: Predictor, table: DigitTable) -> Curves:
-    """Return the score of the digits of a table at each severity of each corruption."""
+def _score_corruptions(predictor: Predictor, table: DigitTable) -> Curves:
+    """Return the scores on a table's digits at each severity of each corruption."""
 
-    def worth(corruption: Corruption, severity: float) -> Score:
+    def score_at(corruption: Corruption, severity: float) -> Score:
         predictions = predictor.predict(corruption.apply(table.pixels, severity))
         return predictions.score(table.known_labels)
 
-    return {each: [worth(each, severity) for severity in each.severities] for each in CORRUPTIONS}
+    return {each: [score_at(each, severity) for severity in each.severities] for each in CORRUPTIONS}
 
 
-def _card(table: DigitTable, predictions: Predictions, row: int, digit: int | None = None) -> Card:
-    """Return the card of an image, with the digit that was read or another."""
+def _make_card(table: DigitTable, predictions: Predictions, row: int, digit: int | None = None) -> ImageCard:
+    """Return the card of an image, with the predicted digit or another given digit."""
     digit = int(predictions.known_digits[row]) if digit is None else digit
-    return Card(
-        image=_picture(table.pixels[row]),
+    return ImageCard(
+        image=_image_url(table.pixels[row]),
         row=int(table.row_numbers[row]),
         label=int(table.known_labels[row]),
-        read=digit,
+        predicted=digit,
         confidence=percent(float(predictions.probabilities[row, digit])),
-        refused=not predictions.is_digit[row],
+        rejected=not predictions.is_digit[row],
     )
 
 
-def _ways(
+def _confusions(
     pair: ConfusedPair, table: DigitTable, predictions: Predictions, wrong: NDArray[np.int64]
-) -> list[tuple[int, int, int, list[Card]]]:
-    """Return for both ways of a pair the label, what was read, how often, and the surest examples."""
+) -> list[tuple[int, int, int, list[ImageCard]]]:
+    """Return (label, prediction, count, most confident examples) of each confusion of a pair of digits."""
     found = []
-    for label, read, count in (
+    for label, predicted, count in (
         (pair.low, pair.high, pair.low_as_high),
         (pair.high, pair.low, pair.high_as_low),
     ):
-        rows = wrong[(table.known_labels[wrong] == label) & (predictions.known_digits[wrong] == read)]
+        rows = wrong[(table.known_labels[wrong] == label) & (predictions.known_digits[wrong] == predicted)]
         if count:
-            found.append((label, read, count, [_card(table, predictions, row) for row in rows[:EXAMPLES]]))
+            examples = [_make_card(table, predictions, row) for row in rows[:MAX_EXAMPLES]]
+            found.append((label, predicted, count, examples))
     return found
 
 
-def _panel(corruption: Corruption, scores: Sequence[Score], table: DigitTable) -> Panel:
-    """Return the panel of a corruption; the digit under it is the table's first 2, which no rotation hides."""
-    two = int((table.known_labels == 2).argmax())
-    example = table.pixels[two : two + 1]
+def _make_panel(corruption: Corruption, scores: Sequence[Score], table: DigitTable) -> Panel:
+    """Return the panel of a corruption; its example is the table's first 2, because its rotation is visible."""
+    first_two = int((table.known_labels == 2).argmax())
+    example = table.pixels[first_two : first_two + 1]
     steps = [
-        (_picture(corruption.apply(example, severity)[0]), f"{severity:g}", percent(each.accuracy) + "%")
+        (_image_url(corruption.apply(example, severity)[0]), f"{severity:g}", percent(each.accuracy) + "%")
         for severity, each in zip(corruption.severities, scores, strict=True)
     ]
     accuracies = ", ".join(f"{accuracy} at {severity}" for _, severity, accuracy in steps)
     return Panel(
-        figure=_address(render_png(plot_corruptions, {corruption: scores})),
-        words=f"Accuracy by {corruption.name}, in {corruption.unit}: {accuracies}",
+        figure=_png_url(render_png(plot_corruptions, {corruption: scores})),
+        description=f"Accuracy by {corruption.name} ({corruption.unit}): {accuracies}",
         steps=steps,
     )
 
 
-def _picture(pixels: NDArray[np.uint8]) -> str:
-    """Return an image, uint8 (28, 28), as an address that holds it as a PNG."""
+def _image_url(pixels: NDArray[np.uint8]) -> str:
+    """Return an image, uint8 (28, 28), as a data URL with a PNG."""
     file = BytesIO()
     Image.fromarray(pixels).save(file, "PNG", optimize=True)
-    return _address(file.getvalue())
+    return _png_url(file.getvalue())
 
 
-def _address(png: bytes) -> str:
-    """Return a PNG as an address that holds it."""
+def _png_url(png: bytes) -> str:
+    """Return a PNG as a data URL."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -1,6 +1,6 @@
-"""How every figure looks: its type, its colours, its frame and its legend.
+"""The style of all figures: font sizes, colours, axes and legends.
 
-Every colour is said here, so that a notebook's own style cannot turn the text as light as its ground.
+All colours are set explicitly, because a notebook's style could otherwise give the text the colour of the background.
 """
 
 from collections.abc import Callable
@@ -15,17 +15,17 @@ from PIL import Image
 from pipeline.utils.files import write_atomic
 
 TITLE, TEXT, SMALL = 13.0, 11.0, 9.5
-"""Sizes of type, in points."""
+"""Font sizes, in points."""
 
 GROUND, INK, MUTED, GRID = "#fcfbf8", "#23272e", "#5f6670", "#e4e1da"
-# Told apart with every kind of colour blindness, and by their lightness where they are printed in grey.
+# These differ under every kind of colour blindness, and by lightness when printed in grey.
 BLUE, ORANGE, SAND = "#1b5a92", "#d5601b", "#e3b54d"
 ERRORS = LinearSegmentedColormap.from_list("errors", [GROUND, "#f8cfa6", "#e88a4a", "#8f3507"]).with_extremes(bad=GRID)
 PAPER_AND_INK = LinearSegmentedColormap.from_list("paper and ink", ["#ffffff", INK])
 
 
 def prepare_figure(figure: Figure, width: float, height: float, headline: str) -> None:
-    """Clear a figure for another of this family; width and height are inches."""
+    """Clear a figure and set its size in inches, background, layout and headline."""
     figure.clear()
     figure.set_size_inches(width, height)
     figure.set_facecolor(GROUND)
@@ -34,7 +34,7 @@ def prepare_figure(figure: Figure, width: float, height: float, headline: str) -
 
 
 def frame_axes(axes: Axes, title: str = "") -> None:
-    """Give axes a title at their left, a light grid, and lines only where values are read off."""
+    """Give axes a left-aligned title, a light grid, and spines only at the left and the bottom."""
     axes.set_title(title, loc="left", color=MUTED, fontsize=TEXT, pad=10)
     axes.set_facecolor(GROUND)
     axes.set_axisbelow(True)
@@ -45,7 +45,7 @@ def frame_axes(axes: Axes, title: str = "") -> None:
 
 
 def add_legend(figure: Figure, axes: Axes) -> None:
-    """Name at the right of the headline what these axes draw."""
+    """Add the legend of these axes to the right of the headline."""
     figure.legend(
         *axes.get_legend_handles_labels(),
         loc="outside upper right",
@@ -56,38 +56,38 @@ def add_legend(figure: Figure, axes: Axes) -> None:
     )
 
 
-def percent(share: float) -> str:
-    """Return a share in percent; only all is 100, and only nothing is 0, however it rounds."""
-    value = min(max(100 * share, 0.01), 99.9) if 0 < share < 1 else 100 * share
+def percent(fraction: float) -> str:
+    """Return a fraction in percent; rounding gives 100 only for 1, and 0 only for 0."""
+    value = min(max(100 * fraction, 0.01), 99.9) if 0 < fraction < 1 else 100 * fraction
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else "100"
 
 
 def percent_tick(value: float, _: float) -> str:
-    """Return a share in percent, with as many decimals as it needs."""
+    """Format a fraction in percent as a tick label, without trailing zeros."""
     return f"{100 * value:g}%"
 
 
 DOTS_PER_INCH = 150
-COLOURS = 64
-"""In a file: enough for these figures, at a third of the bytes."""
+PALETTE_COLOURS = 64
+"""Colours in a PNG file: enough for these figures, and a third of the bytes."""
 
 
 def save_figure(path: Path, draw: Callable[..., None], *arguments: object) -> None:
-    """Let `draw` fill a figure from `arguments`, and write it to `path` as a PNG, whole or not at all.
+    """Draw a figure with `draw(figure, *arguments)` and write it to `path` as a PNG in one step.
 
     Raises:
-        UserError: the folder cannot be made or written to, or the disk is full.
+        UserError: the folder cannot be created or written to, or the disk is full.
     """
     write_atomic(path, render_png(draw, *arguments))
 
 
 def render_png(draw: Callable[..., None], *arguments: object) -> bytes:
-    """Let `draw` fill a figure from `arguments`, and return it as the bytes of a PNG."""
+    """Draw a figure with `draw(figure, *arguments)` and return it as the bytes of a PNG."""
     figure = Figure()
     draw(figure, *arguments)
-    drawn = BytesIO()
-    figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": 1})
-    image = Image.open(drawn).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    rendered = BytesIO()
+    figure.savefig(rendered, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": 1})
+    image = Image.open(rendered).convert("RGB").quantize(PALETTE_COLOURS, dither=Image.Dither.NONE)
     file = BytesIO()
     image.save(file, "PNG", optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
     return file.getvalue()

@@ -1,6 +1,6 @@
-"""Figures of a search: how its trials went, and which settings mattered.
+"""Figures of a search: its history and the importance of its settings.
 
-As in `plots`, each function clears the figure that it is given and fills it.
+As in `pipeline.reports.figures`, each function clears the given figure and draws on it.
 """
 
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ from matplotlib.ticker import MaxNLocator
 from pipeline.reports.style import BLUE, INK, ORANGE, SMALL, TEXT, add_legend, frame_axes, percent_tick, prepare_figure
 
 HEADROOM = 4
-"""The axis of the loss ends so many times as far above the best trial as the median does."""
+"""Upper limit of the loss axis, as a multiple of the distance from the best loss to the median."""
 
 
 def plot_search_history(figure: Figure, complete: Mapping[int, float], pruned: Mapping[int, float]) -> None:
-    """Draw the validation loss of each trial, in nats, by its number, and the lowest until then.
+    """Draw the validation loss of each trial, in nats, by its number, and the running minimum.
 
     Args:
-        complete: of trials that were trained to their end; one or more.
-        pruned: of those that were not, the lowest of their epochs.
+        complete: losses of complete trials; at least one.
+        pruned: losses of pruned trials, the lowest of their epochs.
     """
     last = max([*complete, *pruned])
     lowest = min(complete.values())
@@ -32,7 +32,7 @@ def plot_search_history(figure: Figure, complete: Mapping[int, float], pruned: M
     spread = float(np.median(list(complete.values()))) - lowest or 0.1 * lowest
     top = lowest + HEADROOM * spread
     above = sum(loss > top for losses in (complete, pruned) for loss in losses.values())
-    frame_axes(axes, f"The losses of {above} lie above the axis" if above else "")
+    frame_axes(axes, f"Losses above the axis: {above}" if above else "")
     steps = list(accumulate(complete.values(), min))
     axes.step([*complete, last + 0.5], [*steps, lowest], where="post", color=INK, linewidth=1.4, label="lowest so far")
     for name, losses, marker, colour, fill in (
@@ -60,10 +60,8 @@ def plot_search_history(figure: Figure, complete: Mapping[int, float], pruned: M
 
 
 def plot_importances(figure: Figure, shares: Mapping[str, float], trials: int) -> None:
-    """Draw how much each setting tells the best of so many complete trials from the others, the most on top."""
-    prepare_figure(
-        figure, 11.5, 1.6 + 0.38 * len(shares), f"What tells the best of {trials} complete trials from the others"
-    )
+    """Draw the importance of each setting over `trials` complete trials, the highest on top."""
+    prepare_figure(figure, 11.5, 1.6 + 0.38 * len(shares), f"Importance of settings over {trials} complete trials")
     axes = figure.subplots()
     frame_axes(axes)
     ordered = sorted(shares.items(), key=lambda item: item[1])

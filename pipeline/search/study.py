@@ -1,4 +1,4 @@
-"""A study: what a search has tried, kept by Optuna in a file or a database that all of its workers share."""
+"""A study: the trials of a search, stored by Optuna in a file or a database that all workers share."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from pipeline.errors import UserError
 from pipeline.metrics.interval import accuracy_in_words
 from pipeline.search.space import SearchSpace
 from pipeline.utils.files import require_writable
-from pipeline.utils.imports import INSTALL, missing_package
+from pipeline.utils.imports import INSTALL_COMMAND, missing_package
 
 try:
     import optuna
@@ -31,35 +31,37 @@ try:
 except ImportError as error:
     raise missing_package(error) from None
 
-HEARTBEAT = 10
-"""Seconds between two signs of life of a trial."""
-GRACE = 60
-"""Seconds without one after which a trial counts as failed, for its worker is dead."""
-LOCKED = 60
-"""Seconds that a worker waits for others to write to an SQLite file."""
-ATTEMPTS = 50
-"""Times that a study's tables are looked for, a fifth of a second apart, while others make them."""
-MADE_BY_ANOTHER = ("already exists", "UNIQUE constraint failed")
-"""What PostgreSQL and SQLite say of a table or a row that is there."""
-SHOWN = 5
+HEARTBEAT_SECONDS = 10
+"""Interval between two heartbeats of a trial."""
+GRACE_SECONDS = 60
+"""Time without a heartbeat after which a trial counts as failed, because its worker is dead."""
+LOCK_TIMEOUT_SECONDS = 60
+"""Time that a worker waits for the lock of an SQLite file."""
+MAX_ATTEMPTS = 50
+"""Attempts to open a study while other processes create its tables."""
+RETRY_SECONDS = 0.2
+"""Pause between two attempts."""
+ALREADY_EXISTS = ("already exists", "UNIQUE constraint failed")
+"""Messages of PostgreSQL and SQLite about an existing table or row."""
+TABLE_ROWS = 5
 """Trials in the table of the best."""
-ENOUGH = 10
-"""Complete trials without which importances mean nothing."""
+MIN_TRIALS_FOR_IMPORTANCES = 10
+"""Minimum number of complete trials for meaningful importances."""
 HEADER = "trial  validation loss  accuracy  epochs  minutes  ended     settings"
-ENDS = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+STATE_NAMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, on what, and where it is kept: all that a worker is told.
+    """Everything that a worker needs: the recipe, the search space, the data and the database.
 
     Attributes:
-        recipe: what each trial trains, but for the settings that it draws; some rows are set aside.
-        space: what they are drawn from.
-        table: the labelled rows; a search is given no others.
-        source: the name of where these come from.
-        folder: for what a search leaves.
-        url: of the study's database, as SQLAlchemy takes it.
+        recipe: the recipe that each trial trains with suggested settings; it has validation rows.
+        space: the search space.
+        table: the labelled rows; a search never receives test rows.
+        source: name of the data source.
+        folder: output folder of the search.
+        url: SQLAlchemy URL of the study's database.
     """
 
     recipe: Recipe
@@ -70,13 +72,13 @@ class Search:
     url: str
 
     def open(self) -> Study:
-        """Return the study that is named as the recipe, as it is or new.
+        """Open the study with the name of the recipe; create it if it does not exist.
 
-        A trial is pruned when its lowest validation loss is above the median of those that complete trials had at the
-        same place in their schedules, if there are five of these.
+        A trial is pruned if its lowest validation loss is above the median of the complete trials at the same point of
+        their schedules. Pruning starts after five complete trials.
 
         Raises:
-            UserError: there is no such database, it cannot be used, or its study has another subject.
+            UserError: the database does not exist or cannot be used, or its study searches something else.
         """
         study = optuna.create_study(
             storage=_open_storage(self.url),
@@ -90,67 +92,68 @@ class Search:
             study.set_user_attr("subject", subject)
         elif kept != subject:
             raise UserError(
-                f'{shown(self.url)}: the study "{self.recipe.name}" began with {_difference(kept, subject)}; use these '
-                "again, or give the recipe another name or the search another --storage"
+                f'{hide_password(self.url)}: the study "{self.recipe.name}" started with '
+                f"{_describe_difference(kept, subject)}; use the earlier ones, or give the recipe another name or the "
+                "search another --storage"
             )
         return study
 
     def with_settings(self, settings: dict[str, Any]) -> Recipe:
-        """Return the recipe with these settings for its own; a ValidationError where they exclude one another."""
+        """Return the recipe with these settings; raise a ValidationError if they are incompatible."""
         return Recipe.model_validate(self.recipe.model_dump() | settings)
 
     @property
     def subject(self) -> dict[str, Any]:
-        """What must be the same in all trials of a study for them to be compared, as JSON can hold it."""
-        said = {"name", "summary", *self.space.settings}
+        """The values that all trials of a study must share to be comparable, as JSON."""
+        excluded = {"name", "summary", *self.space.settings}
         subject = {
-            "settings": self.recipe.model_dump(exclude=said),
+            "settings": self.recipe.model_dump(exclude=excluded),
             "search space": self.space.as_json(),
             "data": self.table.fingerprint.digest,
         }
-        kept: dict[str, Any] = json.loads(json.dumps(subject))
-        return kept
+        as_json: dict[str, Any] = json.loads(json.dumps(subject))
+        return as_json
 
 
 def _open_storage(url: str) -> RDBStorage:
-    """Return the database of that URL, whose tables are made where they are missing."""
-    address = _parsed(url)
+    """Open the database at a URL and create its tables if they are missing."""
+    address = _parse_url(url)
     sqlite = address.get_backend_name() == "sqlite"
     if sqlite:
         require_writable(Path(address.database or ""))
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # how trials end is told in the project's own words
-    arguments = {"connect_args": {"timeout": LOCKED}} if sqlite else {"pool_pre_ping": True}
-    attempts = ATTEMPTS
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the search logs its own trial lines
+    arguments = {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}} if sqlite else {"pool_pre_ping": True}
+    attempts = MAX_ATTEMPTS
     while True:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)  # of the heartbeat
-                return RDBStorage(url, arguments, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+                warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats are experimental
+                return RDBStorage(url, arguments, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS)
         except (SQLAlchemyError, StorageInternalError) as error:
-            # Searches that begin at once all find no tables, and all but one find each of them made by another.
+            # Searches that start at the same time all try to create the tables; all but one fail.
             attempts -= 1
-            if not attempts or not any(words in _words_of(error) for words in MADE_BY_ANOTHER):
+            if not attempts or not any(text in _database_message(error) for text in ALREADY_EXISTS):
                 raise
-        time.sleep(0.2)
+        time.sleep(RETRY_SECONDS)
 
 
-def _parsed(url: str) -> URL:
-    """Return the parts of a database's URL; a UserError where it is none that processes can share."""
+def _parse_url(url: str) -> URL:
+    """Return a parsed database URL; raise a UserError if it is not valid or processes cannot share the database."""
     try:
         address = make_url(url)
         address.get_dialect().import_dbapi()
     except (ArgumentError, ImportError) as error:
         raise UserError(
-            f"--storage {shown(url)}: {str(error).splitlines()[0]}; write sqlite:///FILE or "
-            f"postgresql://USER@HOST/DATABASE, whose driver psycopg: {INSTALL}"
+            f"--storage {hide_password(url)}: {str(error).splitlines()[0]}; write sqlite:///FILE or "
+            f"postgresql://USER@HOST/DATABASE; to install its driver, psycopg: {INSTALL_COMMAND}"
         ) from None
     if address.get_backend_name() == "sqlite" and address.database in (None, "", ":memory:"):
-        raise UserError(f"--storage {url}: workers cannot share memory; write sqlite:///FILE")
+        raise UserError(f"--storage {url}: workers cannot share an in-memory database; write sqlite:///FILE")
     return address
 
 
-def shown(url: str) -> str:
-    """Return a URL without its password."""
+def hide_password(url: str) -> str:
+    """Return a URL with its password masked."""
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
@@ -158,83 +161,84 @@ def shown(url: str) -> str:
 
 
 @contextmanager
-def faults_told(url: str) -> Iterator[None]:
-    """Turn what a database has to complain of into one line."""
+def storage_errors(url: str) -> Iterator[None]:
+    """Convert database errors to a UserError of one line."""
     try:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
         raise UserError(
-            f"{shown(url)}: {_words_of(error).splitlines()[0]}; see that the database is up and that you may write to "
-            "it; the same command then goes on"
+            f"{hide_password(url)}: {_database_message(error).splitlines()[0]}; check that the database is running and "
+            "that you have write access; then run the same command again"
         ) from error
 
 
-def _words_of(error: Exception) -> str:
-    """Return what the database itself said."""
+def _database_message(error: Exception) -> str:
+    """Return the message of the database driver."""
     origin = error.__cause__ if isinstance(error, StorageInternalError) else error
     return str(getattr(origin, "orig", None) or origin or error)
 
 
-def _difference(kept: dict[str, Any], subject: dict[str, Any]) -> str:
-    """Return in words what of a study's subject is no longer as it was."""
-    words = []
+def _describe_difference(kept: dict[str, Any], subject: dict[str, Any]) -> str:
+    """Return a description of the parts of a study's subject that have changed."""
+    changes = []
     for part, now in subject.items():
         before = kept.get(part)
         if before != now and isinstance(before, dict):
             keys = sorted(key for key in before | now if before.get(key) != now.get(key))
-            words.append(f"other {part} ({', '.join(keys)})")
+            changes.append(f"other {part} ({', '.join(keys)})")
         elif before != now:
-            words.append(f"other {part}")
-    return " and ".join(words)
+            changes.append(f"other {part}")
+    return " and ".join(changes)
 
 
-def best(study: Study) -> FrozenTrial | None:
-    """Return the complete trial with the lowest validation loss; None where none is complete."""
+def best_trial(study: Study) -> FrozenTrial | None:
+    """Return the complete trial with the lowest validation loss, or None if no trial is complete."""
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     return min(complete, key=_loss_of, default=None)
 
 
 def _loss_of(trial: FrozenTrial) -> float:
-    """Return a trial's validation loss in nats; of one that is not complete the lowest of its epochs, or infinity."""
+    """Return a trial's validation loss in nats; if it is not complete, the lowest of its epochs, or infinity."""
     if trial.state == TrialState.COMPLETE and trial.value is not None:
         return trial.value
     return min(trial.intermediate_values.values(), default=math.inf)
 
 
-def line(trial: FrozenTrial) -> str:
-    """Return a trial as a line under `HEADER`."""
+def format_trial(trial: FrozenTrial) -> str:
+    """Return a trial as a table row under `HEADER`."""
     loss = f"{_loss_of(trial):.4f}" if trial.intermediate_values else "-"
     accuracy = trial.user_attrs.get("validation_accuracy")
-    settings = " ".join(f"{key}={_value_in_words(value)}" for key, value in trial.params.items())
+    settings = " ".join(f"{key}={_format_value(value)}" for key, value in trial.params.items())
     reason = trial.user_attrs.get("reason")
+    state = STATE_NAMES.get(trial.state, "running")
     return (
         f"{trial.number:5}  {loss:>15}  {'-' if accuracy is None else f'{accuracy:.2%}':>8}  "
-        f"{len(trial.intermediate_values):6}  {_minutes(trial):7.1f}  {ENDS.get(trial.state, 'running'):8}  {settings}"
+        f"{len(trial.intermediate_values):6}  {_minutes(trial):7.1f}  {state:8}  {settings}"
         f"{f' ({reason})' if reason else ''}"
     )
 
 
 def _minutes(trial: FrozenTrial) -> float:
-    """Return the minutes that a trial took, or 0 while it runs."""
+    """Return the duration of a trial in minutes, or 0 while it runs."""
     return trial.duration.total_seconds() / 60 if trial.duration else 0.0
 
 
-def _value_in_words(value: Any) -> str:
-    """Return a setting's value with as many digits as matter to a reader."""
+def _format_value(value: Any) -> str:
+    """Return a setting's value as text, floats with three significant digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def standing(study: Study) -> str:
-    """Return the best trials as a table, and how all of them ended."""
+def format_summary(study: Study) -> str:
+    """Return a table of the best trials, and the number of trials in each state."""
     trials = study.get_trials(deepcopy=False)
-    leading = sorted((trial for trial in trials if trial.state == TrialState.COMPLETE), key=_loss_of)[:SHOWN]
-    ends = Counter(ENDS.get(trial.state, "running") for trial in trials)
-    counts = ", ".join(f"{number} {end}" for end, number in sorted(ends.items()))
-    return "\n".join([HEADER, *map(line, leading), f"{len(trials)} trials: {counts}"])
+    leading = sorted((trial for trial in trials if trial.state == TrialState.COMPLETE), key=_loss_of)[:TABLE_ROWS]
+    states = Counter(STATE_NAMES.get(trial.state, "running") for trial in trials)
+    counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+    return "\n".join([HEADER, *map(format_trial, leading), f"{len(trials)} trials: {counts}"])
 
 
-def losses(study: Study) -> tuple[dict[int, float], dict[int, float]]:
-    """Return the validation loss of each complete trial, by its number, and the lowest that each pruned one came to."""
+def trial_losses(study: Study) -> tuple[dict[int, float], dict[int, float]]:
+    """Return the validation losses of the complete trials and the lowest losses of the pruned ones, by trial number."""
     complete, pruned = (
         {trial.number: _loss_of(trial) for trial in study.get_trials(deepcopy=False, states=[state])}
         for state in (TrialState.COMPLETE, TrialState.PRUNED)
@@ -242,17 +246,17 @@ def losses(study: Study) -> tuple[dict[int, float], dict[int, float]]:
     return complete, {number: loss for number, loss in pruned.items() if math.isfinite(loss)}
 
 
-def importances(study: Study) -> dict[str, float]:
-    """Return how much each setting tells the best tenth of the complete trials from the rest; the shares sum to 1.
+def setting_importances(study: Study) -> dict[str, float]:
+    """Return how well each setting separates the best tenth of the complete trials from the rest; the values sum to 1.
 
-    By PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255). Empty where fewer than ten trials are complete.
+    Method: PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255). The result is empty with fewer than ten complete trials.
     """
-    if len(study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])) < ENOUGH:
+    if len(study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])) < MIN_TRIALS_FOR_IMPORTANCES:
         return {}
     return optuna.importance.get_param_importances(study)
 
 
-def accuracy(trial: FrozenTrial) -> str:
-    """Return the validation accuracy of a complete trial with its interval."""
+def format_accuracy(trial: FrozenTrial) -> str:
+    """Return the validation accuracy of a complete trial with its confidence interval."""
     rows = trial.user_attrs["validation_rows"]
     return accuracy_in_words(round(trial.user_attrs["validation_accuracy"] * rows), rows)

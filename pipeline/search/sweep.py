@@ -1,4 +1,4 @@
-"""A search: many trainings of one recipe, each with other settings, for those with the lowest validation loss."""
+"""Hyperparameter search: trains a recipe with different settings to minimise the validation loss."""
 
 import logging
 import shutil
@@ -15,14 +15,14 @@ from pipeline.search.space import SearchSpace
 from pipeline.search.study import (
     HEADER,
     Search,
-    accuracy,
-    best,
-    faults_told,
-    importances,
-    line,
-    losses,
-    shown,
-    standing,
+    best_trial,
+    format_accuracy,
+    format_summary,
+    format_trial,
+    hide_password,
+    setting_importances,
+    storage_errors,
+    trial_losses,
 )
 from pipeline.sources.source import Source
 from pipeline.utils.files import require_writable
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 log = logging.getLogger(__name__)
-library = logging.getLogger("pipeline")
+package_log = logging.getLogger("pipeline")
 
 SWEEPS = Path("sweeps")
-SET_ASIDE = 0.1
-"""Of the rows, where the recipe sets none aside: trials are compared on these."""
+DEFAULT_VALIDATION_FRACTION = 0.1
+"""Fraction of validation rows if the recipe has none; trials are compared on these rows."""
 
 
 def sweep(
@@ -50,50 +50,55 @@ def sweep(
     jobs: int = 1,
     quiet: bool = False,
 ) -> Path:
-    """Try settings on a source's labelled rows; return the recipe file of the best, in `sweeps/` under its name.
+    """Search settings on a source's labelled rows; return the recipe file of the best trial, `sweeps/NAME/best.yaml`.
 
-    The study is named as the recipe, and one that there is goes on. Beside the file are left `best/`, the run of the
-    best trial where it was trained here, and figures of the search. An interrupt ends all workers and leaves as much.
-    A script calls this under `if __name__ == "__main__"`, for its worker processes import the main module.
+    The study has the name of the recipe. An existing study is continued. The folder also receives `best/`, the run of
+    the best trial if it was trained in this folder, and figures of the search. An interrupt stops all workers and
+    still writes these files. Scripts must call this function under `if __name__ == "__main__"`, because the worker
+    processes import the main module.
 
     Args:
-        trials: how many to add to the study, 1 or more; what is pruned or fails is one of them.
-        storage: URL of the study's database, as SQLAlchemy takes it; None is a file in the same folder.
-        jobs: processes that do trials beside one another.
-        quiet: draw no progress bar.
+        recipe: the recipe to train.
+        source: the source of the labelled rows.
+        space: the settings to vary.
+        trials: number of trials to add to the study, 1 or more; pruned and failed trials count.
+        storage: SQLAlchemy URL of the study's database; None means a file in the same folder.
+        jobs: number of parallel worker processes.
+        quiet: show no progress bar.
 
     Raises:
-        UserError: the rows are unsound, the database cannot be used or has another study, or no trial completed.
+        UserError: the rows are invalid, the database cannot be used or has another study, or no trial completed.
     """
     if recipe.members > 1:
-        raise UserError(f"{recipe.name}: a search compares single networks; --set members=1")
+        raise UserError(f"{recipe.name}: a search trains single networks, not ensembles; add --set members=1")
     if not recipe.validation_fraction:
-        log.info("%s sets no rows aside; its trials are compared on %.0f %%", recipe.name, 100 * SET_ASIDE)
-        recipe = recipe.model_copy(update={"validation_fraction": SET_ASIDE})
+        percent = 100 * DEFAULT_VALIDATION_FRACTION
+        log.info("%s has no validation rows; the search sets %.0f %% of the rows aside", recipe.name, percent)
+        recipe = recipe.model_copy(update={"validation_fraction": DEFAULT_VALIDATION_FRACTION})
     folder = SWEEPS / recipe.name
     require_writable(folder / "best.yaml")
     url = storage or f"sqlite:///{folder / 'study.db'}"
     search = Search(recipe, space, source.read_train(), source.name, folder, url)
-    with faults_told(url):
+    with storage_errors(url):
         study = search.open()
-        log.info("Study: %s, %d trials before\n%s", shown(url), len(study.get_trials(deepcopy=False)), HEADER)
+        log.info("Study: %s, %d earlier trials\n%s", hide_password(url), len(study.get_trials(deepcopy=False)), HEADER)
         try:
-            _do_trials(search, study, trials, jobs, quiet)
+            _run_trials(search, study, trials, jobs, quiet)
         except KeyboardInterrupt:
-            log.warning("Stopped. The same command goes on with the study.")
+            log.warning("Stopped. Run the same command again to continue the study.")
             raise
         finally:
             _keep_best_run(search, study)
-            _tell_results(search, study)
-        if not best(study):
+            _report_results(search, study)
+        if not best_trial(study):
             raise UserError(
-                f"{shown(url)}: no trial completed; see the lines above, then add trials or narrow the space"
+                f"{hide_password(url)}: no trial completed; see the reasons above, then add trials or narrow the space"
             )
     return folder / "best.yaml"
 
 
-def _do_trials(search: Search, study: "Study", trials: int, jobs: int, quiet: bool) -> None:
-    """Let workers do so many trials, and report each when it has ended."""
+def _run_trials(search: Search, study: "Study", trials: int, jobs: int, quiet: bool) -> None:
+    """Run trials in worker processes and log each when it ends."""
     ended = 0
     with (
         tqdm(total=trials, desc="search", unit="trial", disable=quiet or None) as bar,
@@ -102,46 +107,46 @@ def _do_trials(search: Search, study: "Study", trials: int, jobs: int, quiet: bo
         for outcome in outcomes:
             ended += outcome.task is not None
             if outcome.result is None:
-                log.warning("A worker ended with %s; the others continue. Its trial counts as failed.", outcome.death)
+                log.warning("A worker died (%s); the others continue. Its trial counts as failed.", outcome.death)
                 continue
             with tqdm.external_write_mode():
-                log.info("%s", line(study.get_trials(deepcopy=False)[outcome.result]))
+                log.info("%s", format_trial(study.get_trials(deepcopy=False)[outcome.result]))
             _keep_best_run(search, study)
             bar.update()
     if ended < trials:
-        left = trials - ended
+        remaining = trials - ended
         raise UserError(
-            f"every worker has ended, with {left} trials to do; give the same command again, with fewer --jobs"
+            f"all workers died with {remaining} trials remaining; run the same command again with fewer --jobs"
         )
 
 
 class TrialWorker:
-    """Does trials in a worker process, on its share of the processor's cores."""
+    """Runs trials in a worker process, on its share of the CPU cores."""
 
     def __init__(self, search: Search, jobs: int) -> None:
         self.search, self.jobs = search, jobs
         self.study: Study | None = None
 
     def __call__(self, _: int) -> int:
-        """Do one trial and return its number."""
+        """Run one trial and return its number."""
         import torch
 
-        from pipeline.search.trial import one_trial
+        from pipeline.search.trial import run_trial
 
-        with faults_told(self.search.url):
+        with storage_errors(self.search.url):
             if self.study is None:
-                library.addHandler(logging.NullHandler())
+                package_log.addHandler(logging.NullHandler())
                 torch.set_num_threads(max(1, torch.get_num_threads() // self.jobs))
                 self.study = self.search.open()
-            return one_trial(self.search, self.study)
+            return run_trial(self.search, self.study)
 
 
 def _keep_best_run(search: Search, study: "Study") -> None:
-    """Move the run of the best trial to `best/`, where it is new, and delete those of all other trials that ended."""
-    with FileLock(search.folder / ".lock"):  # another search may be at work in the same folder
-        # Asked in this order: a trial that ends in between is kept.
-        over = [trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
-        winner = best(study)
+    """Move the run of the best trial to `best/` if it is new, and delete the runs of all other finished trials."""
+    with FileLock(search.folder / ".lock"):  # another search may use the same folder
+        # The order matters: a trial that ends between these two queries is kept.
+        finished = [trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        winner = best_trial(study)
         newest, kept, old = (search.folder / name for name in (f"trial-{winner and winner.number}", "best", ".old"))
         if newest.exists():
             shutil.rmtree(old, ignore_errors=True)
@@ -149,37 +154,37 @@ def _keep_best_run(search: Search, study: "Study") -> None:
                 kept.rename(old)
             newest.rename(kept)
             shutil.rmtree(old, ignore_errors=True)
-        for number in over:
+        for number in finished:
             shutil.rmtree(search.folder / f"trial-{number}", ignore_errors=True)
 
 
-def _tell_results(search: Search, study: "Study") -> None:
-    """Write the best trial's recipe and the figures; tell the best trials, and where all of it is."""
+def _report_results(search: Search, study: "Study") -> None:
+    """Write the best trial's recipe and the figures; log the best trials and the output folder."""
     from pipeline.reports.style import save_figure
     from pipeline.search.figures import plot_importances, plot_search_history
 
-    winner = best(study)
+    winner = best_trial(study)
     if not winner:
         return
     recipe = _write_recipe(search, winner)
-    complete, pruned = losses(study)
+    complete, pruned = trial_losses(study)
     save_figure(search.folder / "history.png", plot_search_history, complete, pruned)
-    shares = importances(study)
+    shares = setting_importances(study)
     if shares:
         save_figure(search.folder / "importances.png", plot_importances, shares, len(complete))
-    log.info("\n%s\n\nValidation accuracy of the best: %s", standing(study), accuracy(winner))
-    log.info("It is in %s; to train it: python -m pipeline train %s", search.folder, recipe)
+    log.info("\n%s\n\nValidation accuracy of the best trial: %s", format_summary(study), format_accuracy(winner))
+    log.info("Written to %s. To train the best recipe: python -m pipeline train %s", search.folder, recipe)
 
 
 def _write_recipe(search: Search, winner: "FrozenTrial") -> Path:
-    """Write the recipe of the best trial, as `train` takes it, and return its file."""
+    """Write the recipe of the best trial as a file for `train`; return its path."""
     path = search.folder / "best.yaml"
     name, summary = f"{search.recipe.name}-best", f"{search.recipe.summary}; settings found by a search"
     search.with_settings({**winner.params, "name": name, "summary": summary}).save(
         path,
         f"python -m pipeline train {path}\n"
-        f"Trial {winner.number} of the study {search.recipe.name}, in {shown(search.url)}: validation loss "
-        f"{winner.value:.4f}, accuracy\n{accuracy(winner)}.\n"
-        "It was chosen by the very rows that it is measured on, which flatters both figures.",
+        f"Trial {winner.number} of the study {search.recipe.name}, in {hide_password(search.url)}: validation loss "
+        f"{winner.value:.4f}, accuracy\n{format_accuracy(winner)}.\n"
+        "Both figures are optimistic: the trial was selected on the same validation rows.",
     )
     return path

@@ -1,4 +1,4 @@
-"""One trial of a search: a training with settings that the study draws, worth the lowest validation loss it reaches."""
+"""One trial of a search: a training with suggested settings, scored by its lowest validation loss."""
 
 import shutil
 from contextlib import suppress
@@ -21,17 +21,17 @@ from pipeline.sources.source import Source
 from pipeline.training.network import train_network
 from pipeline.training.trainer import DivergedError
 
-PLACES = 1000
-"""In a training's schedule, at which the losses of trials are compared."""
-FAULTS = (RuntimeError, ArithmeticError)
-"""What torch raises where settings do not go together; other errors are ours, and end a worker."""
+SCHEDULE_STEPS = 1000
+"""Steps per schedule at which the losses of trials are compared."""
+TRIAL_ERRORS = (RuntimeError, ArithmeticError)
+"""Errors that torch raises for incompatible settings. Other errors are bugs and end the worker."""
 
 
-def one_trial(search: Search, study: Study) -> int:
-    """Do one trial, keep in the study how it ended, and return its number.
+def run_trial(search: Search, study: Study) -> int:
+    """Run one trial, store its result in the study, and return its number.
 
     Raises:
-        UserError: something is wrong that the next trial would meet as well, such as a full disk.
+        UserError: an error that the next trial would hit as well, such as a full disk.
     """
     numbers = []
 
@@ -39,39 +39,39 @@ def one_trial(search: Search, study: Study) -> int:
         numbers.append(trial.number)
         return _validation_loss(search, trial)
 
-    with suppress(UpdateFinishedTrialError):  # the machine slept, and another took the trial for dead
-        study.optimize(objective, n_trials=1, catch=FAULTS)
+    with suppress(UpdateFinishedTrialError):  # after a suspend, another worker may have marked the trial as failed
+        study.optimize(objective, n_trials=1, catch=TRIAL_ERRORS)
     return numbers[0]
 
 
 def _validation_loss(search: Search, trial: Trial) -> float:
-    """Train with the settings that the trial draws; return the validation loss of the epoch that is kept, in nats.
+    """Train with the trial's suggested settings; return the validation loss of the kept epoch, in nats.
 
-    Settings that lead nowhere (they exclude one another, diverge, or need more memory than there is) are pruned, so
-    that the sampler learns to keep away from them; of trials that fail it takes no notice.
+    Settings that are incompatible, diverge, or run out of memory are pruned and not failed, because the sampler avoids
+    pruned settings but ignores failed trials.
 
     Raises:
-        TrialPruned: the trial is not worth going on with.
+        TrialPruned: the settings are unusable, or the loss is worse than the median.
     """
     recipe = _recipe_of(search, trial)
 
-    def judge(epoch: Epoch) -> None:
-        assert epoch.validation_loss is not None, "some rows are set aside"
-        # A schedule's place, not its epoch: trials of other lengths are compared where that is the same.
-        trial.report(epoch.validation_loss, int(PLACES * epoch.epoch // recipe.epochs))
+    def report(epoch: Epoch) -> None:
+        assert epoch.validation_loss is not None, "the recipe has validation rows"
+        # Steps are fractions of the schedule, because trials may differ in their number of epochs.
+        trial.report(epoch.validation_loss, int(SCHEDULE_STEPS * epoch.epoch // recipe.epochs))
         if 1 < epoch.epoch < recipe.epochs and trial.should_prune():
             raise TrialPruned
 
     folder = search.folder / f"trial-{trial.number}"
-    shutil.rmtree(folder, ignore_errors=True)  # of another study, that was deleted
+    shutil.rmtree(folder, ignore_errors=True)  # left by a deleted study
     source = Source(search.source, search.folder, "", lambda: search.table, _no_test_rows)
     try:
-        run = train_network(recipe, source, str(folder), on_epoch=judge, quiet=True)
+        run = train_network(recipe, source, str(folder), on_epoch=report, quiet=True)
     except DivergedError:
         _prune(trial, "diverged")
     except torch.OutOfMemoryError:
         _prune(trial, "out of memory")
-    except FAULTS as error:
+    except TRIAL_ERRORS as error:
         trial.set_user_attr("reason", f"{type(error).__name__} {error}".splitlines()[0])
         raise
     except KeyboardInterrupt:
@@ -84,7 +84,7 @@ def _validation_loss(search: Search, trial: Trial) -> float:
 
 
 def _recipe_of(search: Search, trial: Trial) -> Recipe:
-    """Return the recipe with what the trial draws, which depends on the recipe's seed and the earlier trials alone."""
+    """Return the recipe with the suggested settings, which depend only on the recipe's seed and the earlier trials."""
     seed = np.random.SeedSequence([search.recipe.seed, trial.number]).generate_state(1)[0]
     trial.study.sampler = TPESampler(seed=int(seed))
     try:
@@ -94,11 +94,11 @@ def _recipe_of(search: Search, trial: Trial) -> Recipe:
 
 
 def _prune(trial: Trial, reason: str) -> NoReturn:
-    """End a trial, and keep why."""
+    """Store the reason and prune the trial."""
     trial.set_user_attr("reason", reason)
     raise TrialPruned(reason) from None
 
 
 def _no_test_rows() -> DigitTable:
-    """Refuse what a search must not look at."""
-    raise UserError("a search looks at no test part; ask for its rows after it, once")
+    """Raise a UserError, because a search must not use test rows."""
+    raise UserError("a search must not read the test rows; evaluate on them once, after the search")

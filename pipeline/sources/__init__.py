@@ -1,1 +1,1 @@
-"""Data sources: where digits come from."""
+"""Data sources: find, download and create the data sets."""

@@ -8,7 +8,7 @@ from pipeline.sources.source import Source
 
 
 def from_kaggle(data: Path) -> Source:
-    """Return the competition's files in `data`, downloaded by Kaggle's client where one of them is missing."""
+    """Return the competition's files in `data`; download them with Kaggle's client if one of them is missing."""
     if all(_competition_file(data, stem).path.exists() for stem in ("train", "test")):
         return competition_source(data, "found there")
     download_files(data)
@@ -16,7 +16,7 @@ def from_kaggle(data: Path) -> Source:
 
 
 def holds_competition(path: Path) -> bool:
-    """Tell whether a path is a file, or a folder with at least one of the competition's files."""
+    """Return whether a path is a file, or a folder with at least one of the competition's files."""
     names = (f"{stem}{suffix}" for stem in ("train", "test") for suffix in SUFFIXES)
     return path.is_file() or any((path / name).exists() for name in (*names, ARCHIVE))
 
@@ -34,7 +34,7 @@ def competition_source(path: Path, reason: str) -> Source:
 
 
 def _competition_file(path: Path, stem: str) -> DigitFile:
-    """Return one of the competition's files, "train" or "test"; a file of its own is preferred to the archive."""
+    """Return the competition's file `stem`, "train" or "test"; a separate file takes precedence over the archive."""
     for candidate in (*(path / f"{stem}{suffix}" for suffix in SUFFIXES), path / ARCHIVE):
         if candidate.exists():
             return open_digits(candidate, f"{stem}.csv")

@@ -1,4 +1,4 @@
-"""Downloads: public files, fetched once into the folder for data and checked by their SHA-256."""
+"""Downloads: public files, fetched once into the data folder and verified by their SHA-256."""
 
 import hashlib
 import shutil
@@ -10,7 +10,7 @@ from pipeline.errors import UserError
 from pipeline.utils.files import open_atomic
 
 TIMEOUT_SECONDS = 10.0
-"""How long a server may send nothing."""
+"""Socket time-out."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Download:
     """A public file.
 
     Attributes:
-        name: for people.
-        url: its address.
-        sha256: of its content, 64 hexadecimal digits.
-        files: the names that it may have in the folder for data; it is downloaded to the first.
+        name: name in messages.
+        url: its URL.
+        sha256: SHA-256 of its content, 64 hexadecimal digits.
+        files: the file names that are accepted in the data folder; a download is saved under the first.
     """
 
     name: str
@@ -30,10 +30,12 @@ class Download:
     files: tuple[str, ...]
 
     def fetch(self, data: Path) -> Path:
-        """Return the path of the file in `data`; download it if it is missing. A file that is there is not checked.
+        """Return the path of the file in the folder `data`; download it if it is missing.
+
+        An existing file is not verified.
 
         Raises:
-            UserError: it cannot be downloaded, its content is not the expected one, or `data` cannot be written to.
+            UserError: the download fails, its SHA-256 is not the expected one, or `data` cannot be written to.
         """
         for file in self.files:
             if (data / file).exists():
@@ -50,17 +52,17 @@ class Download:
         except OSError as error:
             raise UserError(
                 f"{self.name} is not in {data} and cannot be downloaded ({getattr(error, 'reason', error)}): "
-                f"save {self.url} there as {path.name}"
+                f"save {self.url} as {path}"
             ) from None
         return path
 
 
 def require_sha256(path: Path, expected: str, origin: str) -> None:
-    """Raise a UserError if a file that was downloaded from `origin` has another SHA-256 than expected."""
+    """Raise a UserError if the SHA-256 of a file, downloaded from `origin`, is not the expected one."""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
         raise UserError(
-            f"{origin}: the download is damaged or was changed (SHA-256 {found[:12]}..., expected {expected[:12]}...); "
+            f"{origin}: the download is damaged or has changed (SHA-256 {found[:12]}..., expected {expected[:12]}...); "
             "try again"
         )

@@ -1,4 +1,4 @@
-"""What a recipe trains on beside the rows of its source: pen drawings, and images that are no digits."""
+"""Extra training data of a recipe: pen drawings, and images of non-digits."""
 
 import logging
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def fetch_extra_data(recipe: Recipe, data: Path) -> None:
-    """Have the archives that a recipe needs in the folder for data; a UserError where one cannot be fetched."""
+    """Download the archives that a recipe needs into the folder `data`; raise a UserError if a download fails."""
     if recipe.outliers:
         outliers.OMNIGLOT.fetch(data)
     if recipe.pen_drawings:
@@ -24,13 +24,13 @@ def fetch_extra_data(recipe: Recipe, data: Path) -> None:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The rows of a training with what a recipe adds to them.
+    """The training set of a network, including a recipe's extra data.
 
     Attributes:
-        training: with the recipe's pen drawings.
-        outliers: images that are no digits, uint8 (M, 28, 28), if the recipe has any.
-        calibration: the validation rows, with about as many frames of pen drawings that were set aside as they were, so
-            that what is refused as no digit is as rare among what people draw.
+        training: the training rows, followed by the recipe's pen drawings.
+        outliers: non-digits, uint8 (M, 28, 28), or None if the recipe has none.
+        calibration: the validation rows, followed by about as many frames of held-out pen drawings. They make
+            calibration represent pen drawings too, so that few of them are rejected as non-digits.
     """
 
     training: DigitTable
@@ -39,31 +39,31 @@ class TrainingData:
 
 
 def add_extra_data(recipe: Recipe, training: DigitTable, validation: DigitTable, data: Path) -> TrainingData:
-    """Return a training's rows with the recipe's pen drawings and outliers.
+    """Return the training set with the recipe's pen drawings and non-digits.
 
     Args:
-        recipe: says how many, and which fraction of the drawings is set aside.
-        training: of which some of the outliers are made.
-        validation: rows set aside.
-        data: the folder for data, into which archives are fetched.
+        recipe: sets the amounts, and the fraction of the drawings that is held out.
+        training: training rows; some of the non-digits are made from them.
+        validation: validation rows.
+        data: the data folder, to which archives are downloaded.
 
     Raises:
-        UserError: an archive is not there and cannot be fetched.
+        UserError: an archive is missing and cannot be downloaded.
     """
-    others, calibration = None, validation
+    non_digits, calibration = None, validation
     if recipe.outliers:
-        made = recipe.outliers // 2
+        count = recipe.outliers // 2
         characters = outliers.characters(data)
-        repeated = np.resize(np.arange(len(characters)), recipe.outliers - made)
-        others = np.concatenate([characters[repeated], outliers.made(training, made, recipe.seed)])
-        log.info("and %s images that are no digits", f"{len(others):,}")
+        repeated = np.resize(np.arange(len(characters)), recipe.outliers - count)
+        non_digits = np.concatenate([characters[repeated], outliers.made(training, count, recipe.seed)])
+        log.info("Added %s non-digit images", f"{len(non_digits):,}")
     if recipe.pen_drawings:
         drawings, _ = pendigits.drawings(data)
-        aside = round(recipe.validation_fraction * len(drawings))
-        drawn = pendigits.drawn_anew(drawings[aside:], recipe.pen_drawings, recipe.seed)
-        log.info("and %s pen drawings", f"{len(drawn):,}")
-        training = concatenate([training, drawn])
-        if aside:
-            times = max(1, round(len(validation) / aside))
-            calibration = concatenate([validation, pendigits.drawn_anew(drawings[:aside], times, recipe.seed)])
-    return TrainingData(training, others, calibration)
+        held_out = round(recipe.validation_fraction * len(drawings))
+        rendered = pendigits.render_drawings(drawings[held_out:], recipe.pen_drawings, recipe.seed)
+        log.info("Added %s pen drawings", f"{len(rendered):,}")
+        training = concatenate([training, rendered])
+        if held_out:
+            times = max(1, round(len(validation) / held_out))
+            calibration = concatenate([validation, pendigits.render_drawings(drawings[:held_out], times, recipe.seed)])
+    return TrainingData(training, non_digits, calibration)

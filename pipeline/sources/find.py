@@ -1,4 +1,4 @@
-"""Which source is meant: a named one, a path, or the first that there is."""
+"""Find a data source by its name or path, or the first available one."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,33 +12,33 @@ from pipeline.sources.pendigits import pendigits_source
 from pipeline.sources.practice import practice_source
 from pipeline.sources.source import Source
 
-KINDS = ["auto", "kaggle", "mnist", "pendigits", "practice"]
+SOURCE_KINDS = ["auto", "kaggle", "mnist", "pendigits", "practice"]
 
 
 def find_source(kind: str, data: Path) -> Source:
-    """Return the source that `kind` means, fetching or making its files where they are missing.
+    """Return the data source `kind`; download or create its files if they are missing.
 
     Args:
-        kind: "auto" takes the first of these that there is: the competition's files in `data`, or from Kaggle where
+        kind: "auto" selects the first available of: the competition's files in `data`; those files from Kaggle, if
             there are credentials; MNIST in `data` or from its mirrors; the practice set. "kaggle", "mnist",
-            "pendigits" and "practice" name one. Anything else is a path: an archive or a folder that holds the
+            "pendigits" and "practice" select one. Anything else is a path: an archive or a folder that contains the
             competition's files or MNIST.
-        data: the folder for data.
+        data: the data folder.
 
     Raises:
-        UserError: the source that was asked for is not there and cannot be fetched.
+        UserError: the requested source is missing and cannot be downloaded.
     """
-    return replace(_located(kind, data), data_dir=data)
+    return replace(_find(kind, data), data_dir=data)
 
 
-def _located(kind: str, data: Path) -> Source:
-    """Return the source that `kind` means, as `find_source` takes it."""
+def _find(kind: str, data: Path) -> Source:
+    """Return the data source `kind`, with the default `data_dir`; see `find_source`."""
     if kind == "pendigits":
         return pendigits_source(data)
     if kind == "practice":
-        return practice_source(data / "practice", "asked for")
+        return practice_source(data / "practice", "requested")
     if kind == "mnist":
-        return mnist_source(data, "asked for")
+        return mnist_source(data, "requested")
     if kind == "kaggle":
         return from_kaggle(data)
     if kind != "auto":
@@ -60,13 +60,16 @@ def _located(kind: str, data: Path) -> Source:
 
 
 def _at_path(path: Path) -> Source:
-    """Return the source in a folder or archive that the user names."""
+    """Return the source in the folder or archive `path`."""
     if holds_competition(path):
-        return competition_source(path, "asked for")
+        return competition_source(path, "requested")
     if holds_mnist(path):
-        return mnist_source(path, "asked for")
+        return mnist_source(path, "requested")
     if path.exists():
-        raise UserError(f"{path}: holds neither train.csv and test.csv, nor {ARCHIVE}, nor MNIST/raw")
+        raise UserError(
+            f"{path}: holds neither train.csv and test.csv, nor {ARCHIVE}, nor MNIST/raw; choose another folder"
+        )
     raise UserError(
-        f"--source {path}: no such file or folder{did_you_mean(str(path), KINDS)} (give {', '.join(KINDS)} or a path)"
+        f"--source {path}: no such file or folder{did_you_mean(str(path), SOURCE_KINDS)} "
+        f"(give {', '.join(SOURCE_KINDS)} or a path)"
     )

@@ -13,8 +13,8 @@ from pipeline.sources.source import Source
 from pipeline.utils.files import require_writable
 from pipeline.utils.sockets import default_socket_timeout
 
-MIRROR_SECONDS = 4.0
-"""How long a mirror may take to answer before MNIST counts as out of reach."""
+MIRROR_TIMEOUT_SECONDS = 4.0
+"""Time in which a mirror must answer; otherwise MNIST counts as unreachable."""
 
 MNIST_FILES = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -22,16 +22,16 @@ MNIST_FILES = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-"""The four files as torchvision unpacks them, with the SHA-256 of each."""
+"""SHA-256 of the four files that torchvision extracts."""
 
 
 def holds_mnist(folder: Path) -> bool:
-    """Tell whether a folder holds MNIST's four files as torchvision lays them out."""
+    """Return whether a folder contains MNIST's four files in torchvision's layout, MNIST/raw."""
     return all((folder / "MNIST" / "raw" / name).exists() for name in MNIST_FILES)
 
 
 def mnist_source(folder: Path, reason: str, mirrors: list[str] | None = None) -> Source:
-    """Return MNIST's 60,000 and 10,000 digits, downloaded by torchvision into `folder` if they are not there."""
+    """Return MNIST's 60,000 training and 10,000 test digits; download missing files to `folder` with torchvision."""
     if not holds_mnist(folder):
         _download_mnist(folder, mirrors or answering_mirrors())
     raw = folder / "MNIST" / "raw"
@@ -42,24 +42,24 @@ def mnist_source(folder: Path, reason: str, mirrors: list[str] | None = None) ->
 
 
 def _download_mnist(folder: Path, mirrors: list[str]) -> None:
-    """Fetch MNIST's files from the first mirror that has them."""
+    """Download MNIST's files from the first mirror that has them, and verify them."""
     if not mirrors:
         raise UserError(
-            f"MNIST is not in {folder} and none of its mirrors answers: put its four files into {folder}/MNIST/raw, "
-            "or take --source practice, which needs no network"
+            f"MNIST is not in {folder} and none of its mirrors answers: copy its four files to {folder}/MNIST/raw, "
+            "or use --source practice, which needs no network"
         )
     raw = folder / "MNIST" / "raw"
     require_writable(raw / next(iter(MNIST_FILES)))
     from torchvision.datasets import MNIST
 
-    # torchvision takes the mirrors, and the name of the folder, from the class.
-    from_mirrors = type("MNIST", (MNIST,), {"mirrors": mirrors})
+    # torchvision reads the mirrors, and the name of the folder, from the class.
+    mirrored_class = type("MNIST", (MNIST,), {"mirrors": mirrors})
     try:
-        with default_socket_timeout(5 * MIRROR_SECONDS):  # torchvision sets no time limit
-            from_mirrors(str(folder), download=True)
+        with default_socket_timeout(5 * MIRROR_TIMEOUT_SECONDS):  # torchvision sets no time-out
+            mirrored_class(str(folder), download=True)
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"{folder}: the download of MNIST failed ({error}); try again, or take --source practice"
+            f"{folder}: the download of MNIST failed ({error}); try again, or use --source practice"
         ) from None
     for name, sha256 in MNIST_FILES.items():
         try:
@@ -70,23 +70,25 @@ def _download_mnist(folder: Path, mirrors: list[str]) -> None:
 
 
 def answering_mirrors() -> list[str]:
-    """Return those of torchvision's MNIST mirrors that answer within MIRROR_SECONDS, all asked at once."""
+    """Return torchvision's MNIST mirrors that answer within MIRROR_TIMEOUT_SECONDS; query all of them in parallel."""
     from torchvision.datasets import MNIST
 
     answers: SimpleQueue[str | None] = SimpleQueue()
 
-    def ask(mirror: str) -> None:
+    def query(mirror: str) -> None:
         try:
-            with urllib.request.urlopen(f"{mirror}t10k-labels-idx1-ubyte.gz", timeout=MIRROR_SECONDS) as response:
+            with urllib.request.urlopen(
+                f"{mirror}t10k-labels-idx1-ubyte.gz", timeout=MIRROR_TIMEOUT_SECONDS
+            ) as response:
                 response.read()
             answers.put(mirror)
         except OSError:
             answers.put(None)
 
-    # Threads that are not waited for: looking a name up has no time limit of its own.
+    # The threads are not joined: a DNS lookup has no time-out.
     for mirror in MNIST.mirrors:
-        threading.Thread(target=ask, args=[mirror], daemon=True).start()
-    deadline = monotonic() + MIRROR_SECONDS
+        threading.Thread(target=query, args=[mirror], daemon=True).start()
+    deadline = monotonic() + MIRROR_TIMEOUT_SECONDS
     found = []
     for _ in MNIST.mirrors:
         try:

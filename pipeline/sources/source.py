@@ -1,4 +1,4 @@
-"""Source: a place that tables of digits can be read from."""
+"""Source: a data set of training and test rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from pipeline.kaggle.competition import ARCHIVE
 
 @dataclass(frozen=True)
 class Source:
-    """A place that tables can be read from; nothing is read until it is asked for.
+    """A data set of training and test rows, read lazily.
 
     Attributes:
         name: "competition", "mnist", "pendigits" or "practice".
-        path: the file or folder that holds it.
-        reason: why it was taken, for the line that says so.
-        read_train: the rows to learn from, with labels; read once, and kept.
-        read_test: the rows to predict, in their order; with labels where the answers are known.
-        data_dir: the folder for data, where what a recipe trains on beside the source is kept too.
+        path: its file or folder.
+        reason: why it was selected, for the log.
+        read_train: returns the training rows, with labels; the result is cached.
+        read_test: returns the test rows, in order; with labels if they are known.
+        data_dir: the data folder, which also stores the extra training data of recipes.
     """
 
     name: str
@@ -37,4 +37,4 @@ class Source:
         line = f"{self.name}, in {self.path} ({self.reason})"
         if self.name == "competition":
             return line
-        return f"{line}; the competition's own: {ARCHIVE} from {COMPETITION_URL}/data into data/"
+        return f"{line}; for the competition's data, save {ARCHIVE} from {COMPETITION_URL}/data in data/"

@@ -1,4 +1,4 @@
-"""Pen strokes: what a tablet or a pad records of a drawing, and the drawing of them with a round brush."""
+"""Pen strokes: drawings recorded by a tablet or a pad, and their rendering with a round brush."""
 
 import gzip
 import json
@@ -16,28 +16,28 @@ from PIL import Image, ImageDraw
 from pipeline.digits import CLASSES
 from pipeline.errors import UserError
 
-FINER = 4
-"""Canvases are drawn at so many times their size and then shrunk."""
-SEGMENT = re.compile(r'\.SEGMENT DIGIT .*"(\d)"')
+SUPERSAMPLING = 4
+"""Factor by which a canvas is drawn larger, then reduced, for antialiasing."""
+SEGMENT_PATTERN = re.compile(r'\.SEGMENT DIGIT .*"(\d)"')
 
 Points = NDArray[np.float64]
-"""(M, 2): across and down."""
+"""(M, 2): x to the right, y down."""
 
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """One digit as it was drawn.
+    """The pen strokes of one digit.
 
     Attributes:
         label: 0..9.
-        strokes: the points of each, in any unit, x to the right and y down.
+        strokes: the points of each stroke, in any unit, x to the right and y down.
     """
 
     label: int
     strokes: tuple[Points, ...]
 
     def placed(self, longer_side: float) -> "tuple[list[Points], Points]":
-        """Return the strokes with their corner at (0, 0) and the longer side so many pixels, and their extent (2,)."""
+        """Return (strokes, extent): strokes moved to (0, 0) and scaled to `longer_side` pixels; extent (2,)."""
         points = np.concatenate(self.strokes)
         low, extent = points.min(axis=0), np.ptp(points, axis=0)
         scale = longer_side / max(extent.max(), 1e-9)
@@ -45,51 +45,51 @@ class Drawing:
 
 
 def canvas(strokes: Sequence[Points], size: tuple[int, int], brush: float) -> Image.Image:
-    """Return strokes, in pixels, drawn on an empty canvas as a mask, 255 where there is ink.
+    """Return strokes drawn on an empty canvas, mode L, 0 = paper, 255 = ink.
 
     Args:
         strokes: their points in pixels of the canvas.
-        size: of the canvas, width and height.
-        brush: its diameter in pixels.
+        size: width and height of the canvas in pixels.
+        brush: diameter of the brush in pixels.
     """
-    large = Image.new("L", (size[0] * FINER, size[1] * FINER))
+    large = Image.new("L", (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING))
     draw = ImageDraw.Draw(large)
     for stroke in strokes:
-        points = (FINER * stroke).tolist()
-        draw.line([tuple(point) for point in points], fill=255, width=max(1, round(FINER * brush)))
+        points = (SUPERSAMPLING * stroke).tolist()
+        draw.line([tuple(point) for point in points], fill=255, width=max(1, round(SUPERSAMPLING * brush)))
         for point in points:
-            draw.circle(point, FINER * brush / 2, fill=255)
-    return large.reduce(FINER)
+            draw.circle(point, SUPERSAMPLING * brush / 2, fill=255)
+    return large.reduce(SUPERSAMPLING)
 
 
 def read_drawings(path: Path) -> list[Drawing]:
-    """Return the drawings of UCI's set 81 (Alpaydin and Alimoglu 1998, CC BY 4.0), in their order.
+    """Return the drawings of UCI's set 81 (Alpaydin and Alimoglu 1998, CC BY 4.0), in order.
 
     Args:
-        path: UCI's zip, which holds `pendigits-orig.tra.Z` in the UNIPEN format; or, its name ending in .json.gz, a
+        path: UCI's zip, which contains `pendigits-orig.tra.Z` in the UNIPEN format; or a file .json.gz, a gzipped
             list of {"label": 3, "strokes": [[[x, y], ...], ...]} with y down.
 
     Raises:
         UserError: the file is missing or damaged.
     """
     try:
-        drawings = _from_json(path) if path.name.endswith(".json.gz") else _from_unipen(_unpacked(path))
+        drawings = _from_json(path) if path.name.endswith(".json.gz") else _from_unipen(_unpack(path))
     except (OSError, EOFError, BadZipFile, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: missing or damaged ({error}); delete it, and fetch it again") from None
+        raise UserError(f"{path}: missing or damaged ({error}); delete it and download it again") from None
     if not drawings:
-        raise UserError(f"{path}: holds no drawings; delete it, and fetch it again")
+        raise UserError(f"{path}: contains no drawings; delete it and download it again")
     return drawings
 
 
 def _from_json(path: Path) -> list[Drawing]:
-    """Return the drawings of a gzipped JSON list."""
+    """Return the drawings in a gzipped JSON list."""
     with gzip.open(path) as stream:
         entries: list[dict[str, Any]] = json.load(stream)
     return [_drawing(entry["label"], entry["strokes"]) for entry in entries]
 
 
-def _unpacked(path: Path) -> str:
-    """Return the text of the drawings in UCI's zip, which holds it as the Unix program compress packs it."""
+def _unpack(path: Path) -> str:
+    """Return the text of the drawings in UCI's zip, decompressed from the format of Unix's `compress`."""
     import uncompresspy
 
     with ZipFile(path) as archive, archive.open("pendigits-orig.tra.Z") as packed, uncompresspy.open(packed) as plain:
@@ -98,11 +98,11 @@ def _unpacked(path: Path) -> str:
 
 
 def _from_unipen(text: str) -> list[Drawing]:
-    """Return the drawings of a text in the UNIPEN format, in which y is up."""
+    """Return the drawings in a text in the UNIPEN format, in which y points up."""
     drawings = []
     label, strokes = -1, list[list[list[float]]]()
     for line in [*text.splitlines(), '.SEGMENT DIGIT "0"']:
-        segment = SEGMENT.match(line)
+        segment = SEGMENT_PATTERN.match(line)
         if segment:
             if any(strokes):
                 drawings.append(_drawing(label, [stroke for stroke in strokes if stroke]))
@@ -116,8 +116,8 @@ def _from_unipen(text: str) -> list[Drawing]:
 
 
 def _drawing(label: int, strokes: Sequence[Any]) -> Drawing:
-    """Return a checked drawing."""
+    """Return a validated drawing; raise a ValueError if the label or the shape of a stroke is invalid."""
     arrays = tuple(np.array(stroke, dtype=np.float64) for stroke in strokes)
     if label not in range(CLASSES) or not arrays or any(array.ndim != 2 or array.shape[1] != 2 for array in arrays):
-        raise ValueError(f"a drawing of {label} has no label from 0 to 9, or no strokes of points")
+        raise ValueError(f"a drawing labelled {label} has no label from 0 to 9, or no strokes of (x, y) points")
     return Drawing(label, arrays)

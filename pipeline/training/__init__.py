@@ -1,1 +1,1 @@
-"""Training: from a recipe and a source to a finished run."""
+"""Training: from a recipe and a data source to a finished run."""

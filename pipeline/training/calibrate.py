@@ -1,4 +1,4 @@
-"""Calibration of a trained network: its temperature, and the score below which an image counts as no digit."""
+"""Calibration of a trained network: its temperature, and its threshold for non-digits."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from pipeline.metrics.calibration import digit_threshold, temperature
 from pipeline.utils.device import memory_format
 
 CALIBRATION_ROWS = 6000
-"""Training rows on which the temperature is fitted if no rows were set aside."""
+"""Number of training rows on which the temperature is fitted if there are no calibration rows."""
 BATCH_SIZE = 512
 
 
@@ -27,27 +27,29 @@ def calibrate(
     validation_rows: int,
     device: torch.device,
 ) -> tuple[float, float]:
-    """Return the temperature of a trained network and its threshold for what counts as a digit.
+    """Return a trained network's temperature and its digit threshold.
 
     Args:
-        model: on `device`, with the weights that are kept.
-        training: used if `calibration` is empty, with new random warps, which no epoch has seen.
-        calibration: rows set aside: first the validation rows, then frames of pen drawings.
-        validation_rows: how many of `calibration` are validation rows. The threshold is the lower one of both kinds.
+        model: the network with its final weights, on `device`.
+        recipe: the network's recipe.
+        training: training rows. They are used, with augmentation that no epoch has used, if `calibration` is empty.
+        calibration: held-out rows: first the validation rows, then framed pen drawings.
+        validation_rows: number of validation rows in `calibration`. The threshold is the lower one of the two groups.
+        device: the device that computes.
     """
-    table, warped = calibration, False
+    table, augmented = calibration, False
     if not len(table):
         torch.manual_seed(recipe.seed)
         rows = torch.randperm(len(training))[:CALIBRATION_ROWS].numpy()
-        table, warped = training.select(rows), True
+        table, augmented = training.select(rows), True
     model.eval()
-    batches = []
+    logit_batches = []
     for pixels, _ in ordered_loader(table, BATCH_SIZE):
         images = ink(pixels.to(device))
-        images = normalise(augment(images, recipe) if warped else images, recipe)
-        batches.append(model(images.contiguous(memory_format=memory_format(device))).cpu())
-    logits: NDArray[np.float32] = torch.cat(batches).numpy()
+        images = normalise(augment(images, recipe) if augmented else images, recipe)
+        logit_batches.append(model(images.contiguous(memory_format=memory_format(device))).cpu())
+    logits: NDArray[np.float32] = torch.cat(logit_batches).numpy()
     fitted = temperature(logits[:, :CLASSES], table.known_labels)
     logits /= np.float32(fitted)
-    kinds = np.split(logits, [validation_rows])
-    return fitted, min(digit_threshold(kind) for kind in kinds if len(kind))
+    groups = np.split(logits, [validation_rows])
+    return fitted, min(digit_threshold(group) for group in groups if len(group))

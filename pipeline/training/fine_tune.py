@@ -1,4 +1,4 @@
-"""Fine-tuning by Transformers' Trainer: a network of the Hugging Face hub learns to tell odd digits from even."""
+"""Fine-tuning of a Hugging Face hub model on odd and even digits with Transformers' Trainer."""
 
 import json
 import logging
@@ -45,28 +45,32 @@ def fine_tune(
 ) -> Run:
     """Fine-tune a network on the parity of a source's labelled rows and return the finished run.
 
-    Arguments and errors are those of `training.train`; also a UserError where the weights to begin with cannot be had,
-    or where there are several processes.
+    Arguments and errors are those of `train`.
+
+    Raises:
+        UserError: also if the pretrained weights are unavailable, or if there are several processes.
     """
     if world_size() > 1:
-        raise UserError(f"{recipe.name}: Transformers' Trainer tunes it in one process here; leave torchrun out")
+        raise UserError(f"{recipe.name}: fine-tuning runs in a single process; start it without torchrun")
     run, rows = start_run(recipe, source, name, corrections, limit, resume=resume)
     if rows is None:
         return run
     with quieter():
         torch.manual_seed(recipe.seed)
         checkpoint = _last_checkpoint(run.folder / recipe.output_dir)
-        network = ParityNetwork.load(checkpoint) if checkpoint else ParityNetwork.begin(recipe)
-        tuning = Tuning(recipe, network, rows.training, rows.validation, run, quiet=quiet)
+        network = ParityNetwork.load(checkpoint) if checkpoint else ParityNetwork.from_recipe(recipe)
+        trainer = FineTuningTrainer(recipe, network, rows.training, rows.validation, run, quiet=quiet)
         if not resume:
-            card = make_card(recipe, rows, source.name, network.model, tuning.args.device, tuning.dtype, "transformers")
+            card = make_card(
+                recipe, rows, source.name, network.model, trainer.args.device, trainer.dtype, "transformers"
+            )
             run.begin(recipe, card, rows.seen.fingerprint)
-        tuning.fit()
+        trainer.fit()
     return run
 
 
 class ParityDataset(Dataset[Batch]):
-    """A table as the model sees it, a batch at a time: at 224x224 in three colours MNIST would fill 36 GB of memory."""
+    """A table as model inputs, made per batch: all of MNIST in RGB at 224x224 would need 36 GB of memory."""
 
     def __init__(self, table: DigitTable, network: ParityNetwork) -> None:
         self.table = table
@@ -77,13 +81,13 @@ class ParityDataset(Dataset[Batch]):
         return len(self.table)
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
-        """Return these rows: "pixel_values", float32 (B, 3, S, S), and "labels", int64 (B,), 0 = even, 1 = odd."""
+        """Return a batch: "pixel_values", float32 (B, 3, S, S), and "labels", int64 (B,), 0 = even, 1 = odd."""
         pixels = self.network.pixel_values(self.table.pixels[list(rows)])
         return {"pixel_values": pixels, "labels": self.parities[list(rows)]}
 
 
-class Tuning(Trainer):
-    """Transformers' Trainer with a recipe's settings, whose evaluations become the run's history."""
+class FineTuningTrainer(Trainer):
+    """Transformers' Trainer with a recipe's settings. Its evaluations are written to the run's history."""
 
     def __init__(
         self,
@@ -120,14 +124,14 @@ class Tuning(Trainer):
             use_cpu=device.type == "cpu",
             bf16=self.dtype is torch.bfloat16,
             remove_unused_columns=False,
-            dataloader_pin_memory=False,  # the images are made where the model is
+            dataloader_pin_memory=False,  # the model inputs are made on the device
             report_to="none",
             disable_tqdm=True,
         )
         super().__init__(
             network.model,
             arguments,
-            data_collator=_as_it_is,  # type: ignore[arg-type]
+            data_collator=_pass_through,  # type: ignore[arg-type]
             train_dataset=ParityDataset(training, network),
             eval_dataset=ParityDataset(validation, network),
             processing_class=network.processor,
@@ -136,17 +140,17 @@ class Tuning(Trainer):
         self.remove_callback(PrinterCallback)
 
     def fit(self) -> None:
-        """Train to the end, from the last checkpoint where there is one, and keep the model that was best.
+        """Train to the end, from the last checkpoint if there is one, and save the best model.
 
-        An interrupt leaves the checkpoints, from the last of which the run can be resumed.
+        After an interrupt the run can be resumed from its last checkpoint.
         """
         run, recipe = self.run, self.recipe
         checkpoint = _last_checkpoint(self.folder)
         steps = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         try:
-            with RunLogger(run.folder, steps) as journal:
-                self.add_callback(History(run, recipe.epochs, journal))
-                self.add_callback(Bar(self.quiet))
+            with RunLogger(run.folder, steps) as run_logger:
+                self.add_callback(HistoryCallback(run, recipe.epochs, run_logger))
+                self.add_callback(ProgressBarCallback(self.quiet))
                 log_start(run, recipe, str(self.args.device), self.dtype, self.rows)
                 self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except KeyboardInterrupt:
@@ -154,14 +158,14 @@ class Tuning(Trainer):
             log.warning(
                 "Stopped after %d updates; %s. To resume: %s",
                 self.state.global_step,
-                f"those until {kept} are kept" if kept else "none are kept yet",
+                f"the last checkpoint is {kept}" if kept else "no checkpoint was saved",
                 run.resume_command,
             )
             raise
         self.finish()
 
     def finish(self) -> None:
-        """Keep the best model, and write the card's last word."""
+        """Save the best model and complete the card."""
         run = self.run
         with folder_atomic(run.folder / self.recipe.save_dir) as folder:
             self.network.save(folder)
@@ -178,34 +182,34 @@ class Tuning(Trainer):
         run.finish(card)
 
 
-class History(TrainerCallback):
-    """Writes a line of the run's history after each evaluation, and says it."""
+class HistoryCallback(TrainerCallback):
+    """Append a row to the run's history after each evaluation, and log it."""
 
-    def __init__(self, run: Run, epochs: int, journal: RunLogger) -> None:
-        self.run, self.epochs, self.journal = run, epochs, journal
+    def __init__(self, run: Run, epochs: int, run_logger: RunLogger) -> None:
+        self.run, self.epochs, self.run_logger = run, epochs, run_logger
         self.history: list[Epoch] = []
         self.logged: dict[str, float] = {}
         self.started = time.perf_counter()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Go on with the lines that were written before the checkpoint that is resumed."""
+        """Restore the history up to the checkpoint that is resumed."""
         if state.global_step:
             self.history = [epoch for epoch in self.run.history if epoch.epoch <= round(state.epoch, 3)]
         self.started = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
-        """Have the loss told at the end, too, which is evaluated."""
+        """Request a log of the loss after the last step too, because it is evaluated."""
         control.should_log |= state.global_step >= state.max_steps
         return control
 
-    def on_log(self, args: Any, state: Any, control: Any, **now: Any) -> None:
-        """Remember the loss and the learning rate since the last evaluation."""
-        if "loss" in now["logs"]:
-            self.logged = now["logs"]
+    def on_log(self, args: Any, state: Any, control: Any, **event: Any) -> None:
+        """Store the loss and the learning rate since the last evaluation."""
+        if "loss" in event["logs"]:
+            self.logged = event["logs"]
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, **found: Any) -> None:
-        """Write the line."""
-        metrics = found["metrics"]
+    def on_evaluate(self, args: Any, state: Any, control: Any, **event: Any) -> None:
+        """Write and log the row."""
+        metrics = event["metrics"]
         best = max((epoch.validation_accuracy or 0 for epoch in self.history), default=-1)
         now = time.perf_counter()
         epoch = Epoch(
@@ -222,48 +226,49 @@ class History(TrainerCallback):
         self.history.append(epoch)
         if state.is_world_process_zero:
             self.run.save_history(self.history)
-            self.journal.add(epoch, state.global_step)
+            self.run_logger.add(epoch, state.global_step)
             log.info("%s", format_epoch(epoch, self.epochs))
 
 
-class Bar(TrainerCallback):
-    """A progress bar on stderr, where that is a terminal: Transformers' own would fill a file."""
+class ProgressBarCallback(TrainerCallback):
+    """Show a progress bar on stderr, if that is a terminal. Transformers' own bar would also be written to files."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Begin, at the checkpoint that is resumed."""
+        """Create the bar, starting at the resumed checkpoint."""
         hidden = self.quiet or not state.is_world_process_zero
         self.bar = tqdm(
             total=state.max_steps, initial=state.global_step, leave=False, disable=hidden or None, unit="batch"
         )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Advance."""
+        """Advance the bar by one step."""
         self.bar.update()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """End."""
+        """Close the bar."""
         self.bar.close()
 
 
-def _as_it_is(batch: Batch) -> Batch:
-    """Collate nothing: `__getitems__` has made the batch already."""
+def _pass_through(batch: Batch) -> Batch:
+    """Return the batch unchanged: `__getitems__` has already collated it."""
     return batch
 
 
-def _accuracy(found: EvalPrediction) -> dict[str, float]:
-    """Return the fraction of rows whose parity is right."""
-    return {"accuracy": float((np.asarray(found.predictions).argmax(axis=1) == found.label_ids).mean())}
+def _accuracy(evaluation: EvalPrediction) -> dict[str, float]:
+    """Return the fraction of rows with the correct parity."""
+    correct = np.asarray(evaluation.predictions).argmax(axis=1) == evaluation.label_ids
+    return {"accuracy": float(correct.mean())}
 
 
 def _last_checkpoint(folder: Path) -> Path | None:
-    """Return the last checkpoint of a training that was written to its end; one after it, cut off, is removed."""
+    """Return the last complete checkpoint, or None. Delete incomplete checkpoints after it."""
     steps = {int(path.name.rpartition("-")[2]): path for path in folder.glob("checkpoint-*")}
     for _, path in sorted(steps.items(), reverse=True):
         try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))  # the last that is written
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))  # written last
             return path
         except (OSError, ValueError):
             shutil.rmtree(path, ignore_errors=True)

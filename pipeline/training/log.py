@@ -1,4 +1,4 @@
-"""What a training tells while it runs: lines on the screen and in training.log, and events for TensorBoard."""
+"""Logging of a training run: lines on the screen and in training.log, and TensorBoard events."""
 
 import logging
 import sys
@@ -20,15 +20,15 @@ from pipeline.run import Run
 HEADER = "epoch  train loss  accuracy  validation loss  accuracy  learning rate     time"
 
 log = logging.getLogger(__name__)
-library = logging.getLogger("pipeline")
+package_log = logging.getLogger("pipeline")
 
 
 class RunLogger:
-    """A context in which what the library logs also goes to `training.log`, and epochs to TensorBoard.
+    """A context manager that writes this package's log to `training.log` and epochs to TensorBoard.
 
     Args:
-        folder: of the run; `training.log` is appended to, and the events go to `tensorboard/`.
-        steps_before: epochs, or what else its events count, of a training that is resumed; later ones count no more.
+        folder: the run's folder. Lines are appended to `training.log`; events are written to `tensorboard/`.
+        steps_before: number of steps (epochs or updates) before a resume. TensorBoard discards later events.
     """
 
     def __init__(self, folder: Path, steps_before: int) -> None:
@@ -38,47 +38,47 @@ class RunLogger:
         self.handler = logging.FileHandler(folder / "training.log", encoding="utf-8")
         self.handler.setFormatter(formatter)
         self.events = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_before + 1)
-        self.level = library.level
+        self.level = package_log.level
 
     def __enter__(self) -> Self:
-        library.addHandler(self.handler)
-        library.setLevel(logging.INFO)
+        package_log.addHandler(self.handler)
+        package_log.setLevel(logging.INFO)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        library.setLevel(self.level)
-        library.removeHandler(self.handler)
+        package_log.setLevel(self.level)
+        package_log.removeHandler(self.handler)
         self.handler.close()
         self.events.close()
 
     def add(self, epoch: Epoch, step: int | None = None) -> None:
-        """Write an epoch's figures as events, at the epoch or, where those are not whole, at the update `step`."""
-        figures = {
+        """Write an epoch's metrics as events at `step`, or at the epoch number if `step` is None."""
+        metrics = {
             "loss/train": epoch.train_loss,
             "loss/validation": epoch.validation_loss,
             "accuracy/train": epoch.train_accuracy,
             "accuracy/validation": epoch.validation_accuracy,
             "learning rate": epoch.learning_rate,
         }
-        for name, figure in figures.items():
-            if figure is not None:
-                self.events.add_scalar(name, figure, epoch.epoch if step is None else step)
+        for name, value in metrics.items():
+            if value is not None:
+                self.events.add_scalar(name, value, epoch.epoch if step is None else step)
         self.events.flush()
 
 
 def log_start(run: Run, recipe: Recipe | FineTuning, device: str, dtype: torch.dtype, rows: tuple[int, int]) -> None:
-    """Log what is trained, on which device, on how many (training, validation) rows; then the header of its epochs."""
+    """Log the recipe, the device, the numbers of (training, validation) rows and the header of the epoch lines."""
     log.info(
-        "%s on %s in %s: %s rows to train on, %s to validate, at most %d epochs\nRun: %s",
+        "%s on %s in %s: %s training rows, %s validation rows, at most %d epochs\nRun: %s",
         recipe.name, device, str(dtype).removeprefix("torch."), *(f"{count:,}" for count in rows), recipe.epochs, run,
     )  # fmt: skip
     log.info(HEADER)
 
 
 def format_epoch(epoch: Epoch, epochs: int) -> str:
-    """Return an epoch as a line under `HEADER`."""
+    """Return an epoch as a line with the columns of `HEADER`."""
     loss = "-" if epoch.validation_loss is None else f"{epoch.validation_loss:.4f}"
     training, validation = (
         "-" if accuracy is None else f"{accuracy:.2%}" for accuracy in (epoch.train_accuracy, epoch.validation_accuracy)
@@ -91,11 +91,11 @@ def format_epoch(epoch: Epoch, epochs: int) -> str:
 
 @contextmanager
 def log_to_stdout(aloud: bool) -> Iterator[None]:
-    """Print what the library logs as plain lines on stdout until the block ends, if `aloud`."""
+    """Print this package's log as plain lines on stdout inside the block if `aloud`."""
     handler = logging.StreamHandler(sys.stdout)
     if aloud:
-        library.addHandler(handler)
+        package_log.addHandler(handler)
     try:
         yield
     finally:
-        library.removeHandler(handler)
+        package_log.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""Muon, the optimizer that trains small convolutional networks in the fewest epochs."""
+"""The Muon optimizer, which trains small convolutional networks in few epochs."""
 
 from typing import Any
 
@@ -9,19 +9,23 @@ from torch.optim.adam import adam
 
 ADAM_BETAS = (0.9, 0.99)
 ADAM_EPSILON = 1e-8
+OLD_STATE_KEYS = {"momentum": "momentum_buffer", "mean": "exp_avg", "square": "exp_avg_sq"}
+"""State keys of older versions, and the current ones. Progress files may still contain the older keys."""
 
 
 class Muon(Optimizer):
-    """Muon for convolutions, Adam for all else (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon).
+    """Muon for convolutions, Adam for all other parameters.
 
-    A convolution's gradient, with Nesterov momentum, is taken as a matrix with a row for each filter, and the step is
-    the orthogonal matrix nearest to it: every direction of the filter bank is learnt at the same speed.
+    Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) treats a convolution's gradient, with Nesterov
+    momentum, as a matrix with one row per filter. The update is the nearest orthogonal matrix, and therefore changes
+    every direction of the filter bank at the same rate.
 
     Args:
-        learning_rate: of the convolutions.
-        other_learning_rate: of Adam, for biases, norms and linear layers.
-        momentum: in [0, 1).
-        weight_decay: decoupled, of the convolutions alone.
+        model: the network to train.
+        learning_rate: learning rate of the convolutions.
+        other_learning_rate: learning rate of Adam, for biases, norms and linear layers.
+        momentum: Nesterov momentum of the convolutions, in [0, 1).
+        weight_decay: decoupled weight decay of the convolutions. Other parameters have none.
     """
 
     def __init__(
@@ -42,38 +46,46 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update every parameter that has a gradient; a closure is not supported."""
+        """Update every parameter that has a gradient. Closures are not supported."""
         filters, others = self.param_groups
-        self.muon_step([parameter for parameter in filters["params"] if parameter.grad is not None], filters)
-        self.adam_step([parameter for parameter in others["params"] if parameter.grad is not None], others)
+        self._muon_step([parameter for parameter in filters["params"] if parameter.grad is not None], filters)
+        self._adam_step([parameter for parameter in others["params"] if parameter.grad is not None], others)
 
-    def muon_step(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        """Step along the orthogonalised momentum."""
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load an optimizer state. States that were saved with the keys of older versions are accepted."""
+        state = {
+            index: {OLD_STATE_KEYS.get(key, key): value for key, value in values.items()}
+            for index, values in state_dict["state"].items()
+        }
+        super().load_state_dict({**state_dict, "state": state})
+
+    def _muon_step(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        """Update parameters by their orthogonalised momentum."""
         for parameter in parameters:
             if not self.state[parameter]:
-                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
-            momentum = self.state[parameter]["momentum"]
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+            buffer = self.state[parameter]["momentum_buffer"]
             assert parameter.grad is not None
-            momentum.mul_(group["momentum"]).add_(parameter.grad)
-            update = torch.add(parameter.grad, momentum, alpha=group["momentum"])
+            buffer.mul_(group["momentum"]).add_(parameter.grad)
+            update = torch.add(parameter.grad, buffer, alpha=group["momentum"])
             if group["weight_decay"]:
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.sub_(orthogonalised(update.flatten(1)).view_as(update), alpha=group["lr"])
+            parameter.sub_(orthogonalise(update.flatten(1)).view_as(update), alpha=group["lr"])
 
-    def adam_step(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        """Step as Adam does (Kingma and Ba 2014, arXiv:1412.6980, algorithm 1), all parameters in one call."""
+    def _adam_step(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        """Update all parameters by one call of Adam (Kingma and Ba 2014, arXiv:1412.6980, algorithm 1)."""
         for parameter in parameters:
             if not self.state[parameter]:
                 zeros = torch.zeros_like(parameter)
-                self.state[parameter].update(step=torch.zeros(()), mean=zeros, square=zeros.clone())
+                self.state[parameter].update(step=torch.zeros(()), exp_avg=zeros, exp_avg_sq=zeros.clone())
         if not parameters:
             return
         states = [self.state[parameter] for parameter in parameters]
         adam(
             parameters,
             [parameter.grad for parameter in parameters if parameter.grad is not None],
-            [state["mean"] for state in states],
-            [state["square"] for state in states],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
             [],
             [state["step"] for state in states],
             fused=True,
@@ -87,11 +99,11 @@ class Muon(Optimizer):
         )
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
-    """Return about the nearest matrix to float (M, N) whose singular values are all 1.
+def orthogonalise(matrix: Tensor) -> Tensor:
+    """Return approximately the nearest matrix to `matrix`, float (M, N), whose singular values are all 1.
 
-    Three Newton-Schulz iterations with Jordan's coefficients, which bring the singular values near 1 fast and not
-    exactly.
+    Three Newton-Schulz iterations with Jordan's coefficients bring the singular values close to 1 quickly, but not
+    exactly to 1.
     """
     wide: Tensor = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     wide = wide / (torch.linalg.vector_norm(wide) + 1e-7)

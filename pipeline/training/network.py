@@ -1,4 +1,4 @@
-"""Train one network: its rows, its run, its loop."""
+"""Training of a single network."""
 
 from collections.abc import Callable
 
@@ -25,25 +25,27 @@ def train_network(
     on_epoch: Callable[[Epoch], None] | None = None,
     quiet: bool = False,
 ) -> Run:
-    """Train one network and return its finished run, which the main process alone writes.
+    """Train one network and return its finished run. Only the main process writes files.
 
-    The other arguments are those of `train`.
+    Args not listed are those of `train`.
 
     Args:
-        on_epoch: called on the main process after each epoch, when all of it is written; what it raises ends the
-            training on every process.
+        on_epoch: callback, called on the main process after each epoch, when the epoch's files are written. An
+            exception that it raises stops the training on every process.
 
     Raises:
-        DivergedError: a loss is infinite or not a number.
-        UserError: as `train` says.
+        DivergedError: a loss is infinite or NaN.
+        UserError: as in `train`.
     """
     run, rows = start_run(recipe, source, name, corrections, limit, resume=resume)
     if rows is None:
         return run
     with main_process_first():
         fetch_extra_data(recipe, source.data_dir)
-    more = add_extra_data(recipe, rows.training, rows.validation, source.data_dir)
-    trainer = Trainer(recipe, more.training, rows.validation, run, more.outliers, more.calibration, on_epoch)
+    extended = add_extra_data(recipe, rows.training, rows.validation, source.data_dir)
+    trainer = Trainer(
+        recipe, extended.training, rows.validation, run, extended.outliers, extended.calibration, on_epoch
+    )
     if recipe.pretrained and not resume:
         with main_process_first():
             load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)

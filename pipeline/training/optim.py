@@ -1,4 +1,4 @@
-"""A recipe's optimizer and its learning-rate schedule."""
+"""Optimizers and learning-rate schedulers of recipes."""
 
 from typing import Any
 
@@ -12,10 +12,11 @@ from pipeline.config.recipe import Recipe
 from pipeline.training.muon import Muon
 
 DENORMAL_LIMIT = 1e-25
+"""Numbers of smaller magnitude are set to zero."""
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
-    """Return the recipe's optimizer over all of the model's parameters."""
+    """Return the recipe's optimizer for all parameters of the model."""
     rate, momentum, decay = recipe.learning_rate, recipe.momentum, recipe.weight_decay
     match recipe.optimizer:
         case "muon":
@@ -29,21 +30,21 @@ def make_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
 
 
 class FusedAdam(Adam):
-    """torch's fused Adam, given every tensor in the order in which it lies in memory.
+    """torch's fused Adam on contiguous views of the tensors.
 
-    The fused update passes over the weights once; but on a CPU it copies channels-last tensors there and back, which
-    doubles its time.
+    The fused update makes one pass over the weights. On a CPU it also copies channels-last tensors before and after
+    the update, which doubles its time. Contiguous views of the same memory avoid the copies.
     """
 
     def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> bool:
         has_complex: bool = super()._init_group(group, *lists)  # type: ignore[no-untyped-call]
         for tensors in lists:
-            tensors[:] = [_in_memory_order(tensor) for tensor in tensors]
+            tensors[:] = [_view_contiguous(tensor) for tensor in tensors]
         return has_complex
 
 
-def _in_memory_order(tensor: Tensor) -> Tensor:
-    """Return a channels-last tensor as a contiguous view, and any other as it is."""
+def _view_contiguous(tensor: Tensor) -> Tensor:
+    """Return a contiguous view of a channels-last tensor, and any other tensor unchanged."""
     if tensor.ndim == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last):
         return tensor.permute(0, 2, 3, 1)
     return tensor
@@ -51,21 +52,21 @@ def _in_memory_order(tensor: Tensor) -> Tensor:
 
 @torch.no_grad()
 def flush_denormals(optimizer: Optimizer) -> None:
-    """Make numbers below TINY zero, among the parameters and in what the optimizer keeps of them.
+    """Set numbers smaller than DENORMAL_LIMIT to zero, in the parameters and in the optimizer's state.
 
-    Weight decay shrinks the weights of inputs that never fire, and their averaged gradients with them, below 1e-38,
-    where each operation takes a processor up to a hundred times as long: half of branch-cnn's were there after two
-    epochs. Done every few hundred updates, none gets so far.
+    Weight decay shrinks the weights of inputs that are always zero, and their averaged gradients, below 1e-38. These
+    are denormal numbers, on which a CPU operation takes up to a hundred times as long. After two epochs half of
+    branch-cnn's weights were denormal. A call every few hundred updates prevents this.
     """
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            kept = [value for value in optimizer.state[parameter].values() if isinstance(value, Tensor)]
-            for tensor in (parameter, *kept):
+            state = [value for value in optimizer.state[parameter].values() if isinstance(value, Tensor)]
+            for tensor in (parameter, *state):
                 torch.ops.aten.hardshrink.out(tensor, DENORMAL_LIMIT, out=tensor)
 
 
 def make_scheduler(recipe: Recipe, optimizer: Optimizer, updates_per_epoch: int) -> LRScheduler:
-    """Return the recipe's learning-rate scheduler; its row in SCHEDULERS says when it is to be stepped."""
+    """Return the recipe's learning-rate scheduler. Its row in SCHEDULERS defines when to step it."""
     updates = recipe.epochs * updates_per_epoch
     match recipe.scheduler:
         case "one-cycle":

@@ -1,4 +1,4 @@
-"""What a training begins with: its rows, its run, and the card that says where the run comes from."""
+"""Setup of a training run: its rows, its folder, and its card with the provenance."""
 
 import hashlib
 import logging
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a training.
+    """The rows of a training run.
 
     Attributes:
-        training: to learn from, corrections among them.
-        validation: set aside, to measure on.
-        seen: all that are learnt from or measured on.
-        source: the digest of all that the source has.
-        corrections: how many are corrections.
+        training: training rows, including corrections.
+        validation: validation rows.
+        seen: all training and validation rows.
+        source: digest of all rows of the source.
+        corrections: number of corrections.
     """
 
     training: DigitTable
@@ -43,20 +43,20 @@ class Rows:
     corrections: int
 
     @property
-    def in_order(self) -> str:
-        """A digest that is equal for equal images and labels in the same order."""
+    def ordered_digest(self) -> str:
+        """A digest of the images and labels that depends on their order."""
         digest = hashlib.blake2b(digest_size=8)
         for table in (self.training, self.validation):
             digest.update(table.pixels.tobytes())
             digest.update(table.known_labels.tobytes())
         return digest.hexdigest()
 
-    def require_those_of(self, run: Run) -> None:
-        """Raise a UserError where a run to resume began on other rows."""
+    def require_match(self, run: Run) -> None:
+        """Raise a UserError if the run to resume was started on other rows."""
         if run.fingerprint.digest != self.seen.fingerprint.digest:
             raise UserError(
-                f"{run}: began on other data ({run.card.source}, {run.card.train_rows:,} rows to train on); "
-                "give it the same --source, --data, --limit and --with again"
+                f"{run}: was started on other data ({run.card.source}, {run.card.train_rows:,} training rows); "
+                "resume it with the same --source, --data, --limit and --with"
             )
 
 
@@ -69,25 +69,25 @@ def start_run(
     *,
     resume: bool,
 ) -> tuple[Run, Rows | None]:
-    """Return the run of a training and its rows, or None for these where the run to resume is complete.
+    """Return a new run, or the run to resume, and its rows. The rows are None if the run to resume is complete.
 
-    Arguments and errors are those of `training.train`.
+    Arguments and errors are those of `train`.
     """
     run = broadcast_from_main(lambda: _find_resumable(recipe, name) if resume else Run.create(name, recipe))
     if resume and broadcast_from_main(lambda: run.card.finished):
-        log.info("%s is complete: there is nothing left to resume.", run)
+        log.info("%s is already complete.", run)
         return run, None
     rows = _split_rows(recipe, source, corrections, limit)
     require_equal_inputs(recipe, rows)
     if resume:
-        broadcast_from_main(lambda: rows.require_those_of(run))
+        broadcast_from_main(lambda: rows.require_match(run))
     return run, rows
 
 
 def _split_rows(
     recipe: Recipe | FineTuning, source: Source, corrections: DigitTable | None = None, limit: int | None = None
 ) -> Rows:
-    """Return the rows that a training on a source has; `limit` and `corrections` as in `train`."""
+    """Return the training and validation rows of a source. `limit` and `corrections` are as in `train`."""
     table = seen = source.read_train()
     training, validation = split_table(table, recipe, limit, limit and limit // 5)
     if limit:
@@ -100,7 +100,7 @@ def _split_rows(
 def split_table(
     table: DigitTable, recipe: Recipe | FineTuning, train_rows: int | None, validation_rows: int | None
 ) -> tuple[DigitTable, DigitTable]:
-    """Return the training and the validation rows of a recipe, each sampled to so many rows unless that is None."""
+    """Return a recipe's training and validation rows, sampled to the given numbers of rows unless these are None."""
     parts = table.split(recipe.validation_fraction, recipe.seed)
     limits = (train_rows, validation_rows)
     training, validation = (
@@ -110,23 +110,24 @@ def split_table(
 
 
 def require_equal_inputs(recipe: Recipe | FineTuning, rows: Rows) -> None:
-    """Raise a UserError where this process was given another recipe or other rows than the main one."""
+    """Raise a UserError if this process has another recipe or other rows than the main process."""
     if world_size() == 1:
         return
-    mine = {"recipe": recipe.model_dump_json(), "rows": rows.in_order}
-    main = broadcast_from_main(lambda: mine)
-    for what, own in mine.items():
-        if own != main[what]:
+    own = {"recipe": recipe.model_dump_json(), "rows": rows.ordered_digest}
+    main = broadcast_from_main(lambda: own)
+    for key, value in own.items():
+        if value != main[key]:
             raise UserError(
-                f"{platform.node()}: not the same {what} as in the first process; give all the same command and files"
+                f"{platform.node()}: the {key} here and in the main process differ; "
+                "start all processes with the same command and files"
             )
 
 
 def _find_resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
-    """Return the run to go on with; a UserError where it was begun with another recipe."""
+    """Return the run to resume. Raise a UserError if it was started with another recipe."""
     run = Run.open(name) if name else Run.unfinished(recipe.name)
     if run.recipe.model_dump() != recipe.model_dump():
-        raise UserError(f"{run}: began with other settings; resume it with {run.resume_command}")
+        raise UserError(f"{run}: was started with other settings; resume it with {run.resume_command}")
     return run
 
 
@@ -139,7 +140,17 @@ def make_card(
     dtype: torch.dtype,
     loop: str,
 ) -> Card:
-    """Return the card of a run that begins, on a source of that name, by the loop of a package of that name."""
+    """Return the card of a new run.
+
+    Args:
+        recipe: the run's recipe.
+        rows: its rows.
+        source: name of the data source.
+        model: the initial network.
+        device: the device that trains it.
+        dtype: the compute dtype.
+        loop: name of the package that runs the training loop; its version is recorded.
+    """
     return Card(
         recipe=recipe.name,
         source=source,
@@ -160,7 +171,7 @@ def make_card(
 
 
 def _current_commit() -> str | None:
-    """Return the commit of the project's own checkout, or None where there is none."""
+    """Return the commit hash of the project's git checkout, or None if there is none."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)

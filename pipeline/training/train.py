@@ -1,4 +1,4 @@
-"""What trains a recipe of each kind."""
+"""The entry point for training any recipe."""
 
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe
@@ -19,22 +19,24 @@ def train(
 ) -> Run:
     """Train a recipe on a source's labelled rows and return the finished run.
 
-    One network is trained by our own loop, the members of an ensemble each by it, a fine-tuning by Transformers'
-    Trainer.
+    This project's own `Trainer` trains single networks and each member of an ensemble. Transformers' Trainer trains
+    fine-tuning recipes.
 
     Args:
-        name: of the run, or its folder; None makes a name from the recipe and the time.
-        corrections: labelled rows to train on beside those of the source; none of them is set aside.
-        limit: train on so many of the source's rows at most, and validate on a fifth of that at most.
-        resume: go on with the run `name`, or with the newest unfinished run of the recipe.
-        quiet: draw no progress bar.
+        recipe: the recipe to train.
+        source: the data source.
+        name: name or folder of the run; None derives a name from the recipe and the time.
+        corrections: labelled rows to train on in addition to the source's. None of them is used for validation.
+        limit: maximum number of training rows from the source; a fifth of it is the maximum for validation rows.
+        resume: resume the run `name`, or the newest unfinished run of the recipe.
+        quiet: show no progress bar.
 
     Raises:
-        UserError: the rows are unsound or too few, the loss is no longer a number, or the run to resume had another
-            recipe or other data.
+        UserError: the rows are invalid or too few, the loss diverged, or the run to resume has another recipe or other
+            data.
     """
     if isinstance(recipe, FineTuning):
-        from pipeline.training.fine_tune import fine_tune  # and Transformers with it
+        from pipeline.training.fine_tune import fine_tune  # imports Transformers, which is slow
 
         return fine_tune(recipe, source, name, corrections=corrections, limit=limit, resume=resume, quiet=quiet)
     from pipeline.training.ensemble import train_ensemble

@@ -1,4 +1,4 @@
-"""Trainer: the one training loop, in one process or, under torchrun or `accelerate launch`, in many."""
+"""Trainer: the training loop, for one process or, with torchrun or `accelerate launch`, several processes."""
 
 import logging
 import math
@@ -35,20 +35,25 @@ from pipeline.utils.distributed import broadcast_from_main, claim_report, defer_
 
 log = logging.getLogger(__name__)
 
-EVALUATION_BATCH = 512
-CLEARING = 200
-"""Batches after which tiny numbers are cleared."""
+EVALUATION_BATCH_SIZE = 512
+FLUSH_INTERVAL_BATCHES = 200
+"""Number of batches between two calls of `flush_denormals`."""
 
 
 class DivergedError(UserError):
-    """A loss is infinite or not a number: these settings lead nowhere."""
+    """A loss is infinite or NaN: the training has diverged with these settings."""
 
 
 class Trainer:
-    """All that changes while a recipe is trained, and the loop that changes it.
+    """The training loop and its state.
 
-    The convention on N processes: the batch of the recipe is divided among them, so that the batch, the learning
-    rate and the number of updates are the same for every N. A UserError where it cannot be.
+    N processes split each batch of the recipe evenly (a UserError if it is not divisible by N). The total batch size,
+    the learning rate and the number of updates are therefore the same for every N.
+
+    Args:
+        outliers: non-digits, uint8 (M, 28, 28), to train on as class 10.
+        calibration: rows for the calibration; the validation rows by default.
+        on_epoch: callback, called on the main process after each epoch.
     """
 
     def __init__(
@@ -72,7 +77,7 @@ class Trainer:
                 split_batches=True, use_seedable_sampler=True, data_seed=recipe.seed, non_blocking=recipe.pin_memory
             ),
         )
-        self.told_to_end = Event()
+        self.stop_requested = Event()
         self.device = self.accelerator.device
         self.dtype = compute_dtype(recipe.precision, self.device)
         torch.manual_seed(recipe.seed)
@@ -84,29 +89,29 @@ class Trainer:
         processes = self.accelerator.num_processes
         require_divisible(batches.batch_size or 1, processes)
         updates = -(-len(batches) // recipe.gradient_accumulation)
-        # Not prepared: Accelerate would step it once for each process.
+        # The scheduler is not prepared: Accelerate would step it once per process.
         self.scheduler = make_scheduler(recipe, optimizer, updates)
         self.model, self.optimizer, self.batches, self.validation = self.accelerator.prepare(
-            model, optimizer, batches, ordered_loader(validation, -(-EVALUATION_BATCH // processes) * processes)
+            model, optimizer, batches, ordered_loader(validation, -(-EVALUATION_BATCH_SIZE // processes) * processes)
         )
         self.history: list[Epoch] = []
         self.best_loss = float("inf")
         self.stale_epochs = 0
 
     def fit(self, *, quiet: bool) -> None:
-        """Train to the end of the schedule, or until `patience` epochs have passed without an improvement.
+        """Train to the end of the schedule, or until `patience` epochs bring no improvement.
 
-        The run's model is that of the epoch with the lowest validation loss, or of the last one where no rows are
-        validated. An interrupt leaves the run with the best model so far, and with the state after the last whole
-        epoch, from which it can be resumed; so does the loss of another process, which is a UserError.
+        The run keeps the model of the epoch with the lowest validation loss, or the last one if there are no validation
+        rows. After an interrupt or the loss of another process (a UserError), the run contains the best model so far
+        and the state after the last complete epoch, from which it can be resumed.
         """
         remedy = f"to resume: {self.run.resume_command}"
         try:
-            with defer_sigterm() as self.told_to_end, report_lost_peer(remedy):
+            with defer_sigterm() as self.stop_requested, report_lost_peer(remedy):
                 self.run_epochs(quiet=quiet)
         except KeyboardInterrupt:
             if claim_report():
-                kept = "; the best before it is kept" if self.history else ""
+                kept = "; the best model so far is kept" if self.history else ""
                 log.warning(
                     "Stopped in epoch %d%s. To resume: %s", len(self.history) + 1, kept, self.run.resume_command
                 )
@@ -115,47 +120,48 @@ class Trainer:
             self.finish()
 
     def run_epochs(self, *, quiet: bool) -> None:
-        """Run the epochs without finishing the run."""
+        """Run the epochs without finalising the run."""
         is_main = self.accelerator.is_main_process
         try:
-            with RunLogger(self.run.folder, len(self.history)) if is_main else nullcontext() as journal:
+            with RunLogger(self.run.folder, len(self.history)) if is_main else nullcontext() as run_logger:
                 devices = self.accelerator.num_processes
                 device = str(self.device) if devices == 1 else f"{devices} x {self.device.type}"
                 log_start(self.run, self.recipe, device, self.dtype, self.rows)
                 while len(self.history) < self.recipe.epochs and not self.out_of_patience:
                     epoch = self.one_epoch(quiet)
-                    if journal:
-                        journal.add(epoch)
+                    if run_logger:
+                        run_logger.add(epoch)
                     if self.on_epoch:
                         broadcast_from_main(partial(self.on_epoch, epoch))
                 if self.out_of_patience:
-                    log.info("Stopped early: no improvement in %d epochs.", self.stale_epochs)
+                    log.info("Early stopping: no improvement in %d epochs.", self.stale_epochs)
         finally:
             self.accelerator.end_training()
 
     @property
     def out_of_patience(self) -> bool:
+        """Whether the validation loss has not improved for `patience` epochs."""
         return self.recipe.patience is not None and self.stale_epochs >= self.recipe.patience
 
     def one_epoch(self, quiet: bool) -> Epoch:
-        """Train one epoch, validate, keep the model if it is the best, and write all down."""
+        """Train one epoch, validate, and save the history, the progress and, if it is the best, the model."""
         number = len(self.history) + 1
         started = time.perf_counter()
         learning_rate = float(self.scheduler.get_last_lr()[0])
         train_loss, train_accuracy = self.pass_over_batches(number, quiet)
         validation_loss, validation_accuracy = self.evaluate()
-        # What follows from these is decided alike everywhere, to the last bit: they are the main process's own.
+        # All processes use the main process's values, and therefore make the same decisions below.
         train_loss, train_accuracy, validation_loss, validation_accuracy = broadcast_object_list(
             [train_loss, train_accuracy, validation_loss, validation_accuracy]
         )
         losses = [train_loss] if validation_loss is None else [train_loss, validation_loss]
         if not math.isfinite(sum(losses)):
             raise DivergedError(
-                f"{self.run}: the loss of epoch {number} is {' and '.join(map(str, losses))}: it has diverged; "
-                "lower learning_rate, for example by --set"
+                f"{self.run}: training diverged in epoch {number} (loss {' and '.join(map(str, losses))}); "
+                "lower learning_rate, for example with --set"
             )
         if isinstance(self.scheduler, ReduceLROnPlateau):
-            assert validation_loss is not None, "the recipe was validated"
+            assert validation_loss is not None, "the recipe requires validation rows for this scheduler"
             self.scheduler.step(validation_loss)
         elif not SCHEDULERS[self.recipe.scheduler].per_update:
             self.scheduler.step()
@@ -184,10 +190,10 @@ class Trainer:
         return epoch
 
     def pass_over_batches(self, number: int, quiet: bool) -> tuple[float, float]:
-        """Make one epoch's updates; return the mean loss that they minimised and the accuracy while they did."""
+        """Run one epoch's updates and return the mean training loss and accuracy over its batches."""
         recipe, accelerator = self.recipe, self.accelerator
         self.model.train()
-        # An epoch depends on its number and not on the epochs before it: a resumed run draws the same.
+        # The seed depends on the epoch number only: a resumed run draws the same random numbers.
         torch.manual_seed((recipe.seed << 32) + (number << 16) + accelerator.process_index)
         self.batches.set_epoch(number)
         loss_sum = torch.zeros((), device=self.device)
@@ -195,7 +201,7 @@ class Trainer:
         images_seen = 0
         hidden = quiet or not accelerator.is_main_process
         bar = tqdm(self.batches, f"epoch {number}/{recipe.epochs}", leave=False, disable=hidden or None, unit="batch")
-        for place, (pixels, labels) in enumerate(bar):
+        for index, (pixels, labels) in enumerate(bar):
             with accelerator.accumulate(self.model):
                 images = normalise(augment(ink(pixels), recipe), recipe)
                 with autocast(self.dtype, self.device):
@@ -207,23 +213,23 @@ class Trainer:
                 if accelerator.sync_gradients and SCHEDULERS[recipe.scheduler].per_update:
                     self.scheduler.step()
                 self.optimizer.zero_grad()
-            if place % CLEARING == 0 and self.device.type == "cpu":
+            if index % FLUSH_INTERVAL_BATCHES == 0 and self.device.type == "cpu":
                 flush_denormals(self.optimizer)
             with torch.no_grad():
                 loss_sum += loss.detach() * len(labels)
                 correct += (logits.argmax(1) == labels).sum()
             images_seen += len(labels)
-            if self.told_to_end.is_set():
+            if self.stop_requested.is_set():
                 raise KeyboardInterrupt
         totals = torch.stack([loss_sum, correct, torch.full_like(loss_sum, images_seen)])
-        total_loss, right, images_total = accelerator.reduce(totals, reduction="sum").tolist()
-        return total_loss / images_total, right / images_total
+        total_loss, total_correct, total_images = accelerator.reduce(totals, reduction="sum").tolist()
+        return total_loss / total_images, total_correct / total_images
 
     @torch.inference_mode()
     def evaluate(self) -> tuple[float, float] | tuple[None, None]:
-        """Return the loss that training minimises, label smoothing and all, and the accuracy on the validation rows.
+        """Return the loss, with label smoothing as in training, and the accuracy on the validation rows.
 
-        Each row is counted once, and computed in float32. None and None where no rows were set aside.
+        Both are computed in float32 and count each row once. They are None if there are no validation rows.
         """
         if not self.rows[1]:
             return None, None
@@ -239,7 +245,7 @@ class Trainer:
         return loss.item(), (logits[:, :CLASSES].argmax(1) == labels).sum().item() / len(labels)
 
     def save_progress(self) -> None:
-        """Keep all that the rest of the training depends on."""
+        """Save the state from which the training can be resumed."""
         self.run.save_progress(
             {
                 "model": self.accelerator.unwrap_model(self.model).state_dict(),
@@ -252,22 +258,22 @@ class Trainer:
         )
 
     def restore(self) -> None:
-        """Go back to where `save_progress` was."""
+        """Restore the state that `save_progress` saved."""
         state = broadcast_from_main(self.run.load_progress)
         self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        # The averages lie in memory as the weights do, for arithmetic in another order rounds differently.
-        for parameter, averages in self.optimizer.state.items():
-            for name, value in averages.items():
+        # Give the optimizer's tensors the memory layout of the weights: another order of operations rounds differently.
+        for parameter, tensors in self.optimizer.state.items():
+            for name, value in tensors.items():
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    averages[name] = torch.empty_like(parameter).copy_(value)
+                    tensors[name] = torch.empty_like(parameter).copy_(value)
         self.scheduler.load_state_dict(state["scheduler"])
         self.history = [Epoch(**epoch) for epoch in state["history"]]
         self.best_loss = state["best_loss"]
         self.stale_epochs = state["stale_epochs"]
 
     def finish(self) -> None:
-        """Complete the card with the calibration and the scores of the epoch that was kept."""
+        """Calibrate the best epoch's model and complete the card with the result and the scores."""
         best = [epoch for epoch in self.history if epoch.saved][-1]
         card = self.run.card
         if best.validation_loss is not None and best.validation_accuracy is not None:
@@ -282,11 +288,11 @@ class Trainer:
         self.run.finish(card)
 
 
-def require_divisible(batch: int, processes: int) -> None:
-    """Raise a UserError where a batch cannot be divided among the processes."""
-    if batch % processes:
-        fitting = batch - batch % processes or processes
+def require_divisible(batch_size: int, processes: int) -> None:
+    """Raise a UserError if the batch size is not divisible by the number of processes."""
+    if batch_size % processes:
+        divisible = batch_size - batch_size % processes or processes
         raise UserError(
-            f"a batch of {batch} images cannot be divided among {processes} processes; "
-            f"--set batch_size={fitting}, or start another number of processes"
+            f"batch_size {batch_size} is not divisible by {processes} processes; "
+            f"use --set batch_size={divisible}, or start another number of processes"
         )

@@ -1,1 +1,1 @@
-"""Utilities that know nothing of digits."""
+"""General utilities that do not depend on digits."""

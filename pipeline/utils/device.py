@@ -1,4 +1,4 @@
-"""Which processor computes, and in which precision and memory layout it is fastest."""
+"""Choice of device, precision and memory layout, and memory allocation."""
 
 import ctypes
 import sys
@@ -7,7 +7,7 @@ import torch
 
 
 def pick_device() -> torch.device:
-    """Return the fastest device at hand: CUDA, then Apple's MPS, then the CPU."""
+    """Return the fastest available device: CUDA, else Apple's MPS, else the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
@@ -16,13 +16,11 @@ def pick_device() -> torch.device:
 
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Return the dtype that convolutions compute in on `device`.
+    """Return the dtype of convolutions on `device`.
 
     Args:
-        precision: "float32", "bfloat16" or "auto".
-
-    With "auto" it is bfloat16 where the device multiplies in it (AVX-512 BF16 or AMX on a CPU, Ampere or
-    newer on CUDA), and float32 elsewhere: emulated bfloat16 is slower than float32.
+        precision: "float32", "bfloat16" or "auto". "auto" selects bfloat16 if the device has instructions for it
+            (AVX-512 BF16 or AMX on a CPU, Ampere or newer on CUDA), else float32: emulated bfloat16 is slower.
     """
     if precision != "auto":
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
@@ -34,25 +32,25 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
-    """Return a context in which `device` computes convolutions in `dtype`; it does nothing for float32."""
+    """Return a context manager in which `device` computes convolutions in `dtype`; no effect for float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """Return the layout in which `device` convolves fastest: channels last everywhere but on MPS."""
+    """Return the fastest memory layout for convolutions on `device`: channels last, except on MPS."""
     return torch.contiguous_format if device.type == "mps" else torch.channels_last
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep the memory that tensors give back, for the tensors that come next.
+    """Configure glibc to keep freed memory in the process and reuse it for later tensors.
 
-    An update frees its activations and the next one asks for as many. By default glibc returns large blocks to the
-    system in between, and the system clears every page anew: up to a third of the time of an update. Other C libraries
-    are left as they are.
+    Each update frees its activations, and the next update allocates the same amount. By default glibc returns large
+    blocks to the system, which then clears every page again. This takes up to a third of the time of an update.
+    Other C libraries are not changed.
     """
     if sys.platform == "linux":
-        set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+        set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # musl does not define it
         if set_option:
             trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of <malloc.h>
-            set_option(mmap_max, 0)  # no block is mapped on its own, however large, to be unmapped when it is freed
-            set_option(trim_threshold, 2**31 - 1)  # the most that it takes
+            set_option(mmap_max, 0)  # never mmap a block: a mapped block is unmapped when it is freed
+            set_option(trim_threshold, 2**31 - 1)  # the maximum value

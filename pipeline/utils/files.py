@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Atomic writes of files and folders, checks before writing, and file signatures."""
 
 import errno
 import os
@@ -17,20 +17,20 @@ WRITE_REMEDIES = {
     errno.EACCES: "permission denied: choose another folder, or change its permissions",
     errno.EPERM: "permission denied: choose another folder, or change its permissions",
     errno.EROFS: "the file system is read-only: choose another folder",
-    errno.ENOTDIR: "a part of that path is a file, not a folder: choose another folder",
-    errno.EEXIST: "a file stands where a folder is needed: choose another folder",
-    errno.EISDIR: "a folder has that name: choose another name",
+    errno.ENOTDIR: "part of the path is a file, not a folder: choose another folder",
+    errno.EEXIST: "a file exists where a folder is needed: choose another folder",
+    errno.EISDIR: "a folder with that name exists: choose another name",
 }
 
 
 @contextmanager
 def open_atomic(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; when the block ends without an error, move that file into place.
+    """Yield a temporary path next to `path`; if the block succeeds, move the file written there to `path`.
 
-    Whatever happens inside the block, or to the process, `path` holds its old content or the new one in full.
+    Even if the block or the process fails, `path` contains either its old content or all of its new content.
 
     Raises:
-        UserError: the folder cannot be made or written to, or the disk is full.
+        UserError: the folder cannot be created or written to, or the disk is full.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -47,16 +47,16 @@ def open_atomic(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; for errors see `open_atomic`."""
+    """Write a file atomically; for errors, see `open_atomic`."""
     with open_atomic(path) as temporary:
         temporary.write_bytes(content)
 
 
 @contextmanager
 def folder_atomic(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder` to fill; when the block ends without an error, move it into its place.
+    """Yield a new temporary folder next to `folder`; if the block succeeds, replace `folder` with it.
 
-    For errors see `open_atomic`.
+    For errors, see `open_atomic`.
     """
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     old = temporary.with_suffix(".old")
@@ -72,20 +72,20 @@ def folder_atomic(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise explain_write_error(folder, error) from error
     finally:
-        for left in (temporary, old):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def require_empty(folder: Path) -> None:
-    """Raise now, before the work is done, what `folder_atomic` would raise after it.
+    """Check before a long task that `folder_atomic` will be able to write the folder.
 
     Raises:
-        UserError: `folder` holds something already, or is a file, or its parent cannot be made or written to.
+        UserError: `folder` is not empty or is a file, or its parent cannot be created or written to.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists() and any(folder.iterdir()):
-            raise UserError(f"{folder}: holds files already: choose another folder, or empty it")
+            raise UserError(f"{folder}: already contains files: choose another folder, or empty it")
         with tempfile.TemporaryFile(dir=folder.parent):
             pass
     except OSError as error:
@@ -93,10 +93,10 @@ def require_empty(folder: Path) -> None:
 
 
 def require_writable(path: Path) -> None:
-    """Raise now, before the work is done, what writing `path` would raise after it.
+    """Check before a long task that `path` can be written.
 
     Raises:
-        UserError: the folder of `path` cannot be made or written to, or `path` is itself a folder.
+        UserError: the folder of `path` cannot be created or written to, or `path` is a folder.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,23 +109,23 @@ def require_writable(path: Path) -> None:
 
 
 def explain_write_error(path: Path, error: OSError) -> UserError:
-    """Return the UserError for an OSError met while writing `path`."""
+    """Return the UserError for an OSError that occurred while writing `path`."""
     remedy = WRITE_REMEDIES.get(error.errno or 0, error.strerror or str(error))
     return UserError(f"{path}: cannot be written: {remedy}")
 
 
 def is_zip(path: Path) -> bool:
-    """Tell whether a file begins as a zip archive does."""
+    """Return whether a file starts with the signature of a zip archive."""
     return starts_with(path, b"PK\x03\x04")
 
 
 def is_gzip(path: Path) -> bool:
-    """Tell whether a file begins as gzip does."""
+    """Return whether a file starts with the signature of gzip."""
     return starts_with(path, b"\x1f\x8b")
 
 
 def starts_with(path: Path, magic: bytes) -> bool:
-    """Tell whether a file can be read and begins with these bytes."""
+    """Return whether a file is readable and starts with these bytes."""
     try:
         with path.open("rb") as file:
             return file.read(len(magic)) == magic

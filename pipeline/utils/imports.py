@@ -1,18 +1,18 @@
-"""Packages that only some commands need."""
+"""Imports of optional packages, which only some commands need."""
 
 from importlib import import_module
 from typing import Any
 
 from pipeline.errors import UserError
 
-INSTALL = "pip install --requirement requirements-cluster.txt"
+INSTALL_COMMAND = "pip install --requirement requirements-cluster.txt"
 
 
 def import_optional(name: str) -> Any:
-    """Return a module of requirements-cluster.txt, imported now that it is needed.
+    """Import and return a module of a package in requirements-cluster.txt.
 
     Raises:
-        UserError: it, or what it needs, is not installed.
+        UserError: the package, or one of its dependencies, is not installed.
     """
     try:
         return import_module(name)
@@ -21,5 +21,5 @@ def import_optional(name: str) -> Any:
 
 
 def missing_package(error: ImportError) -> UserError:
-    """Return the UserError for a module of requirements-cluster.txt that is not there."""
-    return UserError(f"{error.name} is not installed: {INSTALL}")
+    """Return the UserError for a package in requirements-cluster.txt that is not installed."""
+    return UserError(f"{error.name} is not installed; run: {INSTALL_COMMAND}")

@@ -1,4 +1,4 @@
-"""Work on one thing while the next one is prepared."""
+"""Prefetching: prepare the next item while the current one is processed."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +10,9 @@ END = object()
 
 
 def prefetch(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield the items in order, preparing the one after each in a thread of its own; never more than one ahead.
+    """Yield the items in order while a separate thread prepares the next one, never more than one ahead.
 
-    What an item's preparation raises is raised here, in its place.
+    If `items` raises an exception, it is raised here at the position of the item.
     """
     with ThreadPoolExecutor(max_workers=1) as thread:
         upcoming = thread.submit(next, items, END)

@@ -1,4 +1,4 @@
-"""Time limits for libraries that open connections without one."""
+"""Time-outs for libraries that open connections without one."""
 
 import socket
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def default_socket_timeout(seconds: float) -> Iterator[None]:
-    """Give new sockets a time limit, until the block ends."""
-    before = socket.getdefaulttimeout()
+    """Set the default time-out of new sockets, in seconds, while the block runs."""
+    previous = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
         yield
     finally:
-        socket.setdefaulttimeout(before)
+        socket.setdefaulttimeout(previous)

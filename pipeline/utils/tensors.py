@@ -1,4 +1,4 @@
-"""Tensors in safetensors files: read with one line for what is damaged; nested states taken apart and put together."""
+"""Read safetensors files, and convert nested states to and from JSON plus named tensors."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +11,16 @@ from pipeline.errors import UserError
 
 
 def contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors in the only layout that safetensors takes."""
+    """Return the tensors in contiguous layout, which safetensors requires."""
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors of a safetensors file, on the CPU, and its metadata."""
+    """Return the tensors of a safetensors file, on the CPU, and its metadata.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.offset_keys()}, file.metadata() or {}
@@ -25,9 +29,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Return `value` as JSON can hold it, its tensors moved into `tensors`.
+    """Convert `value` to JSON-compatible values, and move its tensors into `tensors`.
 
-    A dict becomes {"dict": [[key, value], ...]}, which keeps keys that are numbers; a tensor {"tensor": its name}.
+    A dict becomes {"dict": [[key, value], ...]}, which preserves numeric keys. A tensor becomes {"tensor": its name}.
     """
     if isinstance(value, Tensor):
         name = str(len(tensors))
@@ -41,7 +45,7 @@ def take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def put_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Undo `take_tensors`."""
+    """Return the original value: the inverse of `take_tensors`."""
     if isinstance(value, list):
         return [put_tensors(item, tensors) for item in value]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Worker processes: tasks are dealt to several processes, whose deaths are noticed and which never outlive this one."""
+"""Worker pool: run tasks in several processes, report workers that die, and never leave a worker behind."""
 
 import os
 import signal
@@ -20,12 +20,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Outcome(Generic[Task, Result]):
-    """What became of a task.
+    """The outcome of a task.
 
     Attributes:
-        task: None if a worker died before it had one.
-        result: None if the worker died.
-        death: how it died, such as "signal 9" or "status 1".
+        task: the task; None if a worker died before it received one.
+        result: the result; None if the worker died.
+        death: how the worker died, such as "signal 9" or "status 1"; None if it did not.
     """
 
     task: Task | None
@@ -36,15 +36,15 @@ class Outcome(Generic[Task, Result]):
 def deal(
     function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
 ) -> Generator[Outcome[Task, Result], None, None]:
-    """Call `function` with each task in worker processes, and yield the outcomes in the order in which they end.
+    """Call `function` with each task in worker processes, and yield the outcomes in order of completion.
 
-    A worker that dies costs its task, and the others continue; tasks are left over if all of them die. When the
-    iteration ends, by an exception or `close` too, all workers have ended. Each of them imports the main module: a
-    script calls this under `if __name__ == "__main__"`.
+    If a worker dies, its task fails and the other workers continue. If all workers die, the remaining tasks are not
+    run. When the iteration ends, also by an exception or `close`, all workers have ended. Each worker imports the main
+    module; a script must therefore call this under `if __name__ == "__main__"`.
 
     Args:
-        function: sent to each worker once, with whatever it holds; it may keep state there between its calls.
-        workers: how many processes.
+        function: pickled to each worker once, with its state; it may keep state there between calls.
+        workers: number of processes.
 
     Raises:
         UserError: `function` raised it in a worker.
@@ -70,26 +70,27 @@ def deal(
                 for task in waiting:
                     busy[connection] = task
                     break
-                with suppress(OSError):  # it has died; the next `wait` says so
+                with suppress(OSError):  # the worker has died; the next `wait` reports it
                     connection.send([busy[connection]] if connection in busy else [])
 
 
 @contextmanager
 def _start(function: Callable[[Any], Any], count: int) -> Iterator[dict[Connection, SpawnProcess]]:
-    """Yield worker processes, each by the connection to it; when the block ends they have ended."""
+    """Start worker processes and yield them, keyed by their connections; all have ended when the block ends."""
     context = get_context("spawn")
     running: dict[Connection, SpawnProcess] = {}
-    # Ctrl-C reaches every process of a terminal: workers ignore it, and this process stops them by SIGTERM.
-    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches every process of a terminal: workers ignore it, and this process stops them with SIGTERM.
+    interrupt_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         for _ in range(count):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs,))  # no daemon: those may not start processes
+            parent_end, worker_end = context.Pipe()
+            # Not a daemon: daemonic processes may not start processes.
+            process = context.Process(target=_work, args=(worker_end,))
             process.start()
-            theirs.close()
-            running[ours] = process
+            worker_end.close()
+            running[parent_end] = process
     finally:
-        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGINT, interrupt_handler)
     processes = list(running.values())
     try:
         for connection in running:
@@ -106,7 +107,7 @@ def _start(function: Callable[[Any], Any], count: int) -> Iterator[dict[Connecti
 
 
 def _work(connection: Connection) -> None:
-    """Do tasks until there are no more."""
+    """Run tasks in a worker until an empty message ends it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -120,19 +121,19 @@ def _work(connection: Connection) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except (EOFError, BrokenPipeError):
-        sys.exit(1)  # its parent has died
+        sys.exit(1)  # the parent has died
 
 
 def _end_with_parent() -> None:
-    """Stop this worker as soon as the process that it works for has ended, for whatever reason."""
+    """End this worker as soon as its parent process has ended for any reason."""
     parent = parent_process()
-    assert parent, "a worker is started by another process"
+    assert parent, "a worker has a parent process"
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _describe_death(process: SpawnProcess) -> str | None:
-    """Return how a process ended, or None if it ended as it should."""
+    """Wait for a process, and return how it died; None if it ended normally."""
     process.join()
     if not process.exitcode:
         return None

@@ -1,4 +1,4 @@
-"""Binarisation: ink told from paper, whatever the light."""
+"""Binarisation: separate ink from paper under uneven lighting."""
 
 from math import ceil
 
@@ -6,92 +6,91 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.vision.image import Grey, resized
+from pipeline.vision.image import Grey, resize
 
 Mask = NDArray[np.bool_]
 Box = tuple[slice, slice]
 """Rows and columns."""
 
-LEVEL = 1.5 / 255
-"""Greys that are nearer than this are the same."""
-COARSE_SIDE = 500
-"""Pixels along the longer side where uneven paper is estimated: enough for shadows, and there is less noise."""
-WIDEST = 6
-"""On uneven paper strokes are narrower than the picture's shorter side divided by this."""
-FAINTEST = 0.08
-"""Ink is darker than its paper by more than this share."""
+GREY_TOLERANCE = 1.5 / 255
+"""Greys that differ by less than this count as equal."""
+COARSE_SIDE_PX = 500
+"""Longer side of the copy from which uneven paper is estimated: enough for shadows, with less noise."""
+MIN_SIDE_TO_STROKE = 6
+"""On uneven paper, strokes are narrower than the picture's shorter side divided by this."""
+MIN_INK_CONTRAST = 0.08
+"""Ink is darker than its paper by more than this fraction."""
+HAIRLINE_WIDTH_PX = 3.0
+"""Stroke width up to which an antialiased line may break when it is binarised."""
+LOW_INK_THRESHOLD = 0.2
+"""In a drawing, ink above this belongs to a connected component that has darker ink."""
 
 
 def binarise(grey: Grey) -> tuple[Grey, bool]:
-    """Return how much ink there is, float32 (h, w) in 0..1, 0 = paper, and whether paper is even.
+    """Return (ink, even): the amount of ink, float32 (h, w) in 0..1, 0 = paper, and whether the paper is even.
 
-    Paper that is not of one grey is what is left of a coarse copy when strokes are closed over: gradients, shadows and
-    a table beside the paper stay, for they are wider than strokes.
+    Even paper has one grey. Uneven paper is estimated by a morphological closing of a coarse copy. The closing removes
+    strokes and keeps gradients, shadows and a table next to the paper, which are wider than strokes.
     """
-    middle = np.median(grey)
-    even = bool((abs(grey - middle) < LEVEL).mean() > 0.5)
+    median = np.median(grey)
+    even = bool((abs(grey - median) < GREY_TOLERANCE).mean() > 0.5)
     if even:
-        light_ink = bool(grey.mean() > middle)
-        paper = np.full(grey.shape, 1 - middle if light_ink else middle, np.float32)
+        light_ink = bool(grey.mean() > median)
+        paper = np.full(grey.shape, 1 - median if light_ink else median, np.float32)
     else:
-        shrink = min(1, COARSE_SIDE / max(grey.shape))
-        coarse = resized(grey, (ceil(grey.shape[0] * shrink), ceil(grey.shape[1] * shrink)))
-        window = min(coarse.shape) // WIDEST + 1
-        # Ink is the rarer wherever one looks: it makes the tail of what differs from its surroundings.
+        shrink = min(1, COARSE_SIDE_PX / max(grey.shape))
+        coarse = resize(grey, (ceil(grey.shape[0] * shrink), ceil(grey.shape[1] * shrink)))
+        window = min(coarse.shape) // MIN_SIDE_TO_STROKE + 1
+        # Ink is locally rarer than paper: the skew of the differences from the local mean has the sign of the ink.
         light_ink = ((coarse - ndimage.uniform_filter(coarse, window)) ** 3).mean() > 0
         coarse = 1 - coarse if light_ink else coarse
-        paper = resized(ndimage.grey_closing(coarse, size=(window, window)), grey.shape)
-    lightness = (1 - grey if light_ink else grey) / paper.clip(LEVEL)
-    darker = 1 - lightness
-    grain = np.median(darker)
-    spread = 1.5 * np.median(abs(darker - grain))  # the standard deviation of noise
-    clear = darker[darker > grain + max(FAINTEST, 5 * spread)]
+        paper = resize(ndimage.grey_closing(coarse, size=(window, window)), grey.shape)
+    lightness = (1 - grey if light_ink else grey) / paper.clip(GREY_TOLERANCE)
+    darkness = 1 - lightness
+    noise_median = np.median(darkness)
+    noise_deviation = 1.5 * np.median(abs(darkness - noise_median))
+    clear = darkness[darkness > noise_median + max(MIN_INK_CONTRAST, 5 * noise_deviation)]
     if not clear.size:
         return np.zeros_like(grey), even
-    threshold = _otsu(clear)
-    strength = np.median(clear[clear >= threshold])
-    ink: Grey = np.clip(0.5 + (darker - threshold) / strength, 0, 1, dtype=np.float32)
+    level = _otsu_threshold(clear)
+    contrast = np.median(clear[clear >= level])
+    ink: Grey = np.clip(0.5 + (darkness - level) / contrast, 0, 1, dtype=np.float32)
     return ink, even
 
 
-def _otsu(values: Grey) -> float:
-    """Return the threshold that parts values best into two kinds (Otsu, 1979)."""
+def _otsu_threshold(values: Grey) -> float:
+    """Return the threshold that maximises the variance between two classes of values (Otsu, 1979)."""
     counts, edges = np.histogram(values, 64)
-    middles = (edges[:-1] + edges[1:]) / 2
+    centres = (edges[:-1] + edges[1:]) / 2
     below = counts.cumsum()
     above = below[-1] - below
-    sums = (counts * middles).cumsum()
+    sums = (counts * centres).cumsum()
     with np.errstate(invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
     return float(edges[1:][np.nan_to_num(between).argmax()])
 
 
-def connected(mask: Mask) -> tuple[NDArray[np.int32], list[Box]]:
-    """Return a mask's connected parts, numbered from 1, and their boxes."""
+def connected_components(mask: Mask) -> tuple[NDArray[np.int32], list[Box]]:
+    """Return (labels, boxes): the 8-connected components of a mask, numbered from 1, and their bounding boxes."""
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
     return labels, ndimage.find_objects(labels)
 
 
-HAIR = 3.0
-"""Pixels up to which a line may break where it is antialiased."""
-FAINT = 0.2
-"""Ink of a drawing that is as faint as this still belongs to the darker ink beside it."""
-
-
 def threshold(ink: Grey, *, even: bool) -> Mask:
-    """Return where there is more than half ink; of hair lines on even paper also where there is less between.
+    """Return the mask of ink above 0.5; for hairlines on even paper, threshold with hysteresis instead.
 
-    A line of one pixel, antialiased, is fainter than half wherever it passes between two.
+    An antialiased line of one pixel is fainter than 0.5 where it passes between two pixels. Hysteresis keeps ink above
+    LOW_INK_THRESHOLD in components that contain ink above 0.5.
     """
     mask: Mask = ink > 0.5
-    if not even or thickness_of(mask) > HAIR:
+    if not even or stroke_width(mask) > HAIRLINE_WIDTH_PX:
         return mask
-    labels, _ = connected(ink > FAINT)
-    marks: Mask = np.isin(labels, np.unique(labels[mask]))
-    return marks & (labels > 0)
+    labels, _ = connected_components(ink > LOW_INK_THRESHOLD)
+    marked: Mask = np.isin(labels, np.unique(labels[mask]))
+    return marked & (labels > 0)
 
 
-def thickness_of(mask: Mask) -> float:
-    """Return about how thick the strokes of a mask are, in pixels: twice their area by the length of their outline."""
+def stroke_width(mask: Mask) -> float:
+    """Return the approximate stroke width of a mask in pixels: twice its area divided by the length of its outline."""
     outline = mask & ~ndimage.binary_erosion(mask)
     return float(2 * mask.sum() / max(1, outline.sum()))

@@ -1,4 +1,4 @@
-"""Frames: each digit of a picture as MNIST frames it."""
+"""Framing: digits as 28x28 images in MNIST's format."""
 
 from dataclasses import dataclass
 
@@ -8,25 +8,25 @@ from PIL import Image
 from scipy import ndimage
 
 from pipeline.digits import SIDE
-from pipeline.vision.binarise import binarise, thickness_of, threshold
-from pipeline.vision.image import Grey, Picture, grey_of, resized
-from pipeline.vision.segment import digits_of
+from pipeline.vision.binarise import binarise, stroke_width, threshold
+from pipeline.vision.image import Grey, Picture, resize, to_grey
+from pipeline.vision.segment import find_digits
 
-FITTED = 20
-"""MNIST's digits fit into 20x20 of their 28x28."""
-MIDDLE = SIDE / 2 + 0.5
-"""Where MNIST puts the centre of mass: at the middle of pixel 14, counted from 0."""
-STROKE = 2.9
-"""Median thickness of MNIST's strokes in pixels: four times the mean distance of ink to paper."""
-THIN = 3.0
-"""Pixels of the fine copy below which a stroke might break as it is made smaller."""
-FINE = 80
-"""Pixels along the longer side of a digit where its outline is moved."""
+DIGIT_SIDE_PX = 20
+"""MNIST's digits fit into 20x20 of their 28x28 pixels."""
+CENTRE_PX = SIDE / 2 + 0.5
+"""Position of the centre of mass in MNIST: the middle of pixel 14, counted from 0."""
+STROKE_WIDTH_PX = 2.9
+"""Median stroke width in MNIST: four times the mean distance of ink to paper."""
+MIN_STROKE_WIDTH_PX = 3.0
+"""Stroke width in the fine copy below which downscaling might break a stroke."""
+FINE_SIDE_PX = 80
+"""Longer side of the fine copy of a digit, in which its stroke width is adjusted."""
 
 
 @dataclass(frozen=True, eq=False)
 class Glyph:
-    """One digit, or what is written like one.
+    """One digit of a picture, or a mark with the shape of one.
 
     Attributes:
         box: left, top, right, bottom in pixels of the upright picture; right and bottom exclusive.
@@ -38,57 +38,78 @@ class Glyph:
 
 
 def glyphs(picture: Picture) -> list[Glyph]:
-    """Return the digits of a picture from left to right, none where it is blank.
+    """Return the digits of a picture from left to right; a blank picture gives an empty list.
 
     Args:
         picture: a PIL image, the path of a file, or an array; dark ink on light paper or light on dark.
 
     Raises:
-        UserError: the picture cannot be read, or is over the limits; see `pictures`. Or it holds over 200 marks.
+        UserError: the picture cannot be read, is over the limits of `pipeline.vision.image`, or has over 200 marks.
     """
-    grey, (across, down) = grey_of(picture)
+    grey, (across, down) = to_grey(picture)
     ink, even = binarise(grey)
     found = []
-    for mask, (rows, columns) in digits_of(threshold(ink, even=even), even=even):
-        soft = np.where(ndimage.binary_dilation(mask), ink[rows, columns], 0)
-        soft[mask] = soft[mask].clip(0.51)  # more than half, what of a hair line is fainter, too
+    for mask, (rows, columns) in find_digits(threshold(ink, even=even), even=even):
+        digit = np.where(ndimage.binary_dilation(mask), ink[rows, columns], 0)
+        digit[mask] = digit[mask].clip(0.51)  # above 0.5, including the fainter parts of a hairline
         box = (
             round(columns.start * across),
             round(rows.start * down),
             round(columns.stop * across),
             round(rows.stop * down),
         )
-        found.append(Glyph(box, frame_of(soft)))
+        found.append(Glyph(box, frame_digit(digit)))
     return found
 
 
-def frame_of(ink: Grey) -> NDArray[np.uint8]:
-    """Return a digit framed as MNIST was: its longer side 20 pixels, its centre of mass in the middle (LeCun, 1998).
+def frame_digit(ink: Grey) -> NDArray[np.uint8]:
+    """Return a digit in MNIST's format, uint8 (28, 28): longer side 20 pixels, centre of mass centred (LeCun, 1998).
 
-    Its outline is moved in or out until its strokes are as thick as MNIST's.
+    The outline is dilated or eroded until the stroke width is MNIST's.
 
     Args:
-        ink: float32 (h, w) in 0..1, cut to the digit.
+        ink: float32 (h, w) in 0..1, cropped to the digit.
     """
     height, width = ink.shape
-    scale = FINE / max(height, width)
-    if scale < 1 and thickness_of(ink > 0.5) * scale < THIN:
-        # A pixel of the smaller copy is ink where it covers any: in the mean of what it covers a hair line would break.
+    scale = FINE_SIDE_PX / max(height, width)
+    if scale < 1 and stroke_width(ink > 0.5) * scale < MIN_STROKE_WIDTH_PX:
+        # Each pixel of the smaller copy takes the maximum of the area it covers; the mean would break a hairline.
         ink = ndimage.grey_dilation((ink > 0.5).astype(np.float32), size=round(1 / scale) + 1)
-    fine = resized(np.pad(ink, 1), [max(1, round((side + 2) * scale)) for side in (height, width)])
-    mask = np.pad(fine > 0.5, FINE // 4)
+    fine = resize(np.pad(ink, 1), [max(1, round((side + 2) * scale)) for side in (height, width)])
+    mask = np.pad(fine > 0.5, FINE_SIDE_PX // 4)
     if not mask.any():
-        mask = np.pad(fine > fine.max() / 2, FINE // 4)
+        mask = np.pad(fine > fine.max() / 2, FINE_SIDE_PX // 4)
     outside, inside = ndimage.distance_transform_edt(~mask), ndimage.distance_transform_edt(mask)
     stroke = 4 * inside[mask].mean()
-    # Growing by d adds it to the stroke and to the extent e, which is then fitted: (stroke + d) / (e + d) = 2.9 / 20.
-    growth = (STROKE * FINE - FITTED * stroke) / (FITTED - STROKE)
-    growth = np.clip(growth, -stroke / 3, FINE / 4)
+    # Growth by d widens the stroke s and the extent e, which is then scaled to 20: (s + d) / (e + d) = 2.9 / 20.
+    growth = (STROKE_WIDTH_PX * FINE_SIDE_PX - DIGIT_SIDE_PX * stroke) / (DIGIT_SIDE_PX - STROKE_WIDTH_PX)
+    growth = np.clip(growth, -stroke / 3, FINE_SIDE_PX / 4)
     ink = np.clip(0.5 + growth / 2 - outside + inside, 0, 1, dtype=np.float32)
     rows, columns = (np.flatnonzero(ink.max(axis=axis) > 0.5) for axis in (1, 0))
-    unit = (max(np.ptp(rows), np.ptp(columns)) + 1) / FITTED
-    row, column = np.array(ndimage.center_of_mass(ink)) + 0.5 + FINE
-    box = (column - MIDDLE * unit, row - MIDDLE * unit, column + (SIDE - MIDDLE) * unit, row + (SIDE - MIDDLE) * unit)
-    fitted = Image.fromarray(np.pad(ink, FINE)).resize((SIDE, SIDE), Image.Resampling.BILINEAR, box)
-    frame: NDArray[np.uint8] = np.rint(np.asarray(fitted) * 255).astype(np.uint8)
+    unit = (max(np.ptp(rows), np.ptp(columns)) + 1) / DIGIT_SIDE_PX
+    row, column = np.array(ndimage.center_of_mass(ink)) + 0.5 + FINE_SIDE_PX
+    before, after = CENTRE_PX * unit, (SIDE - CENTRE_PX) * unit
+    box = (column - before, row - before, column + after, row + after)
+    scaled = Image.fromarray(np.pad(ink, FINE_SIDE_PX)).resize((SIDE, SIDE), Image.Resampling.BILINEAR, box)
+    frame: NDArray[np.uint8] = np.rint(np.asarray(scaled) * 255).astype(np.uint8)
+    return frame
+
+
+def frame_8x8(image: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return a tiny image, such as scikit-learn's, in MNIST's format, uint8 (28, 28).
+
+    Unlike `frame_digit`, this function scales the complete image, with its margins, to 20x20 pixels. It moves the
+    centre of mass to the middle of the 28x28 pixels, to the nearest pixel and within the margins. The stroke width is
+    not adjusted.
+
+    Args:
+        image: (8, 8), values 0 to 16, 0 = paper; at least one is above 0.
+    """
+    small = Image.fromarray((image * (255 / 16)).astype(np.uint8))
+    large = np.asarray(small.resize((DIGIT_SIDE_PX, DIGIT_SIDE_PX), Image.Resampling.BICUBIC), dtype=np.float64)
+    positions = np.arange(DIGIT_SIDE_PX) + 0.5
+    centres = [large.sum(axis=1) @ positions / large.sum(), large.sum(axis=0) @ positions / large.sum()]
+    top, left = (int(np.clip(round(SIDE / 2 - centre), 0, SIDE - DIGIT_SIDE_PX)) for centre in centres)
+    frame = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    frame[top : top + DIGIT_SIDE_PX, left : left + DIGIT_SIDE_PX] = large
     return frame

@@ -1,4 +1,4 @@
-"""Pictures as people have them, checked at the door: any raster file, PIL image or array, as one channel of grey."""
+"""Pictures: validate any raster file, PIL image or array, and convert it to one grey channel."""
 
 import warnings
 from io import BytesIO
@@ -11,15 +11,15 @@ from PIL import Image, ImageFilter, ImageOps, ImageStat
 
 from pipeline.errors import UserError
 
-FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"]
-"""What Pillow reads by itself; for some others it would start programs."""
+FILE_FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"]
+"""Formats that Pillow decodes itself; for some others it starts external programs."""
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000
 WORKING_SIDE = 1500
-"""Pixels along the longer side of the copy that is worked on; a digit on a page has enough of them."""
+"""Longer side of the working copy in pixels; a digit on a page has enough of them."""
 
-ORIENTATION = 0x0112
-"""EXIF's tag; above 4, width and height change places."""
+ORIENTATION_TAG = 0x0112
+"""EXIF tag of the orientation; values above 4 swap width and height."""
 
 Picture = Image.Image | str | Path | NDArray[Any]
 """A PIL image, the path of a file, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or floats in 0..1."""
@@ -27,26 +27,26 @@ Grey = NDArray[np.float32]
 
 
 def opened(picture: Picture) -> Image.Image:
-    """Return a picture as a PIL image of at most 50 megapixels; of a file only the header has been decoded.
+    """Return a picture as a PIL image of at most 50 megapixels; only the header of a file is decoded.
 
     Raises:
-        UserError: there is no such file, it is no picture, over 20 MB or over the limit of pixels; an array has another
+        UserError: the file is missing, is not a picture, or is over 20 MB or the pixel limit; an array has another
             shape, dtype or range.
     """
     if isinstance(picture, str | Path):
-        image = _opened_file(Path(picture))
+        image = _open_file(Path(picture))
     else:
         image = picture if isinstance(picture, Image.Image) else _from_array(picture)
     if image.width * image.height > MAX_PIXELS:
         raise UserError(
-            f"{_name_of(picture)}: {image.width:,} x {image.height:,} pixels are over the limit of {MAX_PIXELS:,}; "
+            f"{_describe(picture)}: {image.width:,} x {image.height:,} pixels are over the limit of {MAX_PIXELS:,}; "
             "make it smaller"
         )
     return image
 
 
-def _opened_file(path: Path) -> Image.Image:
-    """Return the picture in a file, its header decoded."""
+def _open_file(path: Path) -> Image.Image:
+    """Return the picture in a file, with its header decoded."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a picture in it")
     if not path.is_file():
@@ -58,15 +58,15 @@ def _opened_file(path: Path) -> Image.Image:
         raise UserError(f"{path}: {size / 1e6:,.1f} MB are over the limit of {MAX_BYTES / 1e6:.0f} MB; save it smaller")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit of pixels is lower
-            return Image.open(BytesIO(path.read_bytes()), formats=FORMATS)  # no file stays open, whatever it holds
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is lower
+            return Image.open(BytesIO(path.read_bytes()), formats=FILE_FORMATS)  # leaves no file handle open
     except Image.DecompressionBombError:
         raise UserError(f"{path}: over the limit of {MAX_PIXELS:,} pixels; make it smaller") from None
     except PermissionError:
-        raise UserError(f"{path} may not be read; change its permissions") from None
-    except Exception:  # decoders raise nearly anything on a malformed header
+        raise UserError(f"{path} cannot be read: permission denied; change its permissions") from None
+    except Exception:  # decoders raise almost any exception on a malformed header
         raise UserError(
-            f"{path} is not a picture of a known kind ({', '.join(FORMATS)}); export it as PNG or JPEG"
+            f"{path} is not a picture in a supported format ({', '.join(FILE_FORMATS)}); export it as PNG or JPEG"
         ) from None
 
 
@@ -79,97 +79,98 @@ def _from_array(values: NDArray[Any]) -> Image.Image:
             f"{type(values).__name__}{'' if shape is None else f' {tuple(shape)}'}: reshape it"
         )
     if values.size == 0:
-        raise UserError(f"a picture of shape {values.shape} has no pixels; give one that has")
-    return Image.fromarray(_bytes_of(values))
+        raise UserError(f"a picture of shape {values.shape} has no pixels; pass an array with pixels")
+    return Image.fromarray(_to_uint8(values))
 
 
-def _bytes_of(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return numbers of a picture as uint8."""
+def _to_uint8(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return the values of an array picture as uint8."""
     if values.dtype == np.uint8:
         return values
     if values.dtype == np.uint16:
         return (values >> 8).astype(np.uint8)
-    if np.issubdtype(values.dtype, np.floating) and values.min() >= 0 and values.max() <= 1:  # false of NaN
+    if np.issubdtype(values.dtype, np.floating) and values.min() >= 0 and values.max() <= 1:  # false for NaN
         return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
     span = f" from {values.min()} to {values.max()}" if np.issubdtype(values.dtype, np.number) else ""
-    raise UserError(f"a picture of {values.dtype}{span} cannot be read: give uint8, uint16, or floats from 0 to 1")
+    raise UserError(f"a picture of {values.dtype}{span} cannot be read: pass uint8, uint16, or floats from 0 to 1")
 
 
-def grey_of(picture: Picture) -> tuple[Grey, tuple[float, float]]:
-    """Return a working copy of a picture, and how many of the picture's pixels one of its pixels is, across and down.
+def to_grey(picture: Picture) -> tuple[Grey, tuple[float, float]]:
+    """Return a working copy of a picture in one grey channel, and its scale.
 
-    Upright, as its EXIF orientation says; of an animation the first frame; transparency is paper. Colours become the
-    one channel that varies most, for yellow on white differs in blue alone.
+    The copy is upright according to EXIF orientation. An animation gives its first frame. Transparency becomes paper.
+    The grey channel is the colour channel with the largest standard deviation; yellow on white, for example, differs
+    only in blue.
 
     Returns:
         grey: float32 (h, w) in 0..1, h and w at most 1,500.
-        scale: (across, down), each at least 1 or nearly so.
+        scale: (across, down), pixels of the picture per pixel of the copy; each is 1 or more, up to rounding.
 
     Raises:
-        UserError: as `opened` says, or the file is damaged.
+        UserError: the errors of `opened`, or the file is damaged.
     """
     image = opened(picture)
     width, height = image.size
     try:
         if image is not picture:
-            image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # a JPEG is decoded at a half, a quarter or an eighth
-        if image.getexif().get(ORIENTATION, 1) > 4:
+            image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # decodes a JPEG at 1/2, 1/4 or 1/8 of its size
+        if image.getexif().get(ORIENTATION_TAG, 1) > 4:
             width, height = height, width
         image = eight_bit(ImageOps.exif_transpose(image))
-    except Exception as error:  # decoders raise nearly anything on damaged data
-        raise UserError(f"{_name_of(picture)} is damaged ({error}); save or copy it again") from None
+    except Exception as error:  # decoders raise almost any exception on damaged data
+        raise UserError(f"{_describe(picture)} is damaged ({error}); save or copy it again") from None
     if max(image.size) > WORKING_SIDE:
         shrink = WORKING_SIDE / max(image.size)
         smaller = [max(1, round(side * shrink)) for side in image.size]
         image = image.resize((smaller[0], smaller[1]), Image.Resampling.BOX)
-    grey = _one_channel(image).filter(ImageFilter.GaussianBlur(max(image.size) / WORKING_SIDE))  # less noise
+    grey = _one_channel(image).filter(ImageFilter.GaussianBlur(max(image.size) / WORKING_SIDE))  # reduces noise
     return np.asarray(grey, dtype=np.float32) / np.float32(255), (width / image.width, height / image.height)
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
-    """Return an image of any mode, decoded, as L, RGB, or RGBA where there is transparency."""
+    """Return a decoded image of any mode as RGBA if it has transparency, else as L or RGB."""
     if image.mode.startswith(("I", "F")):
         values = np.nan_to_num(np.asarray(image, dtype=np.float32))
-        whole = next((top for top in (1, 255, 65535) if values.max() <= top), values.max())
-        return Image.fromarray(np.rint(values.clip(0, whole) * (255 / whole)).astype(np.uint8))
+        white = next((top for top in (1, 255, 65535) if values.max() <= top), values.max())
+        return Image.fromarray(np.rint(values.clip(0, white) * (255 / white)).astype(np.uint8))
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image.convert("L" if image.mode in {"1", "L"} else "RGB")
 
 
 def _one_channel(image: Image.Image) -> Image.Image:
-    """Return an image of mode L, RGB or RGBA as L: of its colours the one that varies most."""
+    """Return an image of mode L, RGB or RGBA as L: the colour channel with the largest standard deviation."""
     if image.mode == "L":
         return image
     if image.mode == "RGBA":
-        image = _on_paper(image)
-    spread = ImageStat.Stat(image).stddev
-    return image.getchannel(spread.index(max(spread)))
+        image = _fill_transparency(image)
+    deviations = ImageStat.Stat(image).stddev
+    return image.getchannel(deviations.index(max(deviations)))
 
 
-def _on_paper(image: Image.Image) -> Image.Image:
-    """Return an image of mode RGBA as RGB, with paper where it is transparent.
+def _fill_transparency(image: Image.Image) -> Image.Image:
+    """Return an image of mode RGBA as RGB, with paper behind its transparent pixels.
 
-    Where little is opaque that is ink, and the paper is white or black, whichever differs more; else the opaque part
-    has paper of its own, and its median is what surrounds it.
+    If less than half of the pixels are opaque, they are ink; the paper is black or white, whichever differs more.
+    Otherwise the opaque part includes paper, and its median colour fills the rest.
     """
     opacity = image.getchannel("A")
-    seen = ImageStat.Stat(image.convert("RGB"), mask=opacity.point(lambda value: 255 * (value > 127)))
-    if seen.count[0] < image.width * image.height / 2:
-        ink_is_light = seen.count[0] and sum(seen.mean) > 3 * 127.5
+    opaque = ImageStat.Stat(image.convert("RGB"), mask=opacity.point(lambda value: 255 * (value > 127)))
+    if opaque.count[0] < image.width * image.height / 2:
+        ink_is_light = opaque.count[0] and sum(opaque.mean) > 3 * 127.5
         paper = (0, 0, 0) if ink_is_light else (255, 255, 255)
     else:
-        red, green, blue = seen.median
+        red, green, blue = opaque.median
         paper = (red, green, blue)
     return Image.alpha_composite(Image.new("RGBA", image.size, paper), image).convert("RGB")
 
 
-def _name_of(picture: Picture) -> str:
-    """Return how an error calls a picture."""
+def _describe(picture: Picture) -> str:
+    """Return the name of a picture in error messages."""
     return str(picture) if isinstance(picture, str | Path) else "the picture"
 
 
-def resized(values: Grey, shape: tuple[int, int] | list[int]) -> Grey:
-    """Return values at another (height, width), antialiased."""
+def resize(values: Grey, shape: tuple[int, int] | list[int]) -> Grey:
+    """Return values resized to (height, width), with antialiasing."""
     image = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
     return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))

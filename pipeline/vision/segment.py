@@ -1,114 +1,119 @@
-"""Segmentation: ink grouped into digits."""
+"""Segmentation: group ink into digits."""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.errors import UserError
-from pipeline.vision.binarise import Box, Mask, connected
+from pipeline.vision.binarise import Box, Mask, connected_components
 
-SHORTEST = 5
-"""Pixels of the working copy along the longer side of the smallest digit."""
-SMALLEST = 40
-"""A digit in a photo is higher than its longer side divided by this: what is lower is grain, or a piece of a line."""
-MOST = 200
-"""Marks in a picture, so that none takes longer than a second."""
+MIN_DIGIT_SIDE_PX = 5
+"""Longer side of the smallest digit, in pixels of the working copy."""
+MAX_SIDE_TO_HEIGHT = 40
+"""Digits in a photo are higher than the photo's longer side divided by this. Lower marks are noise or parts of a
+line."""
+MAX_MARKS = 200
+"""Marks in a picture; the limit keeps the time per picture under a second."""
+MIN_LINE_FRACTION = 0.8
+"""A line longer than this fraction of a picture's side is printed on the paper, or is the paper's edge."""
 
 
-def digits_of(mask: Mask, *, even: bool) -> list[tuple[Mask, Box]]:
-    """Return each digit of a mask, from left to right, as the mask of its parts in its box, and the box.
+def find_digits(mask: Mask, *, even: bool) -> list[tuple[Mask, Box]]:
+    """Return (mask, bounding box) of each digit, from left to right; the mask covers the digit's parts in its box.
 
-    What is much smaller or thinner than the rest is a speck, or a piece of a printed line, and is left out.
+    Components that are much smaller or thinner than the others are specks or parts of a printed line. They are left
+    out.
+
+    Raises:
+        UserError: the mask contains over MAX_MARKS marks.
     """
-    labels, boxes = _parts_of(mask, even=even)
-    lengths = np.array([max(_size_of(box)) for box in boxes])
+    labels, boxes = _components(mask, even=even)
+    lengths = np.array([max(_size(box)) for box in boxes])
     thickness = np.bincount(labels.ravel(), minlength=len(boxes) + 1)[1:] / lengths
     longest, thickest = lengths.max(initial=0), thickness.max(initial=0)
-    written = (lengths >= SHORTEST) & (lengths > longest / 6) & (thickness > thickest / 4)
-    if written.sum() > MOST:
-        raise UserError(f"the picture holds {written.sum():,} marks, over the limit of {MOST}; cut it to one number")
+    marks = (lengths >= MIN_DIGIT_SIDE_PX) & (lengths > longest / 6) & (thickness > thickest / 4)
+    if marks.sum() > MAX_MARKS:
+        raise UserError(f"the picture has {marks.sum():,} marks, over the limit of {MAX_MARKS}; crop it to one number")
     digits: list[tuple[Box, list[int]]] = []
-    for label in sorted(np.flatnonzero(written).tolist(), key=lambda label: boxes[label][1].start):
+    for label in sorted(np.flatnonzero(marks).tolist(), key=lambda label: boxes[label][1].start):
         for index, (box, parts) in enumerate(digits):
             if _same_digit(box, boxes[label], longest):
-                digits[index] = _hull(box, boxes[label]), [*parts, label + 1]
+                digits[index] = _union(box, boxes[label]), [*parts, label + 1]
                 break
         else:
             digits.append((boxes[label], [label + 1]))
-    tallest = max((_size_of(box)[0] for box, _ in digits), default=0)
-    lowest = max(0.4 * tallest, 0 if even else max(mask.shape) / SMALLEST)
-    return [(np.isin(labels[box], parts), box) for box, parts in digits if _upright(box, lowest)]
+    tallest = max((_size(box)[0] for box, _ in digits), default=0)
+    min_height = max(0.4 * tallest, 0 if even else max(mask.shape) / MAX_SIDE_TO_HEIGHT)
+    return [(np.isin(labels[box], parts), box) for box, parts in digits if _has_digit_shape(box, min_height)]
 
 
-def _upright(box: Box, lowest: float) -> bool:
-    """Tell whether a box may be a digit's: neither a dash nor lower than a digit is."""
-    height, width = _size_of(box)
-    return height > max(0.25 * width, lowest)
+def _has_digit_shape(box: Box, min_height: float) -> bool:
+    """Return whether a box is higher than `min_height`, and not a dash."""
+    height, width = _size(box)
+    return height > max(0.25 * width, min_height)
 
 
 def _same_digit(a: Box, b: Box, longest: int) -> bool:
-    """Tell whether two parts are of one digit.
+    """Return whether two components belong to one digit.
 
-    Digits of a number stand beside one another, and share nine tenths of their rows; parts of a digit share columns, or
-    lie above one another at least.
+    The digits of a number are side by side and share nine tenths of their rows. The parts of a digit share columns, or
+    at least lie one above the other.
     """
-    (rows, columns), (height, width) = _shared(a, b), np.minimum(_size_of(a), _size_of(b))
+    (rows, columns), (height, width) = _overlap(a, b), np.minimum(_size(a), _size(b))
     if rows < -longest / 3:
         return False
     return columns > width / 2 or (columns > -longest / 20 and rows < 0.65 * height)
 
 
-def _shared(a: Box, b: Box) -> tuple[int, int]:
-    """Return how many rows and columns two boxes share; less than 0 where there is a gap."""
+def _overlap(a: Box, b: Box) -> tuple[int, int]:
+    """Return the numbers of rows and of columns that two boxes share; a gap is negative."""
     rows, columns = (min(p.stop, q.stop) - max(p.start, q.start) for p, q in zip(a, b, strict=True))
     return rows, columns
 
 
-def _hull(a: Box, b: Box) -> Box:
-    """Return the box around two boxes."""
+def _union(a: Box, b: Box) -> Box:
+    """Return the bounding box of two boxes."""
     rows, columns = (slice(min(p.start, q.start), max(p.stop, q.stop)) for p, q in zip(a, b, strict=True))
     return rows, columns
 
 
-LONG = 0.8
-"""A line longer than this share of a picture is printed on the paper, or its edge."""
+def _components(mask: Mask, *, even: bool) -> tuple[NDArray[np.int32], list[Box]]:
+    """Return the connected components of the handwriting, numbered from 1, and their bounding boxes.
 
-
-def _parts_of(mask: Mask, *, even: bool) -> tuple[NDArray[np.int32], list[Box]]:
-    """Return the connected parts of what is written, numbered from 1 where they lie, and the box of each.
-
-    Lines across the page are taken out; then, of a drawing on even paper, what lies along a border as a frame does, and
-    of a photo all that a border cuts: tables, corners of shadows, pieces of lines.
+    Lines across the page are removed first. Then, in a drawing on even paper, components along a border (frames) are
+    removed, and in a photo all components that touch the border: tables, corners of shadows, parts of lines.
     """
-    labels, boxes = connected(mask)
-    across = any(np.greater(_size_of(box), LONG * np.array(mask.shape)).any() for box in boxes)
-    if even and not across:
+    labels, boxes = connected_components(mask)
+    has_lines = any(np.greater(_size(box), MIN_LINE_FRACTION * np.array(mask.shape)).any() for box in boxes)
+    if even and not has_lines:
         return labels, boxes
-    if across:
-        mask = mask & ~_lines_of(mask) & ~_lines_of(mask.T).T
-        labels, _ = connected(mask)
+    if has_lines:
+        mask = mask & ~_horizontal_lines(mask) & ~_horizontal_lines(mask.T).T
+        labels, _ = connected_components(mask)
     dropped = [
-        np.flatnonzero(np.bincount(side) > (LONG * len(side) if even else 0))
+        np.flatnonzero(np.bincount(side) > (MIN_LINE_FRACTION * len(side) if even else 0))
         for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1])
     ]
-    return connected(mask & ~np.isin(labels, np.concatenate(dropped)))
+    return connected_components(mask & ~np.isin(labels, np.concatenate(dropped)))
 
 
-def _lines_of(mask: Mask) -> Mask:
-    """Return lines from left to right, as paper is printed with: thin, and longer than a digit would be.
+def _horizontal_lines(mask: Mask) -> Mask:
+    """Return the mask of printed horizontal lines: thin, and longer than a digit.
 
-    A stroke that crosses such a line is thick there and stays.
+    A stroke that crosses such a line is thick there and is kept.
     """
-    thin = 2 + max(mask.shape) // 200
-    flat = mask & ~ndimage.binary_opening(mask, np.ones((thin, 1)))
-    bridge = 6 * thin  # over the strokes that cross it
-    labels, boxes = connected(ndimage.binary_dilation(flat, np.ones((1, bridge + 1))))
-    long = [label for label, box in enumerate(boxes, start=1) if _size_of(box)[1] - bridge > LONG * mask.shape[1]]
-    found: Mask = flat & np.isin(labels, long)
-    return found
+    thickness = 2 + max(mask.shape) // 200
+    flat = mask & ~ndimage.binary_opening(mask, np.ones((thickness, 1)))
+    bridge = 6 * thickness  # closes the gaps where strokes cross the line
+    labels, boxes = connected_components(ndimage.binary_dilation(flat, np.ones((1, bridge + 1))))
+    long = [
+        label for label, box in enumerate(boxes, start=1) if _size(box)[1] - bridge > MIN_LINE_FRACTION * mask.shape[1]
+    ]
+    lines: Mask = flat & np.isin(labels, long)
+    return lines
 
 
-def _size_of(box: Box) -> tuple[int, int]:
-    """Return the height and the width of a box."""
+def _size(box: Box) -> tuple[int, int]:
+    """Return the height and width of a box."""
     rows, columns = box
     return rows.stop - rows.start, columns.stop - columns.start

@@ -1,5 +1,5 @@
-"""Whatever a user hands to `submit` that is not sound ends the same way: exit status 2, one line that names the file,
-the place and the remedy, and the solution.csv of yesterday untouched.
+"""Invalid input of `submit`: exit status 2, one line with the file, the place and the remedy, and no change to an
+existing solution.csv.
 """
 
 import zipfile
@@ -24,7 +24,7 @@ def rename(old: str, new: str) -> Callable[[Lines], Lines]:
     return lambda lines: [[new if cell == old else cell for cell in lines[0]], *lines[1:]]
 
 
-def put(row: int, column: int, cell: str) -> Callable[[Lines], Lines]:
+def set_cell(row: int, column: int, cell: str) -> Callable[[Lines], Lines]:
     def change(lines: Lines) -> Lines:
         lines[row][column] = cell
         return lines
@@ -32,16 +32,16 @@ def put(row: int, column: int, cell: str) -> Callable[[Lines], Lines]:
     return change
 
 
-def extra_column(lines: Lines) -> Lines:
+def add_column(lines: Lines) -> Lines:
     return [[*line, "comment" if number == 0 else "1"] for number, line in enumerate(lines)]
 
 
-def short_row(lines: Lines) -> Lines:
+def shorten_row(lines: Lines) -> Lines:
     lines[3].pop()
     return lines
 
 
-def long_row(number: int) -> Callable[[Lines], Lines]:
+def lengthen_row(number: int) -> Callable[[Lines], Lines]:
     def change(lines: Lines) -> Lines:
         lines[number].append("0")
         return lines
@@ -54,65 +54,66 @@ FAULTS = {
     "missing label column": (drop_column("label"), 'column "label" is missing'),
     "renamed column": (rename("pixel7", "pixl7"), 'column 9, "pixl7", must be named "pixel7"; rename it'),
     "renamed label": (rename("label", "Digit"), 'column 1, "Digit", must be named "label"; rename it'),
-    "extra column": (extra_column, 'column 786, "comment", is one too many; remove it'),
+    "extra column": (add_column, 'column 786, "comment", is unexpected; remove it'),
     "column twice": (rename("pixel7", "pixel6"), 'column "pixel7" is missing'),
     "column again at the end": (
         lambda lines: [[*line, "pixel3" if number == 0 else "0"] for number, line in enumerate(lines)],
-        'column 786, "pixel3", stands there twice; remove one',
+        'column 786, "pixel3", is a duplicate; remove it',
     ),
     "columns out of order": (
         lambda lines: [[line[0], line[2], line[1], *line[3:]] for line in lines],
         'column 2, "pixel1", is out of place; put the columns in the order',
     ),
     "no header": (lambda lines: lines[1:], "the first line is numbers"),
-    "short row": (short_row, "row 3 (line 4): 784 values where 785 are expected"),
-    "long row": (long_row(3), "row 3 (line 4): 786 values where 785 are expected"),
-    "long first row": (long_row(1), "row 1 (line 2): 786 values where 785 are expected"),
-    "text in a pixel": (put(2, 11, "abc"), 'row 2 (line 3): column pixel10: "abc" is not a whole number'),
-    "fraction in a pixel": (put(2, 11, "1.5"), 'row 2 (line 3): column pixel10: "1.5" is not a whole number'),
-    "256": (put(4, 1, "256"), "row 4 (line 5): column pixel0: 256 is outside 0 to 255"),
-    "-1": (put(4, 784, "-1"), "row 4 (line 5): column pixel783: -1 is outside 0 to 255"),
-    "a number beyond int64": (put(4, 1, "9" * 30), "row 4 (line 5): column pixel0: 9999"),
-    "NaN": (put(5, 3, "NaN"), 'row 5 (line 6): column pixel2: "NaN" is not a whole number'),
-    "empty cell": (put(5, 3, ""), "row 5 (line 6): column pixel2: no value"),
-    "label 10": (put(6, 0, "10"), "row 6 (line 7): column label: 10 is outside 0 to 9"),
-    "header only": (lambda lines: lines[:1], "there is a header but no row below it"),
+    "short row": (shorten_row, "row 3 (line 4): 784 values, expected 785"),
+    "long row": (lengthen_row(3), "row 3 (line 4): 786 values, expected 785"),
+    "long first row": (lengthen_row(1), "row 1 (line 2): 786 values, expected 785"),
+    "text in a pixel": (set_cell(2, 11, "abc"), 'row 2 (line 3): column pixel10: "abc" is not a whole number'),
+    "fraction in a pixel": (set_cell(2, 11, "1.5"), 'row 2 (line 3): column pixel10: "1.5" is not a whole number'),
+    "256": (set_cell(4, 1, "256"), "row 4 (line 5): column pixel0: 256 is outside 0 to 255"),
+    "-1": (set_cell(4, 784, "-1"), "row 4 (line 5): column pixel783: -1 is outside 0 to 255"),
+    "a number beyond int64": (set_cell(4, 1, "9" * 30), "row 4 (line 5): column pixel0: 9999"),
+    "NaN": (set_cell(5, 3, "NaN"), 'row 5 (line 6): column pixel2: "NaN" is not a whole number'),
+    "empty cell": (set_cell(5, 3, ""), "row 5 (line 6): column pixel2: no value"),
+    "label 10": (set_cell(6, 0, "10"), "row 6 (line 7): column label: 10 is outside 0 to 9"),
+    "header only": (lambda lines: lines[:1], "the file has a header but no rows"),
 }
 
 
 @pytest.fixture
 def folder(tmp_path: Path, digits: DigitTable) -> Path:
-    """A folder with sound files, and the solution.csv of yesterday."""
+    """A folder with valid files and an existing solution.csv."""
     data = tmp_path / "data"
     data.mkdir()
     (data / "train.csv").write_text(csv_text(digits.select(np.arange(60))))
     (data / "test.csv").write_text(csv_text(DigitTable(digits.pixels[60:80])))
     (tmp_path / "submissions").mkdir()
-    (tmp_path / "submissions" / "solution.csv").write_text("yesterday's")
+    (tmp_path / "submissions" / "solution.csv").write_text("old content")
     return tmp_path
 
 
-def assert_refused(outcome: Outcome, folder: Path, *said: str) -> None:
+def assert_refused(outcome: Outcome, folder: Path, *messages: str) -> None:
+    """Assert exit status 2, one error line that contains the messages, and an unchanged submissions folder."""
     assert outcome.status == 2
     (line,) = outcome.err.splitlines()
     assert line.startswith("error: ")
-    for words in said:
-        assert words in line
-    assert (folder / "submissions" / "solution.csv").read_text() == "yesterday's"
+    for message in messages:
+        assert message in line
+    assert (folder / "submissions" / "solution.csv").read_text() == "old content"
     assert list((folder / "submissions").iterdir()) == [folder / "submissions" / "solution.csv"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_csv_with_a_fault_is_refused(fault: str, folder: Path, command: Callable[..., Outcome]) -> None:
-    change, said = FAULTS[fault]
+    change, message = FAULTS[fault]
     path = folder / "data" / "train.csv"
     lines = change([line.split(",") for line in path.read_text().splitlines()])
     path.write_text("".join(",".join(line) + "\n" for line in lines))
-    assert_refused(command("submit"), folder, "data/train.csv", said)
+    assert_refused(command("submit"), folder, "data/train.csv", message)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("train.csv", b"", "the file is empty"),
         ("test.csv", b"", "the file is empty"),
@@ -123,11 +124,11 @@ def test_a_csv_with_a_fault_is_refused(fault: str, folder: Path, command: Callab
         ("test.csv", b"PK\x03\x04 damaged", "the archive is damaged or incomplete"),
     ],
 )
-def test_a_file_that_is_no_csv_is_refused(
-    name: str, content: bytes, said: str, folder: Path, command: Callable[..., Outcome]
+def test_a_file_that_is_not_a_csv_is_refused(
+    name: str, content: bytes, message: str, folder: Path, command: Callable[..., Outcome]
 ) -> None:
     (folder / "data" / name).write_bytes(content)
-    assert_refused(command("submit"), folder, f"data/{name}", said)
+    assert_refused(command("submit"), folder, f"data/{name}", message)
 
 
 def test_a_missing_test_csv_is_named(folder: Path, command: Callable[..., Outcome]) -> None:
@@ -135,7 +136,8 @@ def test_a_missing_test_csv_is_named(folder: Path, command: Callable[..., Outcom
     assert_refused(command("submit"), folder, "data/test.csv: there is no such file", "download it again")
 
 
-def archive_of(data: Path) -> bytes:
+def pack_archive(data: Path) -> bytes:
+    """Move both CSV files into the competition's archive, and return its content."""
     path = data / "digit-recognizer.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("train.csv", "test.csv"):
@@ -145,19 +147,19 @@ def archive_of(data: Path) -> bytes:
 
 
 def test_a_truncated_archive_is_refused(folder: Path, command: Callable[..., Outcome]) -> None:
-    content = archive_of(folder / "data")
+    content = pack_archive(folder / "data")
     (folder / "data" / "digit-recognizer.zip").write_bytes(content[: len(content) // 2])
     assert_refused(command("submit"), folder, "digit-recognizer.zip: the archive is damaged or incomplete")
 
 
 def test_an_archive_with_a_flipped_byte_is_refused(folder: Path, command: Callable[..., Outcome]) -> None:
-    content = bytearray(archive_of(folder / "data"))
+    content = bytearray(pack_archive(folder / "data"))
     content[len(content) // 4] ^= 255
     (folder / "data" / "digit-recognizer.zip").write_bytes(content)
     assert_refused(command("submit"), folder, "digit-recognizer.zip")
 
 
-def test_an_archive_of_something_else_is_refused(folder: Path, command: Callable[..., Outcome]) -> None:
+def test_an_archive_of_another_competition_is_refused(folder: Path, command: Callable[..., Outcome]) -> None:
     for path in (folder / "data").iterdir():
         path.unlink()
     with zipfile.ZipFile(folder / "data" / "digit-recognizer.zip", "w") as archive:
@@ -176,7 +178,7 @@ def test_a_truncated_run_is_refused(name: str, folder: Path, run: Run, command: 
     assert_refused(command("submit", "--run", "copy", "--allow-leak"), folder, f"checkpoints/copy/{name}")
 
 
-def test_a_run_that_is_not_there_is_refused_with_the_nearest(folder: Path, command: Callable[..., Outcome]) -> None:
+def test_a_missing_run_is_refused_with_the_closest_name(folder: Path, command: Callable[..., Outcome]) -> None:
     recipe = folder / "checkpoints" / "fast-monday" / "recipe.yaml"
     recipe.parent.mkdir(parents=True)
     recipe.touch()
@@ -208,7 +210,7 @@ def test_an_output_folder_that_is_a_file_is_refused_before_training(
     assert not (folder / "checkpoints").exists()
 
 
-def test_a_place_where_nothing_may_be_written_is_refused_before_training(
+def test_an_output_folder_without_write_permission_is_refused_before_training(
     folder: Path, command: Callable[..., Outcome]
 ) -> None:
     if not Path("/proc/self").exists():

@@ -15,14 +15,14 @@ from pipeline.config.settings import names
 
 
 def python(program: str) -> str:
-    """Run a program in a fresh interpreter and return what it prints."""
+    """Run a program in a new interpreter and return its output."""
     return subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT, text=True, stdout=subprocess.PIPE, check=True
     ).stdout
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["submit", "--help"], ["recipes"]])
-def test_help_and_lists_load_nothing_heavy(arguments: list[str]) -> None:
+def test_help_and_lists_import_no_heavy_library(arguments: list[str]) -> None:
     loaded = python(
         f"import sys; sys.argv = ['pipeline', *{arguments}]\n"
         "from pipeline.__main__ import main\n"
@@ -33,11 +33,11 @@ def test_help_and_lists_load_nothing_heavy(arguments: list[str]) -> None:
     assert loaded.endswith("LOADED set()\n")
 
 
-def test_importing_the_library_loads_nothing_heavy() -> None:
+def test_importing_the_package_imports_no_heavy_library() -> None:
     assert python("import sys, pipeline; print('torch' in sys.modules, 'numpy' in sys.modules)") == "False False\n"
 
 
-def test_help_names_every_verb(command: Callable[..., Outcome]) -> None:
+def test_help_lists_every_command(command: Callable[..., Outcome]) -> None:
     outcome = command("--help")
     assert outcome.status == 0
     for verb in ("data", "train", "sweep", "evaluate", "predict", "submit", "recipes"):
@@ -50,7 +50,7 @@ def test_recipes_are_listed_with_a_line_each(command: Callable[..., Outcome]) ->
     assert [line.split()[0] for line in lines] == names()
 
 
-def test_a_reader_who_leaves_early_is_no_error() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     command = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "recipes"], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -60,14 +60,14 @@ def test_a_reader_who_leaves_early_is_no_error() -> None:
     assert (command.returncode, errors) == (0, b"")
 
 
-def test_an_unknown_verb_or_option_exits_with_2(command: Callable[..., Outcome]) -> None:
+def test_an_unknown_command_or_option_exits_with_2(command: Callable[..., Outcome]) -> None:
     assert command("submitt").status == 2
     assert command("submit", "--recip", "fast").status == 2
 
 
 @pytest.fixture
 def brief(tmp_path: Path) -> Path:
-    """A recipe that trains in a second."""
+    """A recipe that trains in about a second."""
     from pipeline import Recipe
 
     recipe = Recipe.load("fast", ["epochs=2", "minimum_updates=20"])
@@ -75,21 +75,21 @@ def brief(tmp_path: Path) -> Path:
     return tmp_path / "brief.yaml"
 
 
-def test_submit_goes_all_the_way_and_says_where_and_how_good(
+def test_submit_trains_predicts_and_logs_the_file_and_the_accuracy(
     command: Callable[..., Outcome], brief: Path, tmp_path: Path
 ) -> None:
     outcome = command("submit", "--recipe", brief, "--source", "practice")
     assert outcome.status == 0
     lines = (tmp_path / "submissions" / "solution.csv").read_text().splitlines()
     assert (lines[0], len(lines)) == ("ImageId,Label", 501)
-    assert "Data: practice, in data/practice (asked for)" in outcome.out
+    assert "Data: practice, in data/practice (requested)" in outcome.out
     assert "Wrote submissions/solution.csv: 500 rows, predicted by checkpoints/fast-" in outcome.out
     assert "Validation accuracy: " in outcome.out
     assert "Test accuracy: " in outcome.out
     assert "of 500 right" in outcome.out
 
 
-def test_the_same_seed_writes_the_same_solution_to_the_byte(
+def test_the_same_seed_writes_the_same_solution_byte_for_byte(
     command: Callable[..., Outcome], brief: Path, tmp_path: Path
 ) -> None:
     for name in ("a.csv", "b.csv"):
@@ -103,21 +103,21 @@ def test_quiet_prints_nothing(command: Callable[..., Outcome], brief: Path) -> N
     assert (outcome.status, outcome.out, outcome.err) == (0, "", "")
 
 
-def test_data_says_what_there_is(command: Callable[..., Outcome]) -> None:
+def test_data_logs_the_number_of_rows(command: Callable[..., Outcome]) -> None:
     assert "1,297 training rows, 500 test rows" in command("data", "--source", "practice").out
 
 
-def test_train_then_submit_the_run_by_its_name(command: Callable[..., Outcome], brief: Path, tmp_path: Path) -> None:
+def test_a_trained_run_can_be_submitted_by_name(command: Callable[..., Outcome], brief: Path, tmp_path: Path) -> None:
     trained = command("train", brief, "--source", "practice", "--run", "mine", "--set", "seed=4")
     assert trained.status == 0
     assert "Run: checkpoints/mine" in trained.out
     assert json.loads((tmp_path / "checkpoints" / "mine" / "card.json").read_text())["seed"] == 4
     assert "train loss" not in command("submit", "--run", "mine", "--source", "practice").out
     again = command("train", brief, "--source", "practice", "--run", "mine")
-    assert (again.status, "there is a run already" in again.err) == (2, True)
+    assert (again.status, "the run already exists" in again.err) == (2, True)
 
 
-def test_predict_answers_a_csv_in_its_order(
+def test_predictions_keep_the_order_of_the_csv(
     command: Callable[..., Outcome], run: Run, digits: DigitTable, tmp_path: Path
 ) -> None:
     (tmp_path / "digits.csv").write_text(csv_text(digits.select(np.arange(100))))
@@ -128,22 +128,22 @@ def test_predict_answers_a_csv_in_its_order(
     assert np.array_equal(answers[:, 1], Predictor.load(run.folder).predict(digits.pixels[:100]).digits)
 
 
-def test_predict_keeps_the_old_answers_when_a_later_row_is_faulty(
+def test_predict_keeps_the_old_file_if_a_later_row_is_invalid(
     command: Callable[..., Outcome], run: Run, digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.data.csv_file.CHUNK_ROWS", 20)
     lines = csv_text(DigitTable(digits.pixels[:100])).splitlines()
     lines[90] = lines[90].replace(",", ",x", 1)
     (tmp_path / "digits.csv").write_text("\n".join(lines))
-    (tmp_path / "answers.csv").write_text("yesterday's")
+    (tmp_path / "answers.csv").write_text("old content")
     outcome = command("predict", run.folder, "digits.csv", "--out", "answers.csv")
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert "digits.csv, row 90 (line 91): column pixel1" in outcome.err
-    assert (tmp_path / "answers.csv").read_text() == "yesterday's"
+    assert (tmp_path / "answers.csv").read_text() == "old content"
     assert {path.name for path in tmp_path.iterdir()} == {"digits.csv", "answers.csv"}
 
 
-def test_predict_and_submit_give_the_same_answers(
+def test_predict_and_submit_write_the_same_predictions(
     command: Callable[..., Outcome], run: Run, practice: Source, tmp_path: Path
 ) -> None:
     data = practice.path.parent
@@ -152,7 +152,7 @@ def test_predict_and_submit_give_the_same_answers(
     assert (tmp_path / "submitted.csv").read_bytes() == (tmp_path / "predicted.csv").read_bytes()
 
 
-def test_evaluate_reports_on_a_csv_and_on_the_validation_rows(
+def test_evaluate_scores_a_csv_and_the_validation_rows(
     command: Callable[..., Outcome], run: Run, practice: Source
 ) -> None:
     outcome = command("evaluate", run.folder, "--data", practice.path.parent)
@@ -163,7 +163,7 @@ def test_evaluate_reports_on_a_csv_and_on_the_validation_rows(
     assert command("evaluate", run.folder, "--on", practice.path / "test.csv").status == 2
 
 
-def test_predict_needs_no_more_memory_for_a_file_ten_times_as_long(
+def test_the_memory_of_predict_does_not_depend_on_the_length_of_the_file(
     run: Run, digits: DigitTable, tmp_path: Path
 ) -> None:
     header, rows = csv_text(DigitTable(digits.pixels[:1000])).split("\n", 1)

@@ -9,11 +9,11 @@ from pipeline.config.settings import RECIPES, names
 
 
 @pytest.mark.parametrize("name", names())
-def test_every_recipe_is_valid_and_is_named_as_its_file(name: str) -> None:
+def test_every_recipe_is_valid_and_has_the_name_of_its_file(name: str) -> None:
     assert load_recipe(name).name == name
 
 
-def test_every_recipe_of_the_field_is_there() -> None:
+def test_all_built_in_recipes_exist() -> None:
     assert set(names()) == {
         "fast",
         "best",
@@ -34,19 +34,19 @@ def test_a_recipe_cannot_be_changed() -> None:
         Recipe.load("fast").epochs = 3  # type: ignore[misc]
 
 
-def test_a_saved_recipe_loads_as_it_was_but_for_what_was_measured_with_it(tmp_path: Path) -> None:
+def test_a_saved_recipe_loads_unchanged_except_its_measurements(tmp_path: Path) -> None:
     recipe = Recipe.load("resnet18", ["learning_rate=2e-4", "patience=null", "minutes=26"])
     recipe.save(tmp_path / "recipe.yaml")
     assert Recipe.load(tmp_path / "recipe.yaml") == recipe.model_copy(update={"minutes": None, "accuracy": None})
 
 
-def test_overrides_are_read_as_the_type_of_their_field() -> None:
+def test_overrides_are_converted_to_the_type_of_their_field() -> None:
     recipe = Recipe.load("resnet18", ["learning_rate=2e-4", "epochs=3", "pin_memory=true", "patience=null"])
     assert recipe.learning_rate == 0.0002
     assert (recipe.epochs, recipe.pin_memory, recipe.patience) == (3, True, None)
 
 
-def test_exponents_without_a_point_are_numbers_in_yaml_too(tmp_path: Path) -> None:
+def test_exponents_without_a_decimal_point_are_numbers_in_yaml(tmp_path: Path) -> None:
     Recipe.load("fast").save(tmp_path / "mine.yaml")
     text = (tmp_path / "mine.yaml").read_text().replace("\nlearning_rate: 0.1\n", "\nlearning_rate: 2e-4\n")
     (tmp_path / "mine.yaml").write_text(text)
@@ -66,15 +66,15 @@ def test_exponents_without_a_point_are_numbers_in_yaml_too(tmp_path: Path) -> No
         ("scheduler=step", "scheduler: 'step' is not valid: it needs step_size and gamma; set them too"),
         ("scheduler=exponential", "scheduler: 'exponential' is not valid: it needs gamma; set it too"),
         ("scheduler=plateau", "it needs gamma and scheduler_patience; set them too"),
-        ("pretrained=imagenet", "there are no such weights of fast, only of resnet18, resnet50, vgg16"),
+        ("pretrained=imagenet", "fast has no such weights, only resnet18, resnet50, vgg16"),
         ("gamma=1.5", "gamma: 1.5 is not valid"),
-        ("model=fasst", "model: 'fasst' is not valid: there is no such model; did you mean \"fast\"?"),
+        ("model=fasst", "model: 'fasst' is not valid: unknown model; did you mean \"fast\"?"),
         ("hidden_size=64", "hidden_size has no effect with model=fast, only with light-cnn; leave it out"),
         ("dropout=0.5", "dropout has no effect with model=fast, only with vgg16, branch-cnn, light-cnn"),
         ("step_size=2", "step_size has no effect with scheduler=one-cycle, only with step"),
     ],
 )
-def test_a_wrong_override_is_refused_with_its_reason(override: str, fault: str) -> None:
+def test_an_invalid_override_is_refused_with_a_reason(override: str, fault: str) -> None:
     with pytest.raises(UserError) as refusal:
         Recipe.load("fast", [override])
     assert str(refusal.value).startswith(f"--set {override}")
@@ -92,18 +92,18 @@ def test_a_missing_key_and_a_missing_file_are_named(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("name: mine\n")
     with pytest.raises(UserError, match='"summary" is missing'):
         Recipe.load(tmp_path / "mine.yaml")
-    with pytest.raises(UserError, match=r"other\.yaml: there is no such recipe file"):
+    with pytest.raises(UserError, match=r"other\.yaml: recipe file not found"):
         Recipe.load(tmp_path / "other.yaml")
 
 
-def test_a_yaml_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
+def test_a_yaml_file_without_a_mapping_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("- 1\n- 2\n")
     with pytest.raises(UserError, match='lines of "key: value"'):
         Recipe.load(tmp_path / "mine.yaml")
 
 
-def test_a_scheduler_that_watches_the_validation_loss_needs_validation_rows() -> None:
-    with pytest.raises(UserError, match="it watches the validation loss; set validation_fraction above 0"):
+def test_a_scheduler_that_monitors_the_validation_loss_needs_validation_rows() -> None:
+    with pytest.raises(UserError, match="it monitors the validation loss; set validation_fraction above 0"):
         Recipe.load("resnet18-plateau", ["validation_fraction=0", "patience=null"])
 
 
@@ -125,12 +125,12 @@ def test_a_setting_without_effect_in_a_file_is_refused_by_name(tmp_path: Path) -
         Recipe.load(path)
 
 
-def test_choosing_another_scheduler_needs_no_change_of_the_settings_of_the_old_one() -> None:
+def test_another_scheduler_resets_the_settings_of_the_old_one() -> None:
     recipe = Recipe.load("fast", ["scheduler=cosine"])
     assert recipe.warmup == Recipe.model_fields["warmup"].default
 
 
-def test_a_run_that_kept_a_setting_without_effect_still_loads(tmp_path: Path) -> None:
+def test_a_saved_recipe_with_a_setting_without_effect_still_loads(tmp_path: Path) -> None:
     recipe = Recipe.load("resnet18")
     recipe.save(tmp_path / "recipe.yaml")
     text = (tmp_path / "recipe.yaml").read_text()

@@ -9,10 +9,10 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import affine
 
 from pipeline import DigitTable, Recipe
-from pipeline.data.augment import augment, bends, blurred, erased, warp
+from pipeline.data.augment import augment, blur, elastic_displacements, erase, warp
 from pipeline.data.loader import ink
 
-STILL = {"rotation": 0, "shift": 0, "zoom": 0, "shear": 0, "elastic": 0, "blur": 0, "erase": 0}
+NO_AUGMENTATION = {"rotation": 0, "shift": 0, "zoom": 0, "shear": 0, "elastic": 0, "blur": 0, "erase": 0}
 
 
 @pytest.fixture
@@ -23,23 +23,24 @@ def images(digits: DigitTable) -> Tensor:
 def warped(
     images: Tensor, rotation: float = 0, shear: float = 0, size: float = 1, shift: tuple[float, float] = (0, 0)
 ) -> Tensor:
-    of_all = (torch.full((len(images),), float(value)) for value in (rotation, shear, size))
-    return warp(images, *of_all, torch.tensor(shift, dtype=torch.float32).unsqueeze(1).expand(2, len(images)))
+    """Return the images, all warped with the same parameters."""
+    parameters = (torch.full((len(images),), float(value)) for value in (rotation, shear, size))
+    return warp(images, *parameters, torch.tensor(shift, dtype=torch.float32).unsqueeze(1).expand(2, len(images)))
 
 
 def test_no_warp_changes_nothing(images: Tensor) -> None:
     assert torch.allclose(warped(images), images, atol=1e-6)
-    assert augment(images, Recipe.load("fast").model_copy(update=STILL)) is images
+    assert augment(images, Recipe.load("fast").model_copy(update=NO_AUGMENTATION)) is images
 
 
-def test_a_quarter_turn_is_counter_clockwise(images: Tensor) -> None:
+def test_a_rotation_is_counter_clockwise(images: Tensor) -> None:
     assert torch.allclose(warped(images, rotation=math.pi / 2), torch.rot90(images, 1, dims=(2, 3)), atol=1e-5)
 
 
 def test_a_shift_goes_right_and_down_by_whole_pixels_exactly(images: Tensor) -> None:
-    moved = torch.zeros_like(images)
-    moved[:, :, 2:, 3:] = images[:, :, :-2, :-3]
-    assert torch.allclose(warped(images, shift=(3 / 14, 2 / 14)), moved, atol=1e-5)
+    shifted = torch.zeros_like(images)
+    shifted[:, :, 2:, 3:] = images[:, :, :-2, :-3]
+    assert torch.allclose(warped(images, shift=(3 / 14, 2 / 14)), shifted, atol=1e-5)
 
 
 def test_a_larger_size_makes_larger_digits(images: Tensor) -> None:
@@ -51,10 +52,10 @@ def test_a_larger_size_makes_larger_digits(images: Tensor) -> None:
 def test_a_shear_leans_verticals_to_the_right() -> None:
     image = torch.zeros(1, 1, 28, 28)
     image[:, :, 2:26, 13:15] = 1
-    across = torch.arange(28.0)
-    leaning = warped(image, shear=math.tan(math.radians(20)))[0, 0]
-    middles = (leaning @ across / leaning.sum(1).clamp(min=1e-6))[4:24]
-    assert torch.allclose(middles.diff(), torch.full((19,), -math.tan(math.radians(20))), atol=0.05)
+    columns = torch.arange(28.0)
+    sheared = warped(image, shear=math.tan(math.radians(20)))[0, 0]
+    centres = (sheared @ columns / sheared.sum(1).clamp(min=1e-6))[4:24]
+    assert torch.allclose(centres.diff(), torch.full((19,), -math.tan(math.radians(20))), atol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -71,16 +72,16 @@ def test_a_batch_is_warped_as_torchvision_warps_each_image(
 @pytest.mark.parametrize(
     "setting", ["rotation=20", "shift=0.2", "zoom=0.3", "shear=20", "elastic=1", "blur=2", "erase=1"]
 )
-def test_each_image_draws_a_warp_of_its_own(setting: str) -> None:
-    recipe = Recipe.load("fast", [f"{name}=0" for name in STILL] + [setting])
+def test_each_image_is_augmented_differently(setting: str) -> None:
+    recipe = Recipe.load("fast", [f"{name}=0" for name in NO_AUGMENTATION] + [setting])
     torch.manual_seed(0)
-    same = torch.rand(1, 1, 28, 28).expand(64, -1, -1, -1)  # no two rectangles of it alike
+    same = torch.rand(1, 1, 28, 28).expand(64, -1, -1, -1)  # noise: every erased rectangle is visible
     results = augment(same, recipe)
     assert len({image.numpy().tobytes() for image in results}) == 64
 
 
 @pytest.mark.parametrize("elastic", [0, 1])
-def test_as_many_images_stay_unwarped_as_the_recipe_says(elastic: int, images: Tensor) -> None:
+def test_the_fraction_of_unwarped_images_is_the_recipes(elastic: int, images: Tensor) -> None:
     torch.manual_seed(0)
     many = images.repeat(32, 1, 1, 1)
     recipe = Recipe.load("fast", ["unwarped=0.3", f"elastic={elastic}"])
@@ -88,43 +89,43 @@ def test_as_many_images_stay_unwarped_as_the_recipe_says(elastic: int, images: T
     assert same.float().mean().item() == pytest.approx(0.3, abs=0.03)
 
 
-def test_bicubic_warps_keep_fine_lines_and_stay_between_paper_and_ink(images: Tensor) -> None:
+def test_bicubic_warps_keep_fine_lines_and_stay_in_range(images: Tensor) -> None:
     lines = torch.zeros(1, 1, 28, 28)
     lines[..., 14] = 1
-    still = torch.zeros(1)
-    by_half = still, still, still + 1, torch.full((2, 1), 0.5 / 14)
-    assert warp(lines, *by_half).max() == pytest.approx(0.5)
-    assert warp(lines, *by_half, interpolation="bicubic").max() > 0.55
+    zero = torch.zeros(1)
+    half_a_pixel = zero, zero, zero + 1, torch.full((2, 1), 0.5 / 14)
+    assert warp(lines, *half_a_pixel).max() == pytest.approx(0.5)
+    assert warp(lines, *half_a_pixel, interpolation="bicubic").max() > 0.55
     torch.manual_seed(0)
-    warped = augment(images, Recipe.load("fast", ["interpolation=bicubic"]))
-    assert (warped.min(), warped.max()) == (0, 1)
+    augmented = augment(images, Recipe.load("fast", ["interpolation=bicubic"]))
+    assert (augmented.min(), augmented.max()) == (0, 1)
 
 
-def test_each_image_is_blurred_as_scipy_blurs_it(images: Tensor) -> None:
+def test_each_image_is_blurred_like_scipy(images: Tensor) -> None:
     deviations = torch.linspace(0.3, 3, len(images))
-    blurry = blurred(images, deviations)
+    blurry = blur(images, deviations)
     for image, deviation, result in zip(images[:, 0], deviations.tolist(), blurry[:, 0], strict=True):
         expected = gaussian_filter(image.numpy(), deviation, mode="constant", radius=4)
         assert np.allclose(result.numpy(), expected, atol=1e-5)
 
 
-def test_a_blur_by_nothing_changes_nothing(images: Tensor) -> None:
-    assert torch.equal(blurred(images, torch.zeros(len(images))), images)
+def test_a_blur_of_0_changes_nothing(images: Tensor) -> None:
+    assert torch.equal(blur(images, torch.zeros(len(images))), images)
 
 
-def test_draws_stay_within_their_limits() -> None:
+def test_random_parameters_stay_within_their_limits() -> None:
     image = torch.zeros(512, 1, 28, 28)
     image[:, :, 13:15, 13:15] = 1
-    recipe = Recipe.load("fast").model_copy(update={**STILL, "shift": 0.1})
-    places = torch.arange(28) - 13.5
-    moved = augment(image, recipe)
-    across = (moved.sum((1, 2)) @ places) / moved.sum((1, 2, 3))
+    recipe = Recipe.load("fast").model_copy(update={**NO_AUGMENTATION, "shift": 0.1})
+    columns = torch.arange(28) - 13.5
+    shifted = augment(image, recipe)
+    across = (shifted.sum((1, 2)) @ columns) / shifted.sum((1, 2, 3))
     assert across.abs().max() <= 2.8 + 1e-4
     assert across.max() > 2.5
     assert across.min() < -2.5
 
 
-def test_the_same_seed_draws_the_same(images: Tensor) -> None:
+def test_the_same_seed_gives_the_same_images(images: Tensor) -> None:
     results = []
     for _ in range(2):
         torch.manual_seed(7)
@@ -132,36 +133,36 @@ def test_the_same_seed_draws_the_same(images: Tensor) -> None:
     assert torch.equal(*results)
 
 
-def test_a_bend_fetches_each_pixel_from_the_place_it_says(images: Tensor) -> None:
-    bend = torch.zeros(len(images), 28, 28, 2)
-    bend[..., 0] = 3 / 14  # three pixels to the right
-    still = torch.zeros(len(images))
-    bent = warp(images, still, still, still + 1, torch.zeros(2, len(images)), bend)
-    assert torch.allclose(bent[..., :-3], images[..., 3:], atol=1e-5)
+def test_displacements_offset_the_sampling_position_of_each_pixel(images: Tensor) -> None:
+    displacement = torch.zeros(len(images), 28, 28, 2)
+    displacement[..., 0] = 3 / 14  # three pixels to the right
+    zero = torch.zeros(len(images))
+    displaced = warp(images, zero, zero, zero + 1, torch.zeros(2, len(images)), displacement)
+    assert torch.allclose(displaced[..., :-3], images[..., 3:], atol=1e-5)
 
 
-def test_elastic_displacements_are_smooth_and_as_large_as_the_recipe_says() -> None:
+def test_elastic_displacements_are_smooth_with_the_given_deviation() -> None:
     torch.manual_seed(0)
-    displacement = bends(torch.zeros(500, 1, 28, 28), elastic=2.0) * 14  # in pixels
-    corners = displacement[:, [0, 0, -1, -1], [0, -1, 0, -1]]  # of the coarse grid, where nothing is interpolated
+    displacement = elastic_displacements(torch.zeros(500, 1, 28, 28), elastic=2.0) * 14  # in pixels
+    corners = displacement[:, [0, 0, -1, -1], [0, -1, 0, -1]]  # points of the coarse grid, without interpolation
     assert corners.std().item() == pytest.approx(2.0, rel=0.05)
     assert abs(corners.mean().item()) < 0.1
-    assert displacement.diff(dim=1).abs().max() < 3  # neighbours move alike: the grid's points lie 6.75 pixels apart
+    assert displacement.diff(dim=1).abs().max() < 3  # smooth: the points of the grid are 6.75 pixels apart
 
 
 def test_an_erased_image_loses_one_rectangle_within_the_limits() -> None:
     torch.manual_seed(0)
-    left = erased(torch.ones(2000, 1, 28, 28), probability=1.0)[:, 0]
+    left = erase(torch.ones(2000, 1, 28, 28), probability=1.0)[:, 0]
     holes = left == 0
     areas = holes.sum((1, 2)) / 784
     down, across = holes.any(2).sum(1), holes.any(1).sum(1)
-    assert torch.equal(holes.sum((1, 2)), down * across), "each hole is a whole rectangle"
+    assert torch.equal(holes.sum((1, 2)), down * across), "each hole is a complete rectangle"
     assert 0.01 < areas.min() < 0.05
     assert 0.28 < areas.max() < 0.37
     assert (down / across).max() < 4.5
 
 
-def test_erasing_touches_the_share_of_images_that_the_recipe_says() -> None:
+def test_the_fraction_of_erased_images_is_the_probability() -> None:
     torch.manual_seed(0)
-    left = erased(torch.ones(4000, 1, 28, 28), probability=0.3)
+    left = erase(torch.ones(4000, 1, 28, 28), probability=0.3)
     assert (left.amin((1, 2, 3)) == 0).float().mean().item() == pytest.approx(0.3, abs=0.03)

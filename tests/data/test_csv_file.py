@@ -13,55 +13,55 @@ from pipeline.data.idx import read_idx
 
 
 @pytest.fixture
-def some(digits: DigitTable) -> DigitTable:
+def expected(digits: DigitTable) -> DigitTable:
     return digits.select(np.arange(40))
 
 
-def plain(path: Path, text: str) -> None:
+def write_plain(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def gzipped(path: Path, text: str) -> None:
+def write_gzipped(path: Path, text: str) -> None:
     path.write_bytes(gzip.compress(text.encode()))
 
 
-def zipped(path: Path, text: str) -> None:
+def write_zipped(path: Path, text: str) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("digit-recognizer/train.csv", text)
-        archive.writestr("digit-recognizer/test.csv", "another file")
+        archive.writestr("digit-recognizer/test.csv", "another CSV")
 
 
-@pytest.mark.parametrize("pack", [plain, gzipped, zipped])
+@pytest.mark.parametrize("pack", [write_plain, write_gzipped, write_zipped])
 def test_a_csv_is_read_plain_gzipped_or_zipped(
-    tmp_path: Path, some: DigitTable, pack: Callable[[Path, str], None]
+    tmp_path: Path, expected: DigitTable, pack: Callable[[Path, str], None]
 ) -> None:
-    pack(tmp_path / "file", csv_text(some))
+    pack(tmp_path / "file", csv_text(expected))
     table = CsvFile(tmp_path / "file", "train.csv").read(labels_required=True)
-    assert np.array_equal(table.pixels, some.pixels)
-    assert np.array_equal(table.known_labels, some.known_labels)
+    assert np.array_equal(table.pixels, expected.pixels)
+    assert np.array_equal(table.known_labels, expected.known_labels)
     assert (table.pixels.dtype, table.known_labels.dtype) == (np.uint8, np.int64)
 
 
-def test_a_csv_without_labels_has_none(tmp_path: Path, some: DigitTable) -> None:
-    plain(tmp_path / "test.csv", csv_text(DigitTable(some.pixels)))
+def test_a_csv_without_labels_has_none(tmp_path: Path, expected: DigitTable) -> None:
+    write_plain(tmp_path / "test.csv", csv_text(DigitTable(expected.pixels)))
     table = CsvFile(tmp_path / "test.csv").read(labels_required=False)
     assert table.labels is None
-    assert np.array_equal(table.pixels, some.pixels)
+    assert np.array_equal(table.pixels, expected.pixels)
 
 
-def test_a_byte_order_mark_quotes_and_windows_line_ends_do_no_harm(tmp_path: Path, some: DigitTable) -> None:
-    header, *rows = csv_text(some).splitlines()
+def test_a_byte_order_mark_quotes_and_windows_line_ends_are_accepted(tmp_path: Path, expected: DigitTable) -> None:
+    header, *rows = csv_text(expected).splitlines()
     quoted = ",".join(f'"{name}"' for name in header.split(","))
     (tmp_path / "train.csv").write_text("\r\n".join([quoted, *rows]) + "\r\n", encoding="utf-8-sig")
     table = CsvFile(tmp_path / "train.csv").read(labels_required=True)
-    assert table.fingerprint.digest == some.fingerprint.digest
+    assert table.fingerprint.digest == expected.fingerprint.digest
 
 
-def test_a_long_csv_comes_in_chunks_in_order(tmp_path: Path) -> None:
+def test_a_long_csv_is_read_in_chunks_in_order(tmp_path: Path) -> None:
     rows = CHUNK_ROWS + 5
     pixels = np.zeros((rows, 28, 28), dtype=np.uint8)
     pixels[:, 0, 0] = np.arange(rows) % 256
-    plain(tmp_path / "test.csv", csv_text(DigitTable(pixels)))
+    write_plain(tmp_path / "test.csv", csv_text(DigitTable(pixels)))
     chunks = list(CsvFile(tmp_path / "test.csv").chunks(labels_required=False))
     assert [len(chunk) for chunk in chunks] == [CHUNK_ROWS, 5]
     assert np.array_equal(np.concatenate([chunk.pixels for chunk in chunks]), pixels)
@@ -70,41 +70,41 @@ def test_a_long_csv_comes_in_chunks_in_order(tmp_path: Path) -> None:
 def test_a_fault_beyond_the_first_chunk_is_named_by_its_row_in_the_file(tmp_path: Path) -> None:
     text = csv_text(DigitTable(np.zeros((CHUNK_ROWS + 5, 28, 28), dtype=np.uint8))).splitlines()
     text[CHUNK_ROWS + 3] = text[CHUNK_ROWS + 3].replace("0", "256", 1)
-    plain(tmp_path / "test.csv", "\n".join(text))
+    write_plain(tmp_path / "test.csv", "\n".join(text))
     fault = rf"test.csv, row {CHUNK_ROWS + 3} \(line {CHUNK_ROWS + 4}\): column pixel0: 256 is outside 0 to 255"
     with pytest.raises(UserError, match=fault):
         CsvFile(tmp_path / "test.csv").read(labels_required=False)
 
 
-@pytest.mark.parametrize("ends", ["\n", "\r\n"])
-def test_the_parts_of_a_csv_are_together_the_whole(
-    ends: str, some: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_the_parts_of_a_csv_cover_all_rows_in_order(
+    line_end: str, expected: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = csv_text(some).splitlines()
-    (tmp_path / "train.csv").write_bytes(ends.join([*lines[:20], "", *lines[20:]]).encode())
+    lines = csv_text(expected).splitlines()
+    (tmp_path / "train.csv").write_bytes(line_end.join([*lines[:20], "", *lines[20:]]).encode())
     length = (tmp_path / "train.csv").stat().st_size
-    for size in (1, 2000, len(lines[0] + ends), length // 2, length - 1, length, 2 * length):
+    for size in (1, 2000, len(lines[0] + line_end), length // 2, length - 1, length, 2 * length):
         monkeypatch.setattr("pipeline.data.csv_file.PART_BYTES", size)
         parts = CsvFile(tmp_path / "train.csv").parts()
         assert len(parts) >= 2 or size > length // 2
         tables = [chunk for part in parts for chunk in part.chunks()]
-        assert np.array_equal(np.concatenate([table.pixels for table in tables]), some.pixels)
-        assert np.array_equal(np.concatenate([table.known_labels for table in tables]), some.known_labels)
+        assert np.array_equal(np.concatenate([table.pixels for table in tables]), expected.pixels)
+        assert np.array_equal(np.concatenate([table.known_labels for table in tables]), expected.known_labels)
 
 
-def test_an_archive_is_one_part(some: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_is_one_part(expected: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.data.csv_file.PART_BYTES", 1000)
-    gzipped(tmp_path / "train.csv.gz", csv_text(some))
+    write_gzipped(tmp_path / "train.csv.gz", csv_text(expected))
     assert CsvFile(tmp_path / "train.csv.gz").parts() == [CsvFile(tmp_path / "train.csv.gz")]
 
 
 def test_a_fault_in_a_part_is_named_by_its_row_in_the_file(
-    some: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    expected: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.data.csv_file.PART_BYTES", 20_000)
-    lines = csv_text(DigitTable(some.pixels)).splitlines()
+    lines = csv_text(DigitTable(expected.pixels)).splitlines()
     lines[30] = lines[30].replace("0", "256", 1)
-    plain(tmp_path / "test.csv", "\n".join([*lines[:10], "", *lines[10:]]))
+    write_plain(tmp_path / "test.csv", "\n".join([*lines[:10], "", *lines[10:]]))
     faults = []
     for part in CsvFile(tmp_path / "test.csv").parts():
         try:
@@ -115,12 +115,12 @@ def test_a_fault_in_a_part_is_named_by_its_row_in_the_file(
     assert "test.csv, row 30 (line 32): column pixel0: 256 is outside 0 to 255" in faults[0]
 
 
-def test_idx_files_are_read_plain_and_gzipped(tmp_path: Path, some: DigitTable) -> None:
-    (tmp_path / "images").write_bytes(idx(some.pixels))
-    (tmp_path / "labels").write_bytes(gzip.compress(idx(some.known_labels.astype(np.uint8))))
+def test_idx_files_are_read_plain_and_gzipped(tmp_path: Path, expected: DigitTable) -> None:
+    (tmp_path / "images").write_bytes(idx(expected.pixels))
+    (tmp_path / "labels").write_bytes(gzip.compress(idx(expected.known_labels.astype(np.uint8))))
     table = read_idx(tmp_path / "images", tmp_path / "labels")
-    assert np.array_equal(table.pixels, some.pixels)
-    assert np.array_equal(table.known_labels, some.known_labels)
+    assert np.array_equal(table.pixels, expected.pixels)
+    assert np.array_equal(table.known_labels, expected.known_labels)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_idx_files_are_read_plain_and_gzipped(tmp_path: Path, some: DigitTable) 
     [
         (b"", "not an IDX file"),
         (b"<html>not found</html>", "not an IDX file"),
-        (idx(np.zeros((3, 28, 28), dtype=np.uint8))[:-1], "bytes where"),
+        (idx(np.zeros((3, 28, 28), dtype=np.uint8))[:-1], "bytes, expected"),
         (idx(np.zeros((2, 28, 28), dtype=np.uint8)), "3 labels for the 2 images"),
     ],
 )

@@ -6,13 +6,13 @@ from pipeline import DigitTable, Recipe
 from pipeline.data.loader import DigitDataset, ink, normalise, ordered_loader, training_loader
 
 
-def test_a_batch_is_its_rows_one_by_one(digits: DigitTable) -> None:
+def test_a_batch_equals_its_rows_read_singly(digits: DigitTable) -> None:
     dataset = DigitDataset(digits)
     rows = [5, 3, 900, 3]
-    for together, singly in zip(
+    for batch, rows_singly in zip(
         dataset.__getitems__(rows), zip(*(dataset[row] for row in rows), strict=True), strict=True
     ):
-        assert torch.equal(together, torch.stack(singly))
+        assert torch.equal(batch, torch.stack(rows_singly))
 
 
 def test_pixels_stay_uint8_until_the_batch(digits: DigitTable) -> None:
@@ -22,14 +22,14 @@ def test_pixels_stay_uint8_until_the_batch(digits: DigitTable) -> None:
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_prediction_sees_every_row_once_in_its_order(digits: DigitTable, labelled: bool) -> None:
+def test_the_ordered_loader_gives_every_row_once_in_order(digits: DigitTable, labelled: bool) -> None:
     table = digits if labelled else DigitTable(digits.pixels)
     batches = list(ordered_loader(table, 100))
     assert len(batches[0]) == (2 if labelled else 1)
     assert np.array_equal(torch.cat([batch[0] for batch in batches]).numpy(), digits.pixels)
 
 
-def test_training_sees_a_new_order_each_epoch_and_no_row_twice(digits: DigitTable) -> None:
+def test_the_training_loader_shuffles_each_epoch_without_duplicates(digits: DigitTable) -> None:
     table = digits.select(np.arange(1280))
     loader = training_loader(table, Recipe.load("fast", ["minimum_updates=0", "batch_size=128"]))
     epochs = [torch.cat([pixels for pixels, _ in loader]).numpy().reshape(1280, -1) for _ in range(2)]
@@ -38,7 +38,7 @@ def test_training_sees_a_new_order_each_epoch_and_no_row_twice(digits: DigitTabl
         assert {row.tobytes() for row in epoch} == {image.tobytes() for image in table.pixels}
 
 
-def test_a_small_table_is_passed_over_until_the_schedule_has_its_updates(digits: DigitTable) -> None:
+def test_an_epoch_of_a_small_table_has_several_passes_up_to_minimum_updates(digits: DigitTable) -> None:
     table = digits.select(np.arange(50))
     recipe = Recipe.load("fast", ["epochs=4", "minimum_updates=100", "batch_size=256"])
     loader = training_loader(table, recipe)
@@ -46,12 +46,12 @@ def test_a_small_table_is_passed_over_until_the_schedule_has_its_updates(digits:
     assert loader.batch_size == 50
 
 
-def test_a_large_table_is_passed_over_once_an_epoch(digits: DigitTable) -> None:
+def test_an_epoch_of_a_large_table_has_one_pass(digits: DigitTable) -> None:
     loader = training_loader(digits, Recipe.load("fast", ["epochs=4", "minimum_updates=10", "batch_size=100"]))
     assert len(loader) == len(digits) // 100
 
 
-def test_workers_bring_the_same_rows(digits: DigitTable) -> None:
+def test_workers_give_the_same_batches(digits: DigitTable) -> None:
     recipe = Recipe.load("fast", ["minimum_updates=0", "batch_size=128"])
     batches = []
     for workers in (0, 2):
@@ -61,7 +61,7 @@ def test_workers_bring_the_same_rows(digits: DigitTable) -> None:
     assert torch.equal(*batches)
 
 
-def test_the_network_sees_ink_as_one_and_paper_as_nought_then_normalised() -> None:
+def test_ink_is_1_and_paper_0_before_normalisation() -> None:
     recipe = Recipe.load("fast", ["mean=0.25", "std=0.5"])
     pixels = torch.tensor([0, 255, 51], dtype=torch.uint8).reshape(3, 1, 1).expand(-1, 28, 28)
     assert ink(pixels)[:, 0, 5, 7].tolist() == pytest.approx([0, 1, 0.2])
@@ -69,20 +69,20 @@ def test_the_network_sees_ink_as_one_and_paper_as_nought_then_normalised() -> No
 
 
 @pytest.mark.parametrize("size", [14, 32, 64])
-def test_images_are_scaled_to_the_size_that_the_network_reads(digits: DigitTable, size: int) -> None:
+def test_images_are_resized_to_the_recipes_image_size(digits: DigitTable, size: int) -> None:
     recipe = Recipe.load("resnet18", [f"image_size={size}", "mean=0", "std=1"])
     images = ink(torch.from_numpy(digits.pixels[:50].copy()))
     scaled = normalise(images, recipe)
     assert scaled.shape == (50, 1, size, size)
     assert torch.allclose(scaled.mean((1, 2, 3)), images.mean((1, 2, 3)), atol=0.01)
-    places, halves = torch.linspace(-1, 1, size), torch.linspace(-1, 1, 28)
-    across, before = scaled.sum((1, 2)) @ places, images.sum((1, 2)) @ halves
-    assert torch.allclose(across / scaled.sum((1, 2, 3)), before / images.sum((1, 2, 3)), atol=0.02)
+    new_axis, old_axis = torch.linspace(-1, 1, size), torch.linspace(-1, 1, 28)
+    after, before = scaled.sum((1, 2)) @ new_axis, images.sum((1, 2)) @ old_axis
+    assert torch.allclose(after / scaled.sum((1, 2, 3)), before / images.sum((1, 2, 3)), atol=0.02)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_a_gpu_holds_the_table_unless_it_is_to_be_fed(digits: DigitTable) -> None:
+def test_a_gpu_stores_the_table_unless_memory_is_pinned(digits: DigitTable) -> None:
     gpu = torch.device("cuda")
-    for overrides, place in (([], "cuda"), (["pin_memory=true"], "cpu")):
+    for overrides, device in (([], "cuda"), (["pin_memory=true"], "cpu")):
         pixels, labels = next(iter(training_loader(digits, Recipe.load("fast", overrides), gpu)))
-        assert (pixels.device.type, labels.device.type) == (place, place)
+        assert (pixels.device.type, labels.device.type) == (device, device)

@@ -40,20 +40,20 @@ def test_pixels_are_read_from_a_column_of_bytes_or_lists(kind: Any, digits: Digi
     assert np.array_equal(np.concatenate([chunk.pixels for chunk in chunks]), pixels)
 
 
-def wide(pixels: np.ndarray) -> dict[str, np.ndarray]:
+def scalar_columns(pixels: np.ndarray) -> dict[str, np.ndarray]:
     """Return images as the columns pixel0 to pixel783."""
     return dict(zip(PIXEL_COLUMNS, pixels.reshape(len(pixels), -1).T, strict=True))
 
 
 def test_pixels_are_read_from_784_columns_in_any_order(digits: DigitTable, tmp_path: Path) -> None:
-    columns = wide(digits.pixels[:50])
+    columns = scalar_columns(digits.pixels[:50])
     table = arrow.table({name: columns[name] for name in sorted(columns)} | {"label": digits.known_labels[:50]})
     parquet.write_table(table, tmp_path / "digits.parquet")
     (chunk,) = ParquetFile(tmp_path / "digits.parquet").chunks()
     assert np.array_equal(chunk.pixels, digits.pixels[:50])
 
 
-def test_parts_are_whole_row_groups_and_together_the_file(
+def test_parts_consist_of_row_groups_and_cover_the_file(
     digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.data.parquet.PART_ROWS", 50)
@@ -65,9 +65,11 @@ def test_parts_are_whole_row_groups_and_together_the_file(
     assert np.array_equal(np.concatenate(pixels), digits.pixels[:110])
 
 
-def put(row: int, place: int, value: Any) -> Callable[[list[list[Any]]], None]:
+def put(row: int, index: int, value: Any) -> Callable[[list[list[Any]]], None]:
+    """Return a function that sets one value of a row, counted from 1."""
+
     def change(rows: list[list[Any]]) -> None:
-        rows[row - 1][place] = value
+        rows[row - 1][index] = value
 
     return change
 
@@ -75,7 +77,7 @@ def put(row: int, place: int, value: Any) -> Callable[[list[list[Any]]], None]:
 FAULTS: dict[str, tuple[Callable[[list[Any]], Any], str]] = {
     "no image": (lambda rows: rows.__setitem__(46, None), "row 47: column pixels: no value"),
     "no pixel": (put(47, 3, None), "row 47: column pixels: no value 4"),
-    "783 pixels": (lambda rows: rows[46].pop(), "row 47: column pixels: 783 values where 784 are expected"),
+    "783 pixels": (lambda rows: rows[46].pop(), "row 47: column pixels: 783 values, expected 784"),
     "256": (put(47, 3, 256), "row 47: pixel 3: 256 is outside 0 to 255"),
     "-1": (put(47, 783, -1), "row 47: pixel 783: -1 is outside 0 to 255"),
 }
@@ -95,7 +97,7 @@ def test_a_faulty_value_names_the_file_and_the_row_in_it(
 
 
 def test_a_faulty_value_in_784_columns_names_its_row_and_column(digits: DigitTable, tmp_path: Path) -> None:
-    columns: dict[str, Any] = wide(digits.pixels[:9])
+    columns: dict[str, Any] = scalar_columns(digits.pixels[:9])
     path = tmp_path / "digits.parquet"
     parquet.write_table(arrow.table(columns | {"pixel7": [0, 300, *[0] * 7]}), path)
     with pytest.raises(UserError, match="row 2: pixel 7: 300 is outside 0 to 255"):
@@ -108,15 +110,15 @@ def test_a_faulty_value_in_784_columns_names_its_row_and_column(digits: DigitTab
 @pytest.mark.parametrize(
     ("columns", "fault"),
     [
-        ({"image": [1]}, r'neither a column "pixels" nor pixel0 to pixel783 is there \(it has image\)'),
+        ({"image": [1]}, r'has neither a column "pixels" nor pixel0 to pixel783 \(it has image\)'),
         ({"pixels": [0.5]}, 'column "pixels" is double; make it 784 bytes'),
         ({"pixels": [["0"] * 784]}, 'column "pixels" is list<.*string>; make it 784 bytes'),
         ({name: [0] for name in PIXEL_COLUMNS[:-1]}, 'column "pixel783" is missing'),
         ({name: [0.0] for name in PIXEL_COLUMNS}, 'column "pixel0" is double; make it uint8'),
-        ({"pixels": arrow.array([], arrow.binary(784))}, "there is no row in it"),
+        ({"pixels": arrow.array([], arrow.binary(784))}, "the file has no rows"),
     ],
 )
-def test_columns_that_are_no_images_are_refused(columns: dict[str, Any], fault: str, tmp_path: Path) -> None:
+def test_columns_without_images_are_refused(columns: dict[str, Any], fault: str, tmp_path: Path) -> None:
     path = tmp_path / "digits.parquet"
     parquet.write_table(arrow.table(columns), path)
     with pytest.raises(UserError, match=rf"digits\.parquet: {fault}"):
@@ -133,7 +135,7 @@ def test_a_damaged_or_missing_file_is_refused(digits: DigitTable, tmp_path: Path
         list(ParquetFile(path).chunks())
 
 
-def test_labels_are_read_and_required_where_they_are_needed(digits: DigitTable, tmp_path: Path) -> None:
+def test_labels_are_read_and_may_be_required(digits: DigitTable, tmp_path: Path) -> None:
     pixels = column(digits.pixels[:50], arrow.binary(784))
     parquet.write_table(arrow.table({"pixels": pixels}), tmp_path / "test.parquet")
     parquet.write_table(
@@ -163,7 +165,7 @@ def test_a_wrong_label_is_named_by_its_row(labels: list[Any], fault: str, digits
         ParquetFile(tmp_path / "train.parquet").read(labels_required=True)
 
 
-def test_parquet_trains_and_scores_as_csv_does(
+def test_parquet_trains_and_scores_like_csv(
     digits: DigitTable, run: Run, tmp_path: Path, command: Callable[..., Outcome]
 ) -> None:
     for stem, rows in (("train", slice(0, 1000)), ("test", slice(1000, 1200))):
@@ -171,17 +173,17 @@ def test_parquet_trains_and_scores_as_csv_does(
         table = arrow.table(labels | {"pixels": column(digits.pixels[rows], arrow.binary(784))})
         parquet.write_table(table, tmp_path / f"{stem}.parquet")
         (tmp_path / f"{stem}.csv").write_text(csv_text(DigitTable(digits.pixels[rows], labels.get("label"))))
-    fold = tmp_path / "columns"
-    fold.mkdir()
+    folder = tmp_path / "columns"
+    folder.mkdir()
     for stem in ("train", "test"):
-        (tmp_path / f"{stem}.parquet").rename(fold / f"{stem}.parquet")
-    source = find_source(str(fold), tmp_path)
+        (tmp_path / f"{stem}.parquet").rename(folder / f"{stem}.parquet")
+    source = find_source(str(folder), tmp_path)
     assert (
         source.read_train().fingerprint.digest == find_source(str(tmp_path), tmp_path).read_train().fingerprint.digest
     )
     assert len(source.read_test()) == 200
     scored = [
-        command("evaluate", run.folder, "--on", path) for path in (fold / "train.parquet", tmp_path / "train.csv")
+        command("evaluate", run.folder, "--on", path) for path in (folder / "train.parquet", tmp_path / "train.csv")
     ]
     assert scored[0].status == 0
     assert scored[0].out.splitlines()[2:-1] == scored[1].out.splitlines()[2:-1]

@@ -1,4 +1,4 @@
-"""The page as people use it, in Debian's Chromium."""
+"""The page in Debian's Chromium."""
 
 import csv
 import shutil
@@ -21,7 +21,7 @@ from pipeline.reports.mistakes import write_page
 
 CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None:
-    pytest.skip("there is no chromium here: apt install chromium", allow_module_level=True)
+    pytest.skip("chromium is not installed; run: apt install chromium", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A desktop's browser, which keeps the page's scripts from one test to the next."""
+    """Yield a desktop browser, which caches the page's scripts between tests."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     yield context
     context.close()
@@ -42,21 +42,21 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def tab(context: BrowserContext, page: Page) -> Iterator[Tab]:
-    """The page, opened on a desktop."""
+    """Yield the page in a desktop browser."""
     with opened(context, page.address) as tab:
         yield tab
 
 
 @contextmanager
 def opened(context: BrowserContext, address: str) -> Iterator[Tab]:
-    """Open the page; at the end it has logged no error and asked nobody else for anything, whatever was done."""
+    """Open the page; at the end assert that it logged no error and sent no request to another host."""
     tab = context.new_page()
     tab.set_default_timeout(30_000)
     faults: list[str] = []
     tab.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     tab.on("pageerror", lambda error: faults.append(str(error)))
-    own = (f"{address}/", "data:", f"blob:{address}/")
-    tab.on("request", lambda request: None if request.url.startswith(own) else faults.append(request.url))
+    allowed = (f"{address}/", "data:", f"blob:{address}/")
+    tab.on("request", lambda request: None if request.url.startswith(allowed) else faults.append(request.url))
     tab.goto(address)
     tab.locator("#pad canvas").wait_for()
     yield tab
@@ -64,8 +64,8 @@ def opened(context: BrowserContext, address: str) -> Iterator[Tab]:
     assert faults == []
 
 
-def shown(tab: Tab) -> Locator:
-    """Return where the number is told."""
+def result(tab: Tab) -> Locator:
+    """Return the element that shows the number."""
     return tab.locator(".number:visible")
 
 
@@ -80,7 +80,7 @@ def draw(tab: Tab, text: str) -> None:
 
 
 def on_pad(tab: Tab, text: str) -> list[list[tuple[float, float]]]:
-    """Return the strokes of a number in pixels of the window."""
+    """Return the strokes of a number, in pixels of the window."""
     box = tab.locator("#pad canvas").bounding_box()
     assert box
     unit = min(box["height"] * 0.06, box["width"] / (9 * len(text) + 1))
@@ -90,70 +90,70 @@ def on_pad(tab: Tab, text: str) -> list[list[tuple[float, float]]]:
     ]
 
 
-def test_an_untouched_pad_invites_and_does_not_guess(tab: Tab) -> None:
-    expect(shown(tab)).to_contain_text("Draw a number")
+def test_an_empty_pad_shows_the_invitation_and_no_number(tab: Tab) -> None:
+    expect(result(tab)).to_contain_text("Draw a number")
     expect(tab.locator(".card")).to_have_count(0)
 
 
 def test_a_digit_is_read_with_its_parity(tab: Tab) -> None:
     draw(tab, "7")
-    expect(shown(tab).locator(".read")).to_have_text("7")
-    expect(shown(tab).locator(".chip")).to_have_text("odd")
+    expect(result(tab).locator(".read")).to_have_text("7")
+    expect(result(tab).locator(".chip")).to_have_text("odd")
     expect(tab.locator(".card")).to_have_count(1)
     expect(tab.locator(".bars li")).to_have_count(10)
 
 
-def test_it_is_read_while_the_pen_is_down(tab: Tab) -> None:
+def test_a_number_is_read_during_a_stroke(tab: Tab) -> None:
     (points,) = on_pad(tab, "1")
     tab.mouse.move(*points[0])
     tab.mouse.down()
     tab.mouse.move(*points[1], steps=4)
-    tab.wait_for_timeout(200)  # longer than the pause between two readings
+    tab.wait_for_timeout(200)  # longer than the pause between two sent pictures
     tab.mouse.move(*points[-1], steps=4)
     expect(tab.locator(".card")).to_have_count(1)
     tab.mouse.up()
 
 
-def test_a_number_is_read_and_undone_and_redone_and_cleared(tab: Tab) -> None:
+def test_undo_redo_and_clear(tab: Tab) -> None:
     draw(tab, "142")
-    expect(shown(tab).locator(".read")).to_have_text("142")
-    expect(shown(tab).locator(".chip")).to_have_text("even")
+    expect(result(tab).locator(".read")).to_have_text("142")
+    expect(result(tab).locator(".chip")).to_have_text("even")
     tab.keyboard.press("Control+z")
     expect(tab.locator(".card")).to_have_count(2)
     tab.get_by_role("button", name="Redo").click()
-    expect(shown(tab).locator(".read")).to_have_text("142")
+    expect(result(tab).locator(".read")).to_have_text("142")
     tab.keyboard.press("Delete")
-    expect(shown(tab)).to_contain_text("Draw a number")
+    expect(result(tab)).to_contain_text("Draw a number")
     expect(tab.locator(".card")).to_have_count(0)
     draw(tab, "2")
-    expect(shown(tab).locator(".read")).to_have_text("2")
+    expect(result(tab).locator(".read")).to_have_text("2")
     tab.get_by_role("button", name="Undo").click()
     tab.get_by_role("button", name="Undo").click()
-    expect(shown(tab).locator(".read")).to_have_text("142")
+    expect(result(tab).locator(".read")).to_have_text("142")
 
 
-def test_what_is_erased_is_no_longer_read(tab: Tab) -> None:
+def test_erased_strokes_are_not_read(tab: Tab) -> None:
     draw(tab, "7")
-    expect(shown(tab).locator(".read")).to_have_text("7")
+    expect(result(tab).locator(".read")).to_have_text("7")
     tab.get_by_role("button", name="Eraser").click()
     draw(tab, "7")
-    expect(shown(tab)).to_contain_text("There is no number here")
+    expect(result(tab)).to_contain_text("No number found")
     tab.get_by_role("button", name="Eraser").click()
     draw(tab, "7")
-    expect(shown(tab).locator(".read")).to_have_text("7")
+    expect(result(tab).locator(".read")).to_have_text("7")
 
 
 @pytest.mark.parametrize("example", ["7", "42", "2025"])
 def test_an_example_draws_itself(tab: Tab, example: str) -> None:
     tab.get_by_role("button", name=f"Draw {example}").click()
-    expect(shown(tab).locator(".read")).to_have_text(example)
+    expect(result(tab).locator(".read")).to_have_text(example)
 
 
-def test_it_shows_where_it_looked(tab: Tab) -> None:
+def test_it_shows_a_saliency_map(tab: Tab) -> None:
     draw(tab, "4")
-    tab.get_by_label("Show where it looked").first.check()
+    tab.get_by_label("Show saliency map").first.check()
     expect(tab.locator(".looked")).to_have_count(1)
-    tab.get_by_label("Show where it looked").first.uncheck()
+    tab.get_by_label("Show saliency map").first.uncheck()
     expect(tab.locator(".looked")).to_have_count(0)
 
 
@@ -163,32 +163,32 @@ def test_a_picture_is_read_and_its_digits_boxed(tab: Tab, tmp_path: Path) -> Non
     tab.get_by_role("tab", name="Upload").click()
     file = tab.locator("#photo input[type=file]")
     file.set_input_files(tmp_path / "2025.png")
-    expect(shown(tab).locator(".read")).to_have_text("2025")
+    expect(result(tab).locator(".read")).to_have_text("2025")
     expect(tab.locator(".boxed span")).to_have_text(["2", "0", "2", "5"])
     tab.get_by_role("button", name="Another picture").click()
-    expect(shown(tab)).to_contain_text("A photograph")
+    expect(result(tab)).to_contain_text("Upload a photo")
     file.set_input_files(tmp_path / "list.png")
-    expect(shown(tab)).to_contain_text("list.png is not a picture")
+    expect(result(tab)).to_contain_text("list.png is not a picture")
 
 
-def test_a_correction_is_kept_and_a_wrong_count_is_told(tab: Tab, page: Page) -> None:
+def test_a_correction_is_saved_and_a_wrong_count_is_refused(tab: Tab, page: Page) -> None:
     draw(tab, "17")
-    expect(shown(tab).locator(".read")).to_have_text("17")
-    right_number = tab.get_by_label("The right number").first
-    right_number.fill("123")
-    tab.get_by_role("button", name="Keep").first.click()
-    expect(tab.locator(".note.problem")).to_contain_text("123 is 3 long and the drawing 2")
-    right_number.fill("14")
-    right_number.press("Enter")
-    expect(tab.get_by_text("Kept as 14")).to_be_visible()
+    expect(result(tab).locator(".read")).to_have_text("17")
+    correct_number = tab.get_by_label("Correct number").first
+    correct_number.fill("123")
+    tab.get_by_role("button", name="Save").first.click()
+    expect(tab.locator(".note.problem")).to_contain_text("123: digits entered: 3, digits found in the drawing: 2")
+    correct_number.fill("14")
+    correct_number.press("Enter")
+    expect(tab.get_by_text("Saved as 14")).to_be_visible()
     folder = page.folder / "data" / "corrections"
-    until(lambda: len(list(folder.glob("*.png"))) == 3, "the drawing and two frames are not kept")
+    until(lambda: len(list(folder.glob("*.png"))) == 3, "the drawing and two frames are not saved")
     (table,) = folder.glob("*.csv")
     with table.open(newline="") as file:
         assert [row["label"] for row in csv.DictReader(file)] == ["1", "4"]
 
 
-def test_another_run_is_chosen_for_this_browser_alone(tab: Tab, context: BrowserContext, page: Page) -> None:
+def test_another_run_is_chosen_for_this_browser_only(tab: Tab, context: BrowserContext, page: Page) -> None:
     tab.get_by_role("tab", name="Runs").click()
     expect(tab.locator(".runs td", has_text="sketchpad")).to_be_visible()
     expect(tab.locator("#figures img")).to_have_count(7)
@@ -196,13 +196,13 @@ def test_another_run_is_chosen_for_this_browser_alone(tab: Tab, context: Browser
     tab.get_by_role("option", name="twin").click()
     tab.get_by_role("tab", name="Draw").click()
     draw(tab, "7")
-    expect(shown(tab).locator(".read")).to_have_text("7")
+    expect(result(tab).locator(".read")).to_have_text("7")
     with opened(context, page.address) as other:
         other.get_by_role("tab", name="Runs").click()
         expect(other.locator("#run input")).to_have_value("sketchpad")
 
 
-def test_the_code_names_this_page(tab: Tab, page: Page) -> None:
+def test_the_code_examples_contain_the_address_of_the_page(tab: Tab, page: Page) -> None:
     tab.get_by_role("tab", name="Use it").click()
     for code in tab.locator(".usage pre").all():
         expect(code).to_contain_text(page.address)
@@ -222,26 +222,24 @@ def test_a_finger_draws_on_a_phone_and_does_not_scroll(browser: Browser, page: P
         for point in points[1:]:
             at("touchMove", point)
         at("touchEnd")
-        expect(shown(tab).locator(".read")).to_have_text("1")
+        expect(result(tab).locator(".read")).to_have_text("1")
         assert tab.evaluate("scrollY") == 0
         assert tab.evaluate("document.documentElement.scrollWidth") == 390
     phone.close()
 
 
-def test_in_the_dark_the_ink_is_light_and_is_read_alike(browser: Browser, page: Page) -> None:
+def test_dark_mode_has_light_ink_and_the_same_readings(browser: Browser, page: Page) -> None:
     dark = browser.new_context(color_scheme="dark")
     with opened(dark, page.address) as tab:
         draw(tab, "42")
-        expect(shown(tab).locator(".read")).to_have_text("42")
+        expect(result(tab).locator(".read")).to_have_text("42")
         pixels = "document.querySelector('#pad canvas').getContext('2d').getImageData(0, 0, 999, 300).data"
         assert tab.evaluate(f"{pixels}.reduce((one, other) => Math.max(one, other))") > 200
         assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 18, 20)"
     dark.close()
 
 
-def test_names_of_files_and_runs_bring_no_markup(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_of_files_and_runs_are_escaped(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     name = "<img src=x onerror=document.title='hole'>"
     run = tmp_path / "checkpoints" / name
@@ -255,14 +253,14 @@ def test_names_of_files_and_runs_bring_no_markup(
         expect(tab.locator("#figures img")).to_have_count(8)
         tab.get_by_role("tab", name="Upload").click()
         tab.locator("#photo input[type=file]").set_input_files(tmp_path / f"{name}.png")
-        expect(shown(tab)).to_contain_text("is not a picture")
+        expect(result(tab)).to_contain_text("is not a picture")
         number("7").save(tmp_path / f"{name}.png")
         tab.reload()
         tab.get_by_role("tab", name="Upload").click()
         tab.locator("#photo input[type=file]").set_input_files(tmp_path / f"{name}.png")
-        expect(tab.get_by_text("What you draw and correct is kept in").last).to_contain_text(name)
+        expect(tab.get_by_text("Pictures that you correct are saved in").last).to_contain_text(name)
         tab.locator("input[placeholder^='Wrong?']:visible, textarea[placeholder^='Wrong?']:visible").fill(name)
-        tab.locator("button:visible", has_text="Keep").click()
+        tab.locator("button:visible", has_text="Save").click()
         expect(tab.locator(".note.problem")).to_contain_text(name)
         assert tab.locator("img[src=x]").count() == 0
         assert tab.title() == "Digit Recognizer"
@@ -281,12 +279,12 @@ def test_with_a_password_the_page_opens_after_the_login(browser: Browser) -> Non
         tab.get_by_role("button", name="Login").click()
         tab.locator("#pad canvas").wait_for()
         draw(tab, "7")
-        expect(shown(tab).locator(".read")).to_have_text("7")
+        expect(result(tab).locator(".read")).to_have_text("7")
         assert refused == []
     context.close()
 
 
-def test_a_page_of_mistakes_fits_any_window_and_shows_every_picture(
+def test_the_page_of_mistakes_fits_any_window_and_shows_every_image(
     browser: Browser, run: Run, practice: Source, tmp_path: Path
 ) -> None:
     copy = Run(Path(shutil.copytree(run.folder, tmp_path / "copy")))

@@ -1,4 +1,4 @@
-"""The page without a browser: its endpoint, what it refuses, its command line, and what it shows of a reading."""
+"""The page without a browser: endpoint, refused input, command line, and views."""
 
 import subprocess
 import sys
@@ -28,14 +28,14 @@ FILE = {"_type": "gradio.FileData"}
 
 @pytest.fixture(scope="module")
 def client(page: Page) -> Iterator[httpx.Client]:
-    """A client of the page."""
+    """Yield a client of the page."""
     with httpx.Client(base_url=page.address, timeout=60) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def pool() -> PredictorPool:
-    """The run that ships, ready to read."""
+    """Return a predictor pool with the run that ships with the project."""
     return PredictorPool(PROJECT / "checkpoints" / "sketchpad")
 
 
@@ -43,8 +43,8 @@ def read(client: httpx.Client, picture: Any) -> httpx.Response:
     return client.post("/gradio_api/run/read", json={"data": [picture]})
 
 
-def sent(client: httpx.Client, name: str, content: bytes) -> httpx.Response:
-    """Upload a file and have it read."""
+def upload_and_read(client: httpx.Client, name: str, content: bytes) -> httpx.Response:
+    """Upload a file and read it."""
     return read(client, {"path": upload(client, name, content).json()[0], "meta": FILE})
 
 
@@ -52,23 +52,24 @@ def sent(client: httpx.Client, name: str, content: bytes) -> httpx.Response:
 
 
 @pytest.mark.parametrize("example", [usage.PYTHON, usage.CURL], ids=["python", "curl"])
-def test_the_page_own_examples_read_a_number(page: Page, tmp_path: Path, example: str) -> None:
+def test_the_pages_examples_read_a_number(page: Page, tmp_path: Path, example: str) -> None:
     number("2025").save(tmp_path / "number.png")
     shell = [sys.executable, "-c"] if example == usage.PYTHON else ["bash", "-c"]
-    ended = subprocess.run(
+    result = subprocess.run(
         [*shell, example.replace("ADDRESS", page.address)], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert "2025" in ended.stdout
-    assert "odd" in ended.stdout
+    assert "2025" in result.stdout
+    assert "odd" in result.stdout
 
 
 @pytest.mark.parametrize("example", [usage.PYTHON, usage.CURL], ids=["python", "curl"])
-def test_the_readme_has_the_same_examples(example: str) -> None:
-    assert example.replace("ADDRESS", "http://127.0.0.1:7860") in (PROJECT / "README.md").read_text(encoding="utf-8")
+def test_the_documentation_has_the_same_examples(example: str) -> None:
+    text = (PROJECT / "docs" / "library.md").read_text(encoding="utf-8")
+    assert example.replace("ADDRESS", "http://127.0.0.1:7860") in text
 
 
-def test_the_endpoint_tells_the_number_and_each_glyph(client: httpx.Client) -> None:
-    (reading,) = sent(client, "42.png", saved(number("42"))).json()["data"]
+def test_the_endpoint_returns_the_number_and_each_glyph(client: httpx.Client) -> None:
+    (reading,) = upload_and_read(client, "42.png", saved(number("42"))).json()["data"]
     assert (reading["text"], reading["parity"]) == ("42", "even")
     assert 0.5 < reading["confidence"] <= 1
     for glyph, digit in zip(reading["glyphs"], (4, 2), strict=True):
@@ -85,15 +86,15 @@ def test_only_the_endpoint_is_public(client: httpx.Client) -> None:
     assert list(client.get("/gradio_api/info").json()["named_endpoints"]) == ["/read"]
 
 
-def test_healthz_tells_that_it_is_up_and_by_which_run(client: httpx.Client) -> None:
+def test_healthz_reports_status_and_run(client: httpx.Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok", "run": "sketchpad"}
 
 
-# What it refuses
+# Refused input
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("huge.png", lambda: saved(Image.new("1", (20_000, 20_000))), "huge.png: over the limit"),
         ("text.png", lambda: b"a shopping list", "text.png is not a picture"),
@@ -103,12 +104,12 @@ def test_healthz_tells_that_it_is_up_and_by_which_run(client: httpx.Client) -> N
     ],
     ids=["20,000 x 20,000", "text", "truncated", "svg", "empty"],
 )
-def test_what_is_no_picture_is_refused_in_plain_words(
-    client: httpx.Client, name: str, content: Callable[[], bytes], said: str
+def test_invalid_pictures_are_refused_with_the_reason(
+    client: httpx.Client, name: str, content: Callable[[], bytes], message: str
 ) -> None:
-    answer = sent(client, name, content())
+    answer = upload_and_read(client, name, content())
     assert answer.status_code == 422
-    assert answer.json()["error"].startswith(said)
+    assert answer.json()["error"].startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +120,8 @@ def test_what_is_no_picture_is_refused_in_plain_words(
     ],
     ids=["1 x 1", "animation that begins blank"],
 )
-def test_what_holds_no_number_is_read_as_none(client: httpx.Client, content: bytes) -> None:
-    (reading,) = sent(client, "picture", content).json()["data"]
+def test_a_picture_without_a_number_gives_an_empty_reading(client: httpx.Client, content: bytes) -> None:
+    (reading,) = upload_and_read(client, "picture", content).json()["data"]
     assert reading == {"text": "", "parity": None, "confidence": None, "glyphs": []}
 
 
@@ -128,9 +129,9 @@ def test_a_file_of_100_mb_is_refused(client: httpx.Client) -> None:
     assert upload(client, "big.png", bytes(100_000_000)).status_code == 413
 
 
-def test_a_pad_that_sends_no_drawing_is_refused() -> None:
+def test_an_invalid_drawing_is_refused() -> None:
     for nonsense in ("data:image/png;base64,AAAA", "data:text/html,hello", "?"):
-        with pytest.raises(UserError, match="load the page again"):
+        with pytest.raises(UserError, match="Reload the page"):
             decode_drawing(nonsense)
 
 
@@ -147,7 +148,7 @@ def demo(monkeypatch: pytest.MonkeyPatch, command: Callable[..., Outcome]) -> Ca
 def test_a_missing_run_is_one_line(demo: Callable[..., Outcome]) -> None:
     outcome = demo("--run", "nowhere")
     assert outcome.status == 2
-    assert outcome.err.startswith("error: checkpoints/nowhere: there is no run there")
+    assert outcome.err.startswith("error: checkpoints/nowhere: no run found")
     assert outcome.err.count("\n") == 1
 
 
@@ -166,17 +167,20 @@ def test_a_port_in_use_is_one_line(demo: Callable[..., Outcome], page: Page) -> 
     port = page.address.rpartition(":")[2]
     outcome = demo("--run", PROJECT / "checkpoints" / "sketchpad", "--port", port)
     assert outcome.status == 2
-    assert outcome.err == f"error: 127.0.0.1:{port} is taken, or is no address of this machine; choose another --port\n"
+    assert (
+        outcome.err
+        == f"error: 127.0.0.1:{port} is in use, or is not an address of this machine; choose another --port\n"
+    )
 
 
 @pytest.mark.parametrize("option", ["--auth=ada", "--share-server=example.com"])
-def test_half_an_option_is_told(demo: Callable[..., Outcome], option: str) -> None:
+def test_an_incomplete_option_is_refused(demo: Callable[..., Outcome], option: str) -> None:
     outcome = demo(option)
     assert outcome.status == 2
-    assert "give it as" in outcome.err
+    assert "use the form" in outcome.err
 
 
-def test_with_auth_a_stranger_is_refused(pool: PredictorPool) -> None:
+def test_with_auth_a_login_is_required(pool: PredictorPool) -> None:
     with served(pool, "ada:love:lace") as address, httpx.Client(base_url=address) as stranger:
         assert stranger.get("/config").status_code == 401
         assert stranger.post("/gradio_api/run/read", json={"data": [None]}).status_code == 401
@@ -190,23 +194,23 @@ def test_with_auth_a_stranger_is_refused(pool: PredictorPool) -> None:
 
 
 class Served:
-    """What `public_link` looks at of a page that is served."""
+    """Stub of the server attributes that `public_link` uses."""
 
     host, port, address, page = "127.0.0.1", 7860, "http://127.0.0.1:7860", SimpleNamespace(share_token="token")
 
 
-def test_without_a_network_it_says_that_there_is_no_link_and_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network_the_message_names_the_alternatives(monkeypatch: pytest.MonkeyPatch) -> None:
     def setup_tunnel(*_: object) -> str:
         raise RuntimeError("Could not get share link from Gradio API Server.")
 
     monkeypatch.setattr(server.networking, "setup_tunnel", setup_tunnel)
-    with pytest.raises(UserError, match="There is no public link: Gradio's share server") as error:
+    with pytest.raises(UserError, match="No public link: Gradio's share server") as error:
         server.public_link(Served, None)
-    for way in ("--share-server", "ssh -R", "make space", "goes on at http://127.0.0.1:7860"):
+    for way in ("--share-server", "ssh -R", "make space", "still running at http://127.0.0.1:7860"):
         assert way in str(error.value)
 
 
-def test_a_link_that_comes_too_late_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_after_the_time_out_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[str] = []
 
     class Tunnel:
@@ -220,36 +224,36 @@ def test_a_link_that_comes_too_late_is_closed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(server.networking, "setup_tunnel", setup_tunnel)
     monkeypatch.setattr(server, "CURRENT_TUNNELS", [Tunnel()])
     monkeypatch.setattr(server, "LINK_SECONDS", 0.05)
-    with pytest.raises(UserError, match=r"no answer within 0.05 s"):
+    with pytest.raises(UserError, match=r"no response within 0.05 s"):
         server.public_link(Served, "example.com:7000")
     until(lambda: closed == ["closed"], "the tunnel stays open")
 
 
-def test_a_link_is_https_unless_the_server_is_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_is_https_unless_the_share_server_is_your_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server.networking, "setup_tunnel", lambda *_: "http://abc.example.com")
     assert server.public_link(Served, None) == "https://abc.example.com"
     assert server.public_link(Served, "example.com:7000") == "http://abc.example.com"
 
 
-# What is shown
+# Views
 
 
 def reading(*probabilities: float, digit: int = 7) -> Reading:
-    """Return a reading whose digits are all `digit`, as probable as given."""
+    """Return a reading whose digits are all `digit`, with the given probabilities."""
     rows = np.array([np.full(10, (1 - p) / 9) for p in probabilities], dtype=np.float32).reshape(-1, 10)
     rows[:, digit] = probabilities
     glyphs = tuple(Glyph((0, 0, 9, 9), np.zeros((28, 28), dtype=np.uint8)) for _ in probabilities)
     return Reading(glyphs, Predictions(rows))
 
 
-def test_a_sure_number_is_told_with_its_parity() -> None:
+def test_a_confident_number_is_shown_with_its_parity() -> None:
     shown = views.number(reading(0.98, 0.97))
     assert ">77</p>" in shown
     assert ">odd<" in shown
-    assert "95 % sure" in shown
+    assert "95 % confidence" in shown
 
 
-def test_what_is_hardly_a_digit_is_a_question_and_has_no_parity() -> None:
+def test_a_probable_non_digit_is_a_question_mark_without_parity() -> None:
     shown = views.number(reading(0.98, 0.3))
     assert ">7?</p>" in shown
     assert "not a digit?" in shown
@@ -257,23 +261,23 @@ def test_what_is_hardly_a_digit_is_a_question_and_has_no_parity() -> None:
     assert views.cards(reading(0.98, 0.3)).count("card doubtful") == 1
 
 
-def test_saliency_is_warm_for_and_cool_against() -> None:
+def test_saliency_colours_show_the_sign() -> None:
     signed = np.zeros((28, 28), dtype=np.float32)
     signed[0, 0], signed[0, 1] = 2, -1
     pixels = views.heat(signed)
-    assert tuple(pixels[0, 0, :3]) == views.FOR
-    assert tuple(pixels[0, 1, :3]) == views.AGAINST
+    assert tuple(pixels[0, 0, :3]) == views.FOR_COLOUR
+    assert tuple(pixels[0, 1, :3]) == views.AGAINST_COLOUR
     assert pixels[0, 0, 3] == 255 > pixels[0, 1, 3] > pixels[5, 5, 3] == 0
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "1", "P", "I;16"])
-def test_any_kind_of_picture_is_shown_with_its_boxes(tmp_path: Path, mode: str) -> None:
+def test_pictures_of_every_mode_are_shown_with_bounding_boxes(tmp_path: Path, mode: str) -> None:
     number("7").convert("L" if mode == "I;16" else mode).convert(mode).save(tmp_path / "7.png")
     shown = views.boxed(tmp_path / "7.png", reading(0.99))
     assert "left: 0.00%; top: 0.00%; width: 1.50%; height: 3.46%" in shown
 
 
-def test_a_picture_taken_upright_is_shown_upright(tmp_path: Path) -> None:
+def test_the_exif_orientation_is_applied(tmp_path: Path) -> None:
     sideways = number("7").resize((6000, 2600))
     exif = sideways.getexif()
     exif[0x0112] = 6
@@ -281,21 +285,21 @@ def test_a_picture_taken_upright_is_shown_upright(tmp_path: Path) -> None:
     assert "width: 0.35%; height: 0.15%" in views.boxed(tmp_path / "7.jpg", reading(0.99))
 
 
-def test_messages_cannot_bring_markup() -> None:
+def test_messages_are_escaped() -> None:
     assert "<b>" not in views.problem("<b>.png is no picture")
     assert "<b>" not in views.table(["Run"], [["<b>"]])
 
 
-def test_a_run_that_is_damaged_is_told_in_the_table(tmp_path: Path) -> None:
+def test_a_damaged_run_is_marked_in_the_table(tmp_path: Path) -> None:
     assert views.run_row(Run(tmp_path))[1] == "damaged: train it again"
 
 
-def test_a_run_that_is_gone_is_told(pool: PredictorPool) -> None:
+def test_a_missing_run_is_refused(pool: PredictorPool) -> None:
     with pytest.raises(UserError, match="choose another"):
         pool.read(np.zeros((9, 9), dtype=np.uint8), "/etc")
 
 
-def test_nothing_is_kept_unless_it_was_asked_for(pool: PredictorPool, tmp_path: Path) -> None:
+def test_corrections_are_not_saved_by_default(pool: PredictorPool, tmp_path: Path) -> None:
     number("7").save(tmp_path / "7.png")
-    said = Handlers(pool, None).correct_upload({"path": str(tmp_path / "7.png")}, "7", "sketchpad")
-    assert "nothing to keep" in said
+    note = Handlers(pool, None).correct_upload({"path": str(tmp_path / "7.png")}, "7", "sketchpad")
+    assert "nothing to save" in note

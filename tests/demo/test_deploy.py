@@ -1,4 +1,4 @@
-"""What is deployed starts from what is copied, and from nothing else of the project."""
+"""Deployments start from the copied files alone."""
 
 import json
 import os
@@ -20,12 +20,12 @@ from helpers.waiting import answers, free_port, until
 
 @contextmanager
 def started(command: list[str], folder: Path, port: int) -> Iterator[None]:
-    """Run a server in `folder`, with an environment of its own, until the block ends; yield when it is healthy."""
+    """Run a server in `folder` with a minimal environment; yield when it is healthy, and stop it at the end."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PORT": str(port)}
     server = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     try:
         with httpx.Client() as client:
-            until(lambda: answers(client, f"http://127.0.0.1:{port}"), "it does not answer")
+            until(lambda: answers(client, f"http://127.0.0.1:{port}"), "the server does not answer")
         yield
     finally:
         server.terminate()
@@ -33,12 +33,12 @@ def started(command: list[str], folder: Path, port: int) -> Iterator[None]:
 
 
 def instructions() -> list[tuple[str, str]]:
-    """Return the Dockerfile's instructions, each with what follows it."""
+    """Return the Dockerfile's instructions, each with its arguments."""
     text = re.sub(r"^#.*\n", "", (PROJECT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in text.splitlines() if line)]
 
 
-def test_the_containers_commands_serve_the_page_from_what_it_copies(tmp_path: Path) -> None:
+def test_the_container_serves_the_page_from_the_copied_files(tmp_path: Path) -> None:
     found = instructions()
     for name, rest in found:
         if name == "COPY":
@@ -80,7 +80,7 @@ def test_a_space_is_assembled_and_serves_the_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "docs/deploy.md"])
-def test_every_option_that_is_named_exists(name: str) -> None:
+def test_every_documented_option_exists(name: str) -> None:
     known = subprocess.run(
         [sys.executable, "-m", "demo", "--help"], cwd=PROJECT, text=True, stdout=subprocess.PIPE, check=True
     ).stdout

@@ -1,4 +1,4 @@
-"""What a stranger may ask of the page: each route, each event, and values of every kind."""
+"""Requests of untrusted clients: every route, every event, and values of every type."""
 
 import json
 import re
@@ -29,12 +29,12 @@ EVENTS: dict[str, tuple[int, list[Any]]] = {
     "upload": (0, [None, "sketchpad", False]),
     "correct_upload": (0, [None, "7", "sketchpad"]),
 }
-"""The events that take a picture: its place among their values, and values that are right but for it."""
+"""Events with a picture: the index of the picture among their values, and otherwise valid values."""
 
 
 @pytest.fixture(scope="module")
 def client(page: Page) -> Iterator[httpx.Client]:
-    """A visitor of the page."""
+    """Yield a visitor of the page."""
     with httpx.Client(base_url=page.address, timeout=60) as client:
         client.get("/")
         yield client
@@ -42,14 +42,14 @@ def client(page: Page) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def own(client: httpx.Client) -> str:
-    """The path of a picture that the visitor has uploaded."""
+    """Return the path of a picture that the visitor has uploaded."""
     path: str = upload(client, "7.png", SEVEN).json()[0]
     return path
 
 
 @pytest.fixture(scope="module")
 def private(page: Page) -> Path:
-    """A picture on this machine that nobody uploaded."""
+    """Return a picture on this machine that nobody uploaded."""
     path = page.folder / "private.png"
     path.write_bytes(SEVEN)
     (page.folder / "empty.png").touch()
@@ -57,18 +57,18 @@ def private(page: Page) -> Path:
 
 
 def indices(client: httpx.Client) -> dict[str, int]:
-    """Return the index of each event, as the page itself tells it."""
+    """Return the index of each event from the page's configuration."""
     return {event["api_name"]: event["id"] for event in client.get("/config").json()["dependencies"]}
 
 
 def with_picture(event: str, picture: Any) -> list[Any]:
-    """Return an event's values, with this as the picture."""
-    place, values = EVENTS[event]
-    return [*values[:place], picture, *values[place + 1 :]]
+    """Return an event's values with this picture."""
+    index, values = EVENTS[event]
+    return [*values[:index], picture, *values[index + 1 :]]
 
 
 def run(client: httpx.Client, event: str, data: Any, by: str = "name") -> httpx.Response:
-    """Send an event by its name, by its index, or to Gradio's queue."""
+    """Send an event by name, by index, or to Gradio's queue."""
     if by == "name":
         return client.post(f"/gradio_api/run/{event}", json={"data": data})
     body = {"data": data, "fn_index": indices(client)[event], "session_hash": "stranger"}
@@ -115,7 +115,7 @@ FOREIGN: dict[str, Callable[[Path, str], Any]] = {
 @pytest.mark.parametrize("by", ["name", "index"])
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("value", FOREIGN)
-def test_any_path_but_that_of_an_own_upload_has_one_answer(
+def test_every_path_except_an_own_upload_gets_the_same_response(
     client: httpx.Client, private: Path, own: str, value: str, event: str, by: str
 ) -> None:
     picture = FOREIGN[value](private, own)
@@ -127,14 +127,14 @@ def test_any_path_but_that_of_an_own_upload_has_one_answer(
 
 
 @pytest.mark.parametrize("value", FOREIGN)
-def test_the_queue_gives_the_same_answer(client: httpx.Client, private: Path, own: str, value: str) -> None:
+def test_the_queue_gives_the_same_response(client: httpx.Client, private: Path, own: str, value: str) -> None:
     body = {"data": [FOREIGN[value](private, own)], "fn_index": indices(client)["read"], "session_hash": "stranger"}
     headers = {"Content-Type": "application/json"}
     answer = client.post("/gradio_api/queue/join", content=json.dumps(body), headers=headers)
     assert (answer.status_code, answer.json()) == (422, ANSWER)
 
 
-def test_a_link_beside_an_upload_or_in_its_place_leads_nowhere(client: httpx.Client, private: Path) -> None:
+def test_symbolic_links_to_other_files_are_refused(client: httpx.Client, private: Path) -> None:
     mine = Path(upload(client, "7.png", SEVEN).json()[0])
     link = mine.with_name("link.png")
     link.symlink_to(private)
@@ -153,8 +153,8 @@ def test_an_own_upload_is_read_with_and_without_what_gradio_adds(client: httpx.C
         assert "7" in str(answer.json()["data"])
 
 
-def test_no_picture_is_no_error_where_none_is_chosen_yet(client: httpx.Client) -> None:
-    assert "A photograph" in run(client, "upload", [None, "sketchpad", False]).json()["data"][0]
+def test_an_empty_upload_shows_the_invitation(client: httpx.Client) -> None:
+    assert "Upload a photo" in run(client, "upload", [None, "sketchpad", False]).json()["data"][0]
     assert run(client, "read", [None]).json() == ANSWER
 
 
@@ -173,7 +173,7 @@ def test_no_visitor_can_use_the_upload_of_another(page: Page, client: httpx.Clie
     assert client.get(f"/gradio_api/file={own}").content == SEVEN
 
 
-def test_a_visitor_is_told_apart_by_a_cookie_that_no_script_reads(page: Page) -> None:
+def test_a_visitor_is_identified_by_an_http_only_cookie(page: Page) -> None:
     cookie = httpx.get(page.address).headers["set-cookie"]
     assert re.fullmatch("visitor=[0-9a-f]{32}; Path=/; HttpOnly; SameSite=Lax", cookie)
     secure = httpx.get(page.address, headers={"X-Forwarded-Proto": "https"}).headers["set-cookie"]
@@ -229,7 +229,7 @@ def test_an_upload_never_runs_as_a_page(client: httpx.Client, kind: str) -> None
     ],
 )
 @pytest.mark.parametrize("by", ["name", "index"])
-def test_a_value_of_another_kind_is_refused_in_one_line(client: httpx.Client, event: str, data: Any, by: str) -> None:
+def test_a_value_of_the_wrong_type_is_refused_in_one_line(client: httpx.Client, event: str, data: Any, by: str) -> None:
     answer = run(client, event, data, by)
     assert answer.status_code == 422
     assert "\n" not in answer.json()["error"]
@@ -238,7 +238,7 @@ def test_a_value_of_another_kind_is_refused_in_one_line(client: httpx.Client, ev
 
 @pytest.mark.parametrize("run_name", ["/etc", "../sketchpad", "", "\0", "sketchpad/", "nowhere"])
 @pytest.mark.parametrize("event", ["draw", "figures", "correct_drawing"])
-def test_a_run_is_one_of_those_to_choose_from(client: httpx.Client, event: str, run_name: str) -> None:
+def test_an_unknown_run_is_refused(client: httpx.Client, event: str, run_name: str) -> None:
     drawing = PNG_URL + "AAAA"
     data = {"draw": [drawing, run_name, False], "figures": [run_name], "correct_drawing": [drawing, "7", run_name]}
     answer = run(client, event, data[event])
@@ -269,7 +269,7 @@ def test_a_run_is_one_of_those_to_choose_from(client: httpx.Client, event: str, 
     ids=lambda body: body[:40].decode(errors="replace"),
 )
 @pytest.mark.parametrize("path", ["run/read", "run/predict", "queue/join"])
-def test_a_body_that_is_no_request_is_refused(client: httpx.Client, path: str, body: bytes) -> None:
+def test_a_malformed_body_is_refused(client: httpx.Client, path: str, body: bytes) -> None:
     answer = client.post(f"/gradio_api/{path}", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in {404, 422}
     assert "\n" not in answer.json()["error"]
@@ -282,7 +282,7 @@ def test_an_event_that_does_not_exist_is_not_found(client: httpx.Client, path: s
     assert client.post(f"/gradio_api/{path}", json=body).status_code in {404, 422}
 
 
-def test_only_the_endpoint_may_be_queued_and_what_the_browser_handles_may_not_be_run(client: httpx.Client) -> None:
+def test_only_the_endpoint_may_be_queued_and_browser_events_may_not_be_run(client: httpx.Client) -> None:
     for name, index in indices(client).items():
         body = {"data": [], "fn_index": index, "session_hash": "stranger"}
         assert client.post("/gradio_api/queue/join", json=body).status_code == (422 if name == "read" else 404)
@@ -291,7 +291,7 @@ def test_only_the_endpoint_may_be_queued_and_what_the_browser_handles_may_not_be
 
 
 @pytest.mark.parametrize("name", ["nothing", "../read", "read/../draw", "%00", "", "read/", "predict"])
-def test_an_event_of_another_name_is_not_found(client: httpx.Client, name: str) -> None:
+def test_an_event_with_an_unknown_name_is_not_found(client: httpx.Client, name: str) -> None:
     assert client.post(f"/gradio_api/run/{name}", json={"data": [None]}).status_code in {404, 422}
 
 
@@ -312,7 +312,7 @@ def test_a_body_is_json_with_its_size_and_within_the_limit(client: httpx.Client)
 
 
 def part(of: bytes) -> bytes:
-    """Return a form of one part."""
+    """Return a form with one part."""
     return b"--x\r\nContent-Disposition: form-data" + of + b"\r\n\r\n7\r\n--x--\r\n"
 
 
@@ -353,10 +353,10 @@ def test_the_name_of_an_upload_stays_a_name(client: httpx.Client, name: str, kep
 
 
 def test_another_site_gets_no_access(client: httpx.Client) -> None:
-    asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    preflight = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
     for path in ("/", "/config", "/gradio_api/run/read", "/gradio_api/upload"):
-        assert client.options(path, headers=asked).status_code == 404
-    for headers in (asked, {"Origin": "null"}, {"Origin": client.base_url.host}):
+        assert client.options(path, headers=preflight).status_code == 404
+    for headers in (preflight, {"Origin": "null"}, {"Origin": client.base_url.host}):
         answer = client.get("/config", headers=headers)
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
@@ -366,19 +366,19 @@ def test_another_site_gets_no_access(client: httpx.Client) -> None:
 
 @pytest.fixture(scope="module")
 def pool() -> PredictorPool:
-    """The run that ships, ready to read."""
+    """Return a predictor pool with the run that ships with the project."""
     return PredictorPool(PROJECT / "checkpoints" / "sketchpad")
 
 
 @pytest.fixture(scope="module")
 def locked(pool: PredictorPool) -> Iterator[httpx.Client]:
-    """Someone who does not know the password of a page that has one."""
+    """Yield a visitor without the password of a page that requires one."""
     with served(pool, "ada:lovelace") as address, httpx.Client(base_url=address) as client:
         yield client
 
 
 def gradio_routes(pool: PredictorPool) -> set[tuple[str, str]]:
-    """Return every route of the Gradio that is installed, with each of its methods; parameters are filled."""
+    """Return the method and path of every route of the installed Gradio, with parameters replaced by 1."""
     with closing(Uploads()) as uploads:
         routes = build_application(build_page(pool, None), uploads, "", None).routes
     (mount,) = (route for route in routes if isinstance(route, Mount))
@@ -399,7 +399,7 @@ def test_every_route_of_gradio_that_is_not_listed_is_closed(
 
 
 def status(client: httpx.Client, path: str) -> int:
-    """Ask for a path as it is, which httpx would tidy up."""
+    """Return the status of an unnormalised path; httpx would normalise it."""
     with closing(HTTPConnection(client.base_url.host, client.base_url.port, timeout=10)) as connection:
         connection.request("GET", path)
         return connection.getresponse().status
@@ -416,7 +416,7 @@ CLOSED = [
 
 
 @pytest.mark.parametrize("path", CLOSED)
-def test_what_is_not_needed_is_off(client: httpx.Client, locked: httpx.Client, path: str) -> None:
+def test_unneeded_routes_are_closed(client: httpx.Client, locked: httpx.Client, path: str) -> None:
     for visitor in (client, locked):
         assert status(visitor, path) == 404
 
@@ -431,12 +431,12 @@ def test_what_is_not_needed_is_off(client: httpx.Client, locked: httpx.Client, p
         "/static/..%2F..%2F__init__.py", "/assets/", "/assets/%00",
     ],
 )  # fmt: skip
-def test_no_file_is_served_but_uploads_and_the_page_itself(client: httpx.Client, private: Path, path: str) -> None:
+def test_only_uploads_and_the_page_itself_are_served(client: httpx.Client, private: Path, path: str) -> None:
     for address in (path, f"/gradio_api/file={private}"):
         assert status(client, address) in {400, 403, 404}
 
 
-def test_with_a_password_all_but_the_login_is_refused_first(locked: httpx.Client) -> None:
+def test_with_a_password_only_the_login_is_open(locked: httpx.Client) -> None:
     for route in ROUTES:
         for method in route.methods.split():
             path = route.path.replace("*", "1")
@@ -448,7 +448,7 @@ def test_with_a_password_all_but_the_login_is_refused_first(locked: httpx.Client
     assert locked.post("/login", data={"username": "ada", "password": "wrong"}).status_code == 400
 
 
-def test_with_a_password_those_who_know_it_use_the_page(pool: PredictorPool) -> None:
+def test_after_the_login_the_page_works(pool: PredictorPool) -> None:
     with served(pool, "ada:lovelace") as address, httpx.Client(base_url=address, timeout=30) as ada:
         ada.post("/login", data={"username": "ada", "password": "lovelace"})
         path = upload(ada, "7.png", SEVEN).json()[0]
@@ -456,7 +456,7 @@ def test_with_a_password_those_who_know_it_use_the_page(pool: PredictorPool) -> 
         assert ada.get(f"/gradio_api/file={path}").content == SEVEN
 
 
-def test_the_answers_to_a_session_that_does_not_exist_are_none(client: httpx.Client, page: Page) -> None:
+def test_an_unknown_session_gets_no_results(client: httpx.Client, page: Page) -> None:
     answer = client.get("/gradio_api/queue/data", params={"session_hash": "nobody"})
     assert '"session_not_found":true' in answer.text
     assert client.get("/gradio_api/queue/data").status_code == 422
@@ -474,7 +474,7 @@ def test_a_websocket_is_not_opened(client: httpx.Client) -> None:
     assert client.get("/", headers=upgrade).status_code == 200
 
 
-def test_the_documentation_lists_every_route_that_is_open_and_who_may_ask_it() -> None:
+def test_the_documentation_lists_every_open_route_and_its_access() -> None:
     text = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([A-Z ]+) (/\S*)` \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE)
     anyone = {(methods, path): who.strip() == "anyone" for methods, path, who in rows}

@@ -1,4 +1,4 @@
-"""The page under load, on this machine: it keeps answering others, and frees its memory and files afterwards."""
+"""The page under load on this machine: it stays responsive, and frees memory and files afterwards."""
 
 import base64
 import re
@@ -20,48 +20,48 @@ from helpers.waiting import until
 from demo.schema import PNG_URL
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory and files are counted in Linux's /proc")
-PATIENCE_SECONDS = 2
+MAX_RESPONSE_SECONDS = 2
 DRAWING = PNG_URL + base64.b64encode(saved(number("1", (240, 239)))).decode()
 
 
 @pytest.fixture(scope="module")
 def sender(page: Page) -> Iterator[tuple[httpx.Client, str]]:
-    """Return a visitor and the path of the picture that it has uploaded."""
+    """Yield a visitor and the path of its uploaded picture."""
     with httpx.Client(base_url=page.address, timeout=60) as client:
         yield client, upload(client, "7.png", saved(number("7"))).json()[0]
 
 
 @pytest.fixture(autouse=True)
 def recovers(page: Page, sender: tuple[httpx.Client, str]) -> Iterator[None]:
-    """Afterwards it holds at most 50 MB more than before, and no file more."""
+    """Assert that a test leaves at most 50 MB more memory in use and no additional file."""
     with httpx.Client(base_url=page.address, timeout=60) as client, ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(lambda _: draw(client), range(100)))  # what the first readings take is not given back
+        assert all(pool.map(lambda _: draw(client), range(100)))  # the memory of the first readings stays allocated
     memory, files = used(page), kept(page)
     yield
-    until(lambda: used(page) < memory + 50, "memory is not given back", 30)
+    until(lambda: used(page) < memory + 50, "memory is not freed", 30)
     assert kept(page) == files
 
 
 def used(page: Page) -> float:
-    """Return the memory of the page in MB."""
+    """Return the memory use of the page in MB."""
     status = Path(f"/proc/{page.pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1000
 
 
 def kept(page: Page) -> set[Path]:
-    """Return the files in its temporary folder."""
+    """Return the files in the page's temporary folder."""
     return {path for path in page.temporary.rglob("*") if path.is_file()}
 
 
 def draw(client: httpx.Client) -> bool:
-    """Have a drawing read, and return whether it was."""
+    """Read a drawing; return whether the result is correct."""
     answer = client.post("/gradio_api/run/draw", json={"data": [DRAWING, "sketchpad", False]})
     return answer.is_success and ">1<" in answer.json()["data"][0]
 
 
 @contextmanager
 def others(page: Page) -> Iterator[None]:
-    """Use the page as another visitor does, and see that each answer comes in time."""
+    """Use the page as another visitor; assert that each response is fast."""
     seconds: list[float] = []
     over = Event()
 
@@ -80,11 +80,11 @@ def others(page: Page) -> Iterator[None]:
         finally:
             over.set()
         visitor.result()
-    assert max(seconds) < PATIENCE_SECONDS
+    assert max(seconds) < MAX_RESPONSE_SECONDS
 
 
 def connect(page: Page, sent: bytes) -> socket.socket:
-    """Open a connection and send this much of a request."""
+    """Open a connection and send a part of a request."""
     host, _, port = page.address.removeprefix("http://").partition(":")
     connection = socket.create_connection((host, int(port)), timeout=10)
     connection.sendall(sent)

@@ -1,4 +1,4 @@
-"""Where uploads are kept, for whom, and for how long."""
+"""Storage, ownership and lifetime of uploads."""
 
 import stat
 import tempfile
@@ -20,14 +20,14 @@ from demo.uploads import Uploads
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty temporary folder."""
+    """Return an empty temporary folder."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
 @pytest.fixture
 def uploads(temporary: Path) -> Iterator[Uploads]:
-    """Room for 100 bytes."""
+    """Yield a store for at most 100 bytes."""
     with closing(Uploads(max_bytes=100)) as uploads:
         yield uploads
 
@@ -36,7 +36,7 @@ def add(uploads: Uploads, size: int, visitor: str = "ada") -> Path:
     return Path(uploads.add(visitor, "7.png", BytesIO(bytes(size))))
 
 
-def test_an_upload_is_found_by_its_visitor_alone(uploads: Uploads) -> None:
+def test_only_its_visitor_finds_an_upload(uploads: Uploads) -> None:
     path = add(uploads, 7)
     assert uploads.find("ada", str(path)) == path
     assert path.read_bytes() == bytes(7)
@@ -44,17 +44,17 @@ def test_an_upload_is_found_by_its_visitor_alone(uploads: Uploads) -> None:
     assert uploads.find("ada", f"{path}/../7.png") is None
 
 
-def test_the_same_picture_of_two_visitors_is_kept_twice(uploads: Uploads) -> None:
+def test_the_same_picture_of_two_visitors_is_stored_twice(uploads: Uploads) -> None:
     one, other = add(uploads, 7, "ada"), add(uploads, 7, "bob")
     assert one != other
     assert uploads.find("bob", str(one)) is None
 
 
-def test_nobody_else_on_the_machine_may_enter_the_folder(uploads: Uploads) -> None:
+def test_the_folder_is_private(uploads: Uploads) -> None:
     assert stat.S_IMODE(uploads.folder.stat().st_mode) == 0o700
 
 
-def test_the_oldest_uploads_make_room(uploads: Uploads) -> None:
+def test_the_oldest_uploads_are_deleted_first(uploads: Uploads) -> None:
     first, second, third = add(uploads, 40), add(uploads, 40), add(uploads, 40)
     assert not first.parent.exists()
     assert uploads.find("ada", str(first)) is None
@@ -62,7 +62,7 @@ def test_the_oldest_uploads_make_room(uploads: Uploads) -> None:
     assert uploads.find("ada", str(third)) == third
 
 
-def test_an_old_upload_is_deleted_with_nobody_there(temporary: Path) -> None:
+def test_an_old_upload_is_deleted_by_a_sweep(temporary: Path) -> None:
     with closing(Uploads(lifetime=0)) as uploads:
         path = add(uploads, 7)
         uploads.sweep()
@@ -70,7 +70,7 @@ def test_an_old_upload_is_deleted_with_nobody_there(temporary: Path) -> None:
         assert uploads.find("ada", str(path)) is None
 
 
-def test_the_page_deletes_old_uploads_by_itself(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_deletes_old_uploads_periodically(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SWEEP_SECONDS", 0.1)
     monkeypatch.setattr("helpers.page.Uploads", lambda: Uploads(lifetime=1))
     with (
@@ -82,17 +82,17 @@ def test_the_page_deletes_old_uploads_by_itself(temporary: Path, monkeypatch: py
         until(lambda: not path.parent.exists(), "the upload is still there")
 
 
-def test_all_of_them_are_gone_within_the_hour() -> None:
+def test_uploads_are_deleted_within_an_hour() -> None:
     assert module.LIFETIME_SECONDS + module.SWEEP_SECONDS < 3600
 
 
-def test_a_closed_page_leaves_nothing(temporary: Path) -> None:
+def test_closing_deletes_all_uploads(temporary: Path) -> None:
     with closing(Uploads()) as uploads:
         add(uploads, 7)
     assert list(temporary.iterdir()) == []
 
 
-def test_what_a_killed_page_left_is_deleted_and_what_another_uses_is_not(
+def test_folders_of_killed_pages_are_deleted_but_not_those_in_use(
     uploads: Uploads, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "STARTING_SECONDS", 0)

@@ -31,7 +31,7 @@ SMALL = {"batch_size": 16, "epochs": 2, "hidden_size": 32}
 
 @pytest.fixture(scope="session")
 def mnist(tmp_path_factory: pytest.TempPathFactory, digits: DigitTable) -> Path:
-    """A data folder with MNIST's four files, of 600 and 100 digits."""
+    """Return a data folder with MNIST's four files, with 600 and 100 images."""
     folder = tmp_path_factory.mktemp("mnist")
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
@@ -45,19 +45,19 @@ def mnist(tmp_path_factory: pytest.TempPathFactory, digits: DigitTable) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(mnist: Path) -> MNISTClassifier:
-    """A classifier that has learnt the digits in `mnist`; not to be trained further."""
+    """Return a classifier that is trained on `mnist`; tests must not train it again."""
     return MNISTClassifier(**SMALL, data=mnist).train()
 
 
 @pytest.fixture(scope="session")
 def eights() -> tuple[np.ndarray, np.ndarray]:
-    """300 of scikit-learn's 8x8 digits: rows of 64 values 0.0 to 16.0, and their labels."""
+    """Return 300 of scikit-learn's 8x8 digits: rows of 64 values from 0.0 to 16.0, and their labels."""
     images, labels = load_digits(return_X_y=True)
     return images[:300], labels[:300]
 
 
 def weights(classifier: MNISTClassifier) -> dict[str, bytes]:
-    return {name: tensor.numpy().tobytes() for name, tensor in classifier.learnt_.weights.items()}
+    return {name: tensor.numpy().tobytes() for name, tensor in classifier.state_.weights.items()}
 
 
 def without_seconds(history: list[Epoch]) -> list[Epoch]:
@@ -65,11 +65,11 @@ def without_seconds(history: list[Epoch]) -> list[Epoch]:
 
 
 @parametrize_with_checks([MNISTClassifier(batch_size=4, epochs=2, hidden_size=16)])
-def test_it_keeps_the_promises_of_scikit_learns_estimators(estimator: MNISTClassifier, check: Callable) -> None:
+def test_it_passes_scikit_learns_estimator_checks(estimator: MNISTClassifier, check: Callable) -> None:
     check(estimator)
 
 
-def test_a_day_with_it_from_training_to_figures(mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_workflow_from_training_to_figures(mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     classifier = MNISTClassifier(**SMALL, learning_rate=0.002, dropout1=0.3, dropout2=0.6, patience=3, min_delta=0.001)
     classifier.set_params(data=mnist)
@@ -100,7 +100,7 @@ def test_a_day_with_it_from_training_to_figures(mnist: Path, tmp_path: Path, mon
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint_epoch_2.pth", "mnist_model.pth"]
 
 
-def test_by_default_it_trains_the_recipe_light_cnn() -> None:
+def test_the_defaults_are_those_of_the_recipe_light_cnn() -> None:
     parameters = MNISTClassifier().get_params()
     del parameters["data"], parameters["verbose"]
     recipe, shipped = (settings.model_dump() for settings in (recipe_of(parameters), Recipe.load("light-cnn")))
@@ -117,21 +117,21 @@ def test_each_parameter_reaches_the_recipe(eights: tuple[np.ndarray, np.ndarray]
     assert recipe.validation_fraction == 0
     assert classifier.history_[-1].validation_loss is None
     assert [epoch.learning_rate for epoch in classifier.history_] == [0.001, 0.0005]
-    assert classifier.learnt_.weights["7.weight"].shape == (32, 9216)
+    assert classifier.state_.weights["7.weight"].shape == (32, 9216)
 
 
-def test_scikit_learns_own_digits_are_learnt_across_folds() -> None:
+def test_it_works_in_cross_validation_on_scikit_learns_digits() -> None:
     images, labels = load_digits(return_X_y=True)
     scores = cross_val_score(MNISTClassifier(batch_size=16, epochs=2), images[:600], labels[:600], cv=2)
     assert scores.mean() > 0.75
 
 
-def test_a_grid_search_chooses_among_its_parameters(eights: tuple[np.ndarray, np.ndarray]) -> None:
+def test_it_works_in_a_grid_search(eights: tuple[np.ndarray, np.ndarray]) -> None:
     search = GridSearchCV(MNISTClassifier(**SMALL), {"learning_rate": np.array([1e-7, 2e-3])}, cv=2).fit(*eights)
     assert search.best_params_ == {"learning_rate": 2e-3}
 
 
-def test_a_clone_has_the_parameters_and_nothing_that_was_learnt(trained: MNISTClassifier) -> None:
+def test_a_clone_has_the_parameters_but_is_not_fitted(trained: MNISTClassifier) -> None:
     copy = clone(trained)
     assert copy.get_params() == trained.get_params()
     with pytest.raises(NotFittedError):
@@ -139,7 +139,7 @@ def test_a_clone_has_the_parameters_and_nothing_that_was_learnt(trained: MNISTCl
 
 
 @pytest.mark.parametrize("labels", [np.array(["even", "odd"]), np.array([False, True]), np.array([-1.0, 1.0])])
-def test_labels_may_be_of_any_type_and_are_the_same_after_loading(
+def test_labels_of_any_type_survive_saving_and_loading(
     labels: np.ndarray, eights: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
     parity = labels[eights[1] % 2]
@@ -155,47 +155,47 @@ def test_labels_may_be_of_any_type_and_are_the_same_after_loading(
 
 
 def test_more_than_ten_classes_are_refused(eights: tuple[np.ndarray, np.ndarray]) -> None:
-    with pytest.raises(ValueError, match="11 classes where at most 10"):
+    with pytest.raises(ValueError, match="11 classes, but at most 10"):
         MNISTClassifier().fit(eights[0], np.arange(300) % 11)
 
 
-def test_a_digit_is_read_alike_in_every_form(trained: MNISTClassifier, digits: DigitTable) -> None:
+def test_predictions_do_not_depend_on_the_image_format(trained: MNISTClassifier, digits: DigitTable) -> None:
     pixels = digits.pixels[600:640]
     labels = trained.predict(pixels)
     fractions = torch.from_numpy(pixels / np.float32(255)).unsqueeze(1)
-    forms = {
+    formats = {
         "rows": pixels.reshape(-1, 784),
         "channels": pixels[:, np.newaxis],
-        "whole numbers": pixels.astype(np.int64),
-        "fractions": pixels / 255,
-        "bytes of torch": torch.from_numpy(pixels.copy()),
-        "as ToTensor gives them": fractions,
+        "integers": pixels.astype(np.int64),
+        "floats": pixels / 255,
+        "uint8 tensor": torch.from_numpy(pixels.copy()),
+        "output of ToTensor": fractions,
         "normalised": (fractions - 0.1307) / 0.3081,
     }
-    for name, form in forms.items():
-        np.testing.assert_array_equal(trained.predict_proba(form), trained.predict_proba(pixels), name)
-        np.testing.assert_array_equal(trained.predict_batch(form), labels, name)
+    for name, images in formats.items():
+        np.testing.assert_array_equal(trained.predict_proba(images), trained.predict_proba(pixels), name)
+        np.testing.assert_array_equal(trained.predict_batch(images), labels, name)
 
 
-def test_a_single_image_is_answered_with_its_label_alone(trained: MNISTClassifier, digits: DigitTable) -> None:
+def test_predict_returns_the_label_of_a_single_image(trained: MNISTClassifier, digits: DigitTable) -> None:
     image = digits.pixels[600]
     expected = trained.predict(image[np.newaxis]).tolist()
     tensor = torch.from_numpy(image / np.float32(255))
     for single in (image, image / 255, Image.fromarray(image), tensor, tensor[np.newaxis]):
-        answer = trained.predict(single)
-        assert isinstance(answer, int)
-        assert [answer] == expected
+        label = trained.predict(single)
+        assert isinstance(label, int)
+        assert [label] == expected
         assert trained.predict_batch(single).tolist() == expected
 
 
-def test_tensors_are_fractions_of_ink_to_a_classifier_of_other_arrays(eights: tuple[np.ndarray, np.ndarray]) -> None:
+def test_tensors_range_from_0_to_1_after_training_on_other_arrays(eights: tuple[np.ndarray, np.ndarray]) -> None:
     classifier = MNISTClassifier(**SMALL).fit(*eights)
     np.testing.assert_allclose(
         classifier.predict_proba(torch.from_numpy(eights[0] / 16)), classifier.predict_proba(eights[0]), atol=0.02
     )
 
 
-def test_values_beyond_those_learnt_are_clipped(eights: tuple[np.ndarray, np.ndarray]) -> None:
+def test_values_outside_the_training_range_are_clipped(eights: tuple[np.ndarray, np.ndarray]) -> None:
     classifier = MNISTClassifier(**SMALL).fit(*eights)
     wide = np.where(eights[0] == 16, 99, np.where(eights[0] == 0, -5, eights[0]))
     np.testing.assert_array_equal(classifier.predict_proba(wide), classifier.predict_proba(eights[0]))
@@ -206,23 +206,23 @@ def test_values_beyond_those_learnt_are_clipped(eights: tuple[np.ndarray, np.nda
     [
         (np.zeros((2, 3, 28, 28)), r"not \(2, 3, 28, 28\)"),
         (np.zeros((2, 64)), "X has 64 features"),
-        (np.full((1, 784), 255.0), "values from 255 to 255 are not ink"),
+        (np.full((1, 784), 255.0), "values from 255 to 255 are out of range"),
         (torch.full((1, 28, 28), -1.0), "normalised with mean 0.1307"),
-        (Image.new("L", (100, 80)), "not 100x80 of mode L"),
-        (Image.new("RGB", (28, 28)), "not 28x28 of mode RGB"),
+        (Image.new("L", (100, 80)), "not 100x80 in mode L"),
+        (Image.new("RGB", (28, 28)), "not 28x28 in mode RGB"),
         (np.full((1, 784), np.nan), "NaN"),
     ],
 )
-def test_images_that_cannot_be_meant_are_refused(images: object, message: str, trained: MNISTClassifier) -> None:
+def test_invalid_images_are_refused(images: object, message: str, trained: MNISTClassifier) -> None:
     with pytest.raises(ValueError, match=message) as refusal:
         trained.predict(images)
     if isinstance(refusal.value, UserError):
         assert "\n" not in str(refusal.value)
 
 
-def test_nothing_is_answered_before_the_training(tmp_path: Path) -> None:
+def test_an_unfitted_classifier_raises_not_fitted_error(tmp_path: Path) -> None:
     classifier = MNISTClassifier()
-    for ask in (
+    for call in (
         lambda: classifier.predict(Image.new("L", (28, 28))),
         lambda: classifier.predict_batch(np.zeros((1, 784))),
         classifier.evaluate,
@@ -233,7 +233,7 @@ def test_nothing_is_answered_before_the_training(tmp_path: Path) -> None:
         lambda: classifier.save_checkpoint(tmp_path / "checkpoint"),
     ):
         with pytest.raises(NotFittedError):
-            ask()
+            call()
     assert not list(tmp_path.iterdir())
 
 
@@ -245,10 +245,10 @@ def test_nothing_is_answered_before_the_training(tmp_path: Path) -> None:
         ({"train_split": 0}, r"^train_split: 0 is not valid"),
         ({"random_state": -1}, r"^random_state: -1 is not valid"),
         ({"scheduler": "step"}, r"^scheduler: 'step' is not valid: it needs step_size and gamma"),
-        ({"train_split": 1.0, "patience": 2}, r"^patience: 2 is not valid: without validation rows"),
+        ({"train_split": 1.0, "patience": 2}, r"^patience: 2 is not valid: early stopping needs validation rows"),
     ],
 )
-def test_a_wrong_parameter_is_named(
+def test_an_invalid_parameter_is_named(
     parameters: dict[str, object], message: str, eights: tuple[np.ndarray, np.ndarray]
 ) -> None:
     with pytest.raises(UserError, match=message):
@@ -267,7 +267,7 @@ def test_a_wrong_parameter_is_named(
         ("none", {}, ("none", None, None, None)),
     ],
 )
-def test_schedulers_are_known_by_torchs_names_and_the_recipes(
+def test_schedulers_accept_torchs_names_and_the_recipes(
     name: str, arguments: dict[str, float], expected: tuple[object, ...]
 ) -> None:
     classifier = MNISTClassifier(scheduler="step", step_size=9, gamma=0.9)
@@ -277,27 +277,27 @@ def test_schedulers_are_known_by_torchs_names_and_the_recipes(
 
 
 def test_an_unknown_scheduler_or_argument_is_refused() -> None:
-    with pytest.raises(UserError, match='no scheduler "StepRL"; did you mean "StepLR"'):
+    with pytest.raises(UserError, match='unknown scheduler "StepRL"; did you mean "StepLR"'):
         MNISTClassifier().set_scheduler("StepRL")
     with pytest.raises(UserError, match="ReduceLROnPlateau takes factor and patience, not step_size"):
         MNISTClassifier().set_scheduler("ReduceLROnPlateau", step_size=3)
 
 
-def test_a_model_is_one_file_that_anyone_can_look_into(
+def test_a_model_is_one_safetensors_file_with_readable_metadata(
     trained: MNISTClassifier, digits: DigitTable, tmp_path: Path
 ) -> None:
     trained.save_model(tmp_path / "mnist_model.pth")
     with safe_open(tmp_path / "mnist_model.pth", framework="pt") as file:
-        assert set(file.offset_keys()) == set(trained.learnt_.weights)
-        about = json.loads(file.metadata()["classifier"])
-    assert about["parameters"]["hidden_size"] == 32
-    assert about["images"]["features"] == 784
+        assert set(file.offset_keys()) == set(trained.state_.weights)
+        metadata = json.loads(file.metadata()["classifier"])
+    assert metadata["parameters"]["hidden_size"] == 32
+    assert metadata["images"]["features"] == 784
     loaded = MNISTClassifier().load_model(tmp_path / "mnist_model.pth")
     assert (loaded.n_features_in_, loaded.hidden_size, loaded.history_) == (784, 32, trained.history_)
     np.testing.assert_array_equal(loaded.predict_proba(digits.pixels), trained.predict_proba(digits.pixels))
 
 
-def test_a_pickled_model_is_refused_unread(tmp_path: Path) -> None:
+def test_a_pickled_model_is_refused_without_loading_it(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[object, ...]:
             return Path.touch, (tmp_path / "sprung",)
@@ -305,12 +305,14 @@ def test_a_pickled_model_is_refused_unread(tmp_path: Path) -> None:
     for name, zipped in (("new.pth", True), ("old.pth", False)):
         torch.save({"weight": Trap()}, tmp_path / name, _use_new_zipfile_serialization=zipped)
         for load in (MNISTClassifier().load_model, MNISTClassifier().load_checkpoint):
-            with pytest.raises(UserError, match=rf"{name}: a pickled file, which could run any code"):
+            with pytest.raises(
+                UserError, match=rf"{name}: pickled files are refused, because loading one can run arbitrary code"
+            ):
                 load(tmp_path / name)
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_file_that_is_no_classifiers_is_refused(trained: MNISTClassifier, tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_refused(trained: MNISTClassifier, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="missing or damaged"):
         trained.load_model(tmp_path / "absent")
     trained.save_model(tmp_path / "cut")
@@ -320,19 +322,19 @@ def test_a_file_that_is_no_classifiers_is_refused(trained: MNISTClassifier, tmp_
     trained.predictor_.recipe.save(tmp_path / "recipe.yaml")
     with pytest.raises(UserError, match="missing or damaged"):
         trained.load_model(tmp_path / "recipe.yaml")
-    save_file(trained.learnt_.weights, tmp_path / "weights")
-    with pytest.raises(UserError, match="not a file of save_model or save_checkpoint"):
+    save_file(trained.state_.weights, tmp_path / "weights")
+    with pytest.raises(UserError, match="not written by save_model or save_checkpoint"):
         trained.load_model(tmp_path / "weights")
     trained.save_model(tmp_path / "model")
-    with pytest.raises(UserError, match="holds a model, not a training"):
+    with pytest.raises(UserError, match="contains a model without training progress"):
         trained.load_checkpoint(tmp_path / "model")
     model = MNISTClassifier().load_model(tmp_path / "model")
-    with pytest.raises(UserError, match="a model that was loaded cannot be trained on"):
+    with pytest.raises(UserError, match="this model was loaded without training progress"):
         model.save_checkpoint(tmp_path / "checkpoint")
 
 
 @pytest.mark.parametrize("schedule", [{}, {"scheduler": "step", "step_size": 2, "gamma": 0.5}])
-def test_two_halves_with_a_checkpoint_between_are_one_training(
+def test_resuming_from_a_checkpoint_equals_one_training(
     schedule: dict[str, object], eights: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
     whole = MNISTClassifier(**SMALL | {"epochs": 4}, **schedule).fit(*eights)
@@ -344,11 +346,11 @@ def test_two_halves_with_a_checkpoint_between_are_one_training(
     assert weights(other) == weights(whole) != weights(half)
     assert without_seconds(other.history_) == without_seconds(whole.history_)
     other.save_checkpoint(tmp_path / "again")
-    assert len(other.fit(*eights).history_) == 4, "a second fit begins anew"
+    assert len(other.fit(*eights).history_) == 4, "a second fit trains from scratch"
     assert weights(other) == weights(whole)
 
 
-def test_the_best_epoch_before_a_checkpoint_stays_the_best(
+def test_the_best_epoch_before_a_checkpoint_is_kept(
     eights: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classifier = MNISTClassifier(**SMALL).fit(*eights)
@@ -359,26 +361,26 @@ def test_the_best_epoch_before_a_checkpoint_stays_the_best(
     assert weights(later) == weights(classifier)
 
 
-def test_a_checkpoint_goes_on_with_the_same_images_and_settings_only(
+def test_a_checkpoint_resumes_only_with_the_same_images_and_settings(
     eights: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
     images, labels = eights
     MNISTClassifier(**SMALL).fit(images, labels).save_checkpoint(tmp_path / "checkpoint")
     classifier = MNISTClassifier(epochs=3).load_checkpoint(tmp_path / "checkpoint")
-    with pytest.raises(UserError, match="began on other images"):
+    with pytest.raises(UserError, match="was trained on other images"):
         classifier.fit(images[:200], labels[:200])
     classifier.set_params(dropout2=0.1)
-    with pytest.raises(UserError, match=r"began with dropout2=0.5: set that again"):
+    with pytest.raises(UserError, match=r"was trained with dropout2=0.5: set this to resume"):
         classifier.fit(images, labels)
     assert len(classifier.set_params(dropout2=0.5).fit(images, labels).history_) == 3
 
     one = MNISTClassifier(**SMALL | {"epochs": 1}, scheduler="cosine").fit(images, labels)
     one.save_checkpoint(tmp_path / "cosine")
-    with pytest.raises(UserError, match=r"began with epochs=1: set that again"):
+    with pytest.raises(UserError, match=r"was trained with epochs=1: set this to resume"):
         MNISTClassifier(epochs=2).load_checkpoint(tmp_path / "cosine").fit(images, labels)
 
 
-def test_an_interrupt_keeps_the_best_so_far(
+def test_an_interrupt_keeps_the_best_epoch(
     eights: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one_epoch = Trainer.one_epoch
@@ -403,30 +405,28 @@ def test_an_interrupt_keeps_the_best_so_far(
     assert weights(resumed) == weights(MNISTClassifier(**SMALL).fit(*eights))
 
 
-def test_it_speaks_only_when_asked_to(eights: tuple[np.ndarray, np.ndarray], capfd: pytest.CaptureFixture[str]) -> None:
+def test_it_prints_only_if_verbose(eights: tuple[np.ndarray, np.ndarray], capfd: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         MNISTClassifier(**SMALL).fit(*eights)
     assert capfd.readouterr() == ("", "")
     MNISTClassifier(**SMALL, verbose=True).fit(*eights)
     out = capfd.readouterr().out
-    assert "240 rows to train on, 60 to validate" in out
+    assert "240 training rows, 60 validation rows" in out
     assert "  1/2 " in out
     assert "  2/2 " in out
     MNISTClassifier(**SMALL).fit(*eights)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_label_that_was_not_learnt_is_named_by_the_confusion_matrix(eights: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_confusion_matrix_names_an_unknown_label(eights: tuple[np.ndarray, np.ndarray]) -> None:
     images, labels = eights
     classifier = MNISTClassifier(**SMALL).fit(images[labels < 9], labels[labels < 9])
-    with pytest.raises(UserError, match="label 9 was not in the training"):
+    with pytest.raises(UserError, match="label 9 is not among the training labels"):
         classifier.plot_confusion_matrix(images, labels)
 
 
-def test_a_loaded_model_forgets_the_columns_that_were_learnt_before_it(
-    eights: tuple[np.ndarray, np.ndarray], tmp_path: Path
-) -> None:
+def test_loading_a_model_clears_the_feature_names(eights: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     images, labels = eights
     columns = [f"pixel{place}" for place in range(64)]
     classifier = MNISTClassifier(**SMALL).fit(pandas.DataFrame(images, columns=columns), labels)

@@ -35,8 +35,8 @@ NETWORKS = {
     "resnet18-ensemble": ["resnet18", "validation_fraction=0", "patience=null", "members=2"],
 }
 BUILT_IN = {"resnet18", "resnet50"}
-"""What Transformers has a class for; the others bring their own code."""
-FOREIGN = """
+"""The networks that Transformers has a class for; exports of the others contain custom code."""
+LOADER_PROGRAM = """
 import json, sys
 from pathlib import Path
 import numpy as np, torch
@@ -62,13 +62,13 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def pixels(digits: DigitTable) -> np.ndarray:
-    """1,000 real digits."""
+    """Return 1,000 real digits."""
     return digits.pixels[:1000]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """A run of every network, as if trained: no two of its weights alike, and calibrated."""
+    """Return a run of every network with distinct weights and a temperature, as after training."""
     folder = tmp_path_factory.mktemp("runs")
     for name, (recipe_name, *settings) in NETWORKS.items():
         recipe = Recipe.load(recipe_name, settings)
@@ -96,7 +96,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
 
 
 def logits(run: Run, pixels: np.ndarray) -> np.ndarray:
-    """Return a run's calibrated logits as the network that was trained gives them."""
+    """Return the calibrated logits of a run's original network."""
     recipe = run.require_digits()
     model = build(recipe).eval()
     model.load_state_dict(run.load_model())
@@ -106,42 +106,42 @@ def logits(run: Run, pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def foreign(
+def loaded(
     runs: dict[str, Run], pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, dict[str, object]]]:
-    """What a process that cannot import the project makes of every network, exported for Transformers."""
-    place = tmp_path_factory.mktemp("foreign")
-    np.save(place / "pixels.npy", pixels)
+    """Export every network for Transformers; load and run the exports in a process that cannot import the project."""
+    folder = tmp_path_factory.mktemp("loaded")
+    np.save(folder / "pixels.npy", pixels)
     for name, run in runs.items():
-        export(run, "transformers", place / name)
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(place / "home")}
+        export(run, "transformers", folder / name)
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "home")}
     ended = subprocess.run(
-        [sys.executable, "-I", "-c", FOREIGN, *(str(place / name) for name in runs)],
-        cwd=place,
+        [sys.executable, "-I", "-c", LOADER_PROGRAM, *(str(folder / name) for name in runs)],
+        cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    return place, json.loads(ended.stdout)
+    return folder, json.loads(ended.stdout)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_transformers_gives_our_logits_where_the_project_is_not_known(
-    name: str, runs: dict[str, Run], pixels: np.ndarray, foreign: tuple[Path, dict[str, dict[str, object]]]
+def test_transformers_gives_our_logits_without_the_project(
+    name: str, runs: dict[str, Run], pixels: np.ndarray, loaded: tuple[Path, dict[str, dict[str, object]]]
 ) -> None:
-    place, found = foreign
+    folder, found = loaded
     expected = logits(runs[name], pixels)
     assert expected.std() > 0.01
-    assert np.abs(np.load(place / f"{name}.npy") - expected).max() < 1e-4
+    assert np.abs(np.load(folder / f"{name}.npy") - expected).max() < 1e-4
     assert found[name]["code"] is (name not in BUILT_IN)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_pipeline_of_transformers_answers_with_the_likeliest_digit(
-    name: str, runs: dict[str, Run], pixels: np.ndarray, foreign: tuple[Path, dict[str, dict[str, object]]]
+def test_a_transformers_pipeline_predicts_the_same_digit(
+    name: str, runs: dict[str, Run], pixels: np.ndarray, loaded: tuple[Path, dict[str, dict[str, object]]]
 ) -> None:
-    answer = foreign[1][name]["answer"]
+    answer = loaded[1][name]["answer"]
     predictions = Predictor.load(runs[name].folder).predict(pixels[:1])
     assert answer["label"] == str(predictions.known_digits[0])  # type: ignore[index]
     assert answer["score"] == pytest.approx(predictions.confidence[0], abs=0.02)  # type: ignore[index]
@@ -163,7 +163,7 @@ def test_onnx_gives_our_logits_for_any_number_of_images(
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_safetensors_hold_the_weights_and_all_that_is_needed_to_use_them(runs: dict[str, Run], tmp_path: Path) -> None:
+def test_safetensors_contain_the_weights_and_their_metadata(runs: dict[str, Run], tmp_path: Path) -> None:
     export(runs["fast"], "safetensors", tmp_path / "fast.safetensors")
     weights = load_file(tmp_path / "fast.safetensors")
     kept = runs["fast"].load_model()
@@ -176,7 +176,7 @@ def test_safetensors_hold_the_weights_and_all_that_is_needed_to_use_them(runs: d
     assert json.loads(metadata["classes"]) == [str(digit) for digit in range(10)]
 
 
-def test_the_model_card_says_what_it_is_and_what_trusting_its_code_means(runs: dict[str, Run], tmp_path: Path) -> None:
+def test_the_model_card_gives_the_accuracy_and_mentions_custom_code(runs: dict[str, Run], tmp_path: Path) -> None:
     for name, trusted in (("fast", True), ("resnet18", False)):
         export(runs[name], "transformers", tmp_path / name)
         card = (tmp_path / name / "README.md").read_text()
@@ -185,10 +185,10 @@ def test_the_model_card_says_what_it_is_and_what_trusting_its_code_means(runs: d
         assert ("trust_remote_code=True" in card) is trusted
     code = (tmp_path / "fast" / "fast.py").read_text() + (tmp_path / "fast" / "modeling_digits.py").read_text()
     imported = {line.split()[1].split(".")[0] for line in code.splitlines() if line.startswith(("import ", "from "))}
-    assert imported == {"typing", "torch", "transformers", ""}  # the last is the file beside it
+    assert imported == {"typing", "torch", "transformers", ""}  # the last is a relative import
 
 
-def test_an_export_replaces_an_earlier_one_and_nothing_else(runs: dict[str, Run], tmp_path: Path) -> None:
+def test_an_export_replaces_only_an_earlier_export(runs: dict[str, Run], tmp_path: Path) -> None:
     out = tmp_path / "out"
     export(runs["resnet18"], "transformers", out)
     export(runs["fast"], "transformers", out)
@@ -203,17 +203,17 @@ def test_an_export_replaces_an_earlier_one_and_nothing_else(runs: dict[str, Run]
     }
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text('{"model_type": "resnet"}')
-    with pytest.raises(UserError, match="mine: holds something else than an export; choose another --out"):
+    with pytest.raises(UserError, match="mine: is neither empty nor an export; choose another --out"):
         export(runs["fast"], "transformers", tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["config.json"]
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(UserError, match="file: is a file where a folder is to be written; choose another --out"):
+    with pytest.raises(UserError, match="file: is a file, expected a folder; choose another --out"):
         export(runs["fast"], "transformers", tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
     assert {path.name for path in tmp_path.iterdir()} == {"out", "mine", "file"}
 
 
-def test_an_export_that_fails_leaves_the_earlier_one(runs: dict[str, Run], tmp_path: Path) -> None:
+def test_a_failed_export_keeps_the_earlier_one(runs: dict[str, Run], tmp_path: Path) -> None:
     export(runs["fast"], "transformers", tmp_path / "out")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     damaged = Run(tmp_path / "damaged")
@@ -225,12 +225,12 @@ def test_an_export_that_fails_leaves_the_earlier_one(runs: dict[str, Run], tmp_p
     assert {path.name for path in tmp_path.iterdir()} == {"out", "damaged"}
 
 
-def test_the_command_says_what_was_written_and_refuses_other_formats(
+def test_the_command_reports_the_file_and_rejects_unknown_formats(
     command: Callable[..., Outcome], runs: dict[str, Run], tmp_path: Path
 ) -> None:
     folder = runs["fast"].folder
     ended = command("export", folder, "--to", "onnx", "--out", "new/fast.onnx")
-    assert (ended.status, ended.out, ended.err) == (0, f"new/fast.onnx: {folder}, for onnx\n", "")
+    assert (ended.status, ended.out, ended.err) == (0, f"Wrote new/fast.onnx: {folder} as onnx\n", "")
     assert (tmp_path / "new" / "fast.onnx").stat().st_size > 250_000
     ended = command("export", folder, "--to", "onxx", "--out", "fast.onnx")
     assert (ended.status, ended.err.count("\n")) == (2, 1)

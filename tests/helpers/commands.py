@@ -1,4 +1,4 @@
-"""The command line, in this process and in one of its own."""
+"""Outcome of a command, and peak memory of a command in a separate process."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from helpers.paths import PROJECT
 
 @dataclass
 class Outcome:
-    """How a command ended."""
+    """Exit status, stdout and stderr of a command."""
 
     status: int
     out: str
@@ -21,7 +21,7 @@ class Outcome:
 
 
 def peak_memory(folder: Path, *arguments: str) -> int:
-    """Run a command in a process of its own, in `folder`, and return the most memory that it held, in KiB."""
+    """Run a command in a separate process, in `folder`, and return its peak memory in KiB."""
     if sys.platform != "linux":
         pytest.skip("peak memory is read from Linux's /proc")
     program = (
@@ -32,5 +32,5 @@ def peak_memory(folder: Path, *arguments: str) -> int:
     )
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     command = [sys.executable, "-c", program, *arguments]
-    ended = subprocess.run(command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, check=True)
-    return int(ended.stdout.split()[-1])
+    completed = subprocess.run(command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, check=True)
+    return int(completed.stdout.split()[-1])

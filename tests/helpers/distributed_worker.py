@@ -1,4 +1,4 @@
-"""What each of two processes does in training/test_distributed.py; it leaves what it saw in FOLDER/RANK.json."""
+"""The program of each of the two processes in training/test_distributed.py; it writes results to FOLDER/RANK.json."""
 
 import json
 import os
@@ -33,10 +33,10 @@ recipe = Recipe.load(
 seen["from main"] = broadcast_from_main(lambda: rank)
 
 rows = Rows(digits, digits.select(np.arange(9)), digits, "", 0)
-backwards = Rows(digits.select(np.arange(len(digits))[::-1]), rows.validation, digits, "", 0)
+reversed_rows = Rows(digits.select(np.arange(len(digits))[::-1]), rows.validation, digits, "", 0)
 require_equal_inputs(recipe, rows)
 try:
-    require_equal_inputs(recipe, backwards if rank else rows)
+    require_equal_inputs(recipe, reversed_rows if rank else rows)
 except UserError as error:
     seen["refused"] = str(error)
 
@@ -46,43 +46,43 @@ seen["right of 1001"] = (accuracy or 0) * 1001
 warps: list[float] = []
 
 
-def noted(images: Tensor, settings: Recipe) -> Tensor:
-    """Note what becomes of one and the same image, and warp the batch as ever."""
+def record_warp(images: Tensor, settings: Recipe) -> Tensor:
+    """Record the effect of the next augmentation on a constant image, then augment the batch as usual."""
     state = torch.get_rng_state()
     warps.append(augment(torch.ones_like(images), settings).sum().item())
     torch.set_rng_state(state)
     return augment(images, settings)
 
 
-trainer_module.augment = noted
+trainer_module.augment = record_warp
 seen["batch"] = len(next(iter(trainer.batches))[1])
 trainer.one_epoch(quiet=True)
 seen["warps"] = warps
 
-# Only the first process sees no improvement after the second epoch; the other would go on.
+# Only the first process sees no improvement after the second epoch; the other would continue.
 losses = iter([0.9, 0.5, 0.6, 0.6] if rank == 0 else [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
 Trainer.evaluate = lambda self: (next(losses), 0.5)  # type: ignore[method-assign, assignment, return-value]
-trained = Trainer(recipe, digits, digits.select(np.arange(9)), Run(folder / "stopped"))
+stopped = Trainer(recipe, digits, digits.select(np.arange(9)), Run(folder / "stopped"))
 out_of_patience = []
 for _ in range(4):
-    trained.one_epoch(quiet=True)
-    out_of_patience.append(trained.out_of_patience)
+    stopped.one_epoch(quiet=True)
+    out_of_patience.append(stopped.out_of_patience)
 seen["out of patience"] = out_of_patience
 
-asked: list[float] = []
+epochs: list[float] = []
 
 
-def ask(epoch: Epoch) -> None:
-    """Note the epoch, and end the training after the third."""
-    asked.append(epoch.epoch)
+def stop_after_three(epoch: Epoch) -> None:
+    """Record the epoch, and stop the training after the third."""
+    epochs.append(epoch.epoch)
     if epoch.epoch == 3:
         raise UserError("enough")
 
 
 losses = iter([0.9] * 9)
 try:
-    train_network(recipe, source, str(folder / "asked"), on_epoch=ask, quiet=True)
+    train_network(recipe, source, str(folder / "asked"), on_epoch=stop_after_three, quiet=True)
 except UserError as error:
     seen["ended by"] = str(error)
-seen["asked"] = asked
+seen["asked"] = epochs
 (folder / f"{rank}.json").write_text(json.dumps(seen))

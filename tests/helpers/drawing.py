@@ -1,4 +1,4 @@
-"""Digits drawn with a round brush, and photos of them, with every place known."""
+"""Synthetic drawings of digits with a round brush, and synthetic photos of them, with known bounding boxes."""
 
 import io
 
@@ -22,17 +22,17 @@ SHAPES: dict[str, list[list[tuple[float, float]]]] = {
     "5 with a loose bar": [[(0.12, 0.12), (0.1, 0.5), (0.5, 0.5), (0.6, 0.8), (0.05, 1)], [(0.3, 0), (0.75, 0)]],
     "leaning 7": [[(0.1, 0), (1.0, 0), (0.3, 1)]],
 }
-"""Strokes on a page one high, y down."""
+"""Strokes of each shape, points (x, y) in units of the digit's height, with y downwards."""
 
 Box = tuple[int, int, int, int]
 
 
 class Drawing:
-    """Digits in a row, each a brush's width within its box.
+    """A row of digits.
 
     Attributes:
-        opacity: of black ink on a transparent canvas, mode L.
-        boxes: of the digits: left, top, right, bottom.
+        opacity: opacity of the ink, an image in mode L.
+        boxes: bounding boxes of the digits: left, top, right, bottom, in pixels.
     """
 
     def __init__(
@@ -48,54 +48,54 @@ class Drawing:
         self.boxes: list[Box] = []
         x, top = corner[0] + brush / 2, corner[1] + brush / 2
         for digit in number:
-            alone = Image.new("L", (2 * size[0], 2 * size[1]))
+            layer = Image.new("L", (2 * size[0], 2 * size[1]))
             strokes = [[(2 * (x + height * u), 2 * (top + height * v)) for u, v in each] for each in SHAPES[digit]]
-            draw = ImageDraw.Draw(alone)
+            draw = ImageDraw.Draw(layer)
             for stroke in strokes:
                 draw.line(stroke, fill=255, width=2 * brush)
                 for u, v in stroke:
                     draw.ellipse((u - brush, v - brush, u + brush, v + brush), fill=255)
-            alone = alone.reduce(2)
-            box = alone.getbbox()
+            layer = layer.reduce(2)
+            box = layer.getbbox()
             assert box is not None
             self.boxes.append(box)
-            self.opacity.paste(255, mask=alone)
+            self.opacity.paste(255, mask=layer)
             x += max(u for stroke in SHAPES[digit] for u, _ in stroke) * height + brush + gap
 
     def canvas(self, ink: str = "black") -> Image.Image:
-        """Return it as a sketchpad does: ink on a transparent canvas."""
+        """Return the drawing as ink on a transparent canvas, as a sketchpad does."""
         canvas = Image.new("RGBA", self.opacity.size, ink)
         canvas.putalpha(self.opacity)
         return canvas
 
     def page(self, ink: str = "black", paper: str = "white") -> Image.Image:
-        """Return it as ink on paper."""
+        """Return the drawing as ink on opaque paper."""
         page = Image.new("RGB", self.opacity.size, paper)
         page.paste(ink, mask=self.opacity)
         return page
 
     def photo(self, lines: str = "", *, shadow: bool = False, table: bool = False, noise: float = 6) -> bytes:
-        """Return a JPEG of it: pen on paper under uneven light, a little blurred.
+        """Return a photo of the drawing as JPEG: pen on paper, uneven light, slightly blurred.
 
         Args:
-            lines: what is printed on the paper: "ruled", "squared", or nothing.
-            shadow: over the lower right.
-            table: dark, along the left.
-            noise: standard deviation of a pixel.
+            lines: lines on the paper: "ruled", "squared", or none.
+            shadow: whether a shadow covers the lower right.
+            table: whether a dark table is visible along the left edge.
+            noise: standard deviation of the pixel noise, on a scale of 0 to 255.
         """
         width, height = self.opacity.size
-        down, across = np.mgrid[:height, :width]
+        y, x = np.mgrid[:height, :width]
         paper = np.full((height, width), 0.85)
         if lines:
-            paper[(down + across // 90) % 55 < 2] *= 0.7
+            paper[(y + x // 90) % 55 < 2] *= 0.7
         if lines == "squared":
-            paper[(across - down // 90) % 55 < 2] *= 0.7
+            paper[(x - y // 90) % 55 < 2] *= 0.7
         paper *= 1 - 0.65 * np.asarray(self.opacity) / 255
-        paper *= 1 - 0.4 * across / width - 0.2 * (down / height) ** 2
+        paper *= 1 - 0.4 * x / width - 0.2 * (y / height) ** 2
         if shadow:
-            paper *= 1 - 0.35 / (1 + np.exp((0.9 * height - down - 0.5 * across) / 5))
+            paper *= 1 - 0.35 / (1 + np.exp((0.9 * height - y - 0.5 * x) / 5))
         if table:
-            paper[across < 0.04 * width + 0.02 * down] = 0.2
+            paper[x < 0.04 * width + 0.02 * y] = 0.2
         grain = np.random.default_rng(0).normal(0, noise, (height, width))
         grey = Image.fromarray((255 * paper + grain).clip(0, 255).astype(np.uint8))
         file = io.BytesIO()

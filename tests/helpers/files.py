@@ -1,4 +1,4 @@
-"""Tables as files."""
+"""Test data as CSV and IDX files."""
 
 import struct
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from pipeline import DigitTable
 
 
 def csv_text(table: DigitTable, columns: Sequence[str] | None = None) -> str:
-    """Return a table as Kaggle writes it."""
+    """Return a table as CSV in Kaggle's format."""
     pixels = table.pixels.reshape(len(table), -1)
     names = [f"pixel{index}" for index in range(784)]
     if table.labels is not None:
@@ -20,4 +20,5 @@ def csv_text(table: DigitTable, columns: Sequence[str] | None = None) -> str:
 
 
 def idx(array: np.ndarray) -> bytes:
+    """Return a uint8 array in the IDX format of MNIST."""
     return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()

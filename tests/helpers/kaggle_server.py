@@ -1,4 +1,4 @@
-"""The part of Kaggle that its client talks to in this project, on the loopback, with faults on demand."""
+"""A fake Kaggle server on the loopback interface, with the API that this project uses and with injected faults."""
 
 import json
 import threading
@@ -12,13 +12,19 @@ from pipeline.kaggle.competition import Limits
 
 NAME, KEY, TOKEN = "entrant", "c0ffee00c0ffee00c0ffee00", "KGAT_of_the_tests"
 QUICK = Limits(answer=30, download=30, upload=30, appearance=1, score=30, pause=0.1)
-HERE = "http://localhost"
-"""Where the client thinks it is; http_proxy leads it to the server."""
+SERVER_URL = "http://localhost"
+"""URL that the client uses; http_proxy redirects it to the server's port."""
 
 
 @dataclass
 class Fault:
-    """What a call gets in place of its answer: a status with a message, a cut connection, or silence."""
+    """A fault that replaces a response.
+
+    Attributes:
+        kind: "answer" sends the status and message, "half" sends half of the body, "silence" sends nothing until the
+            client disconnects, and "cut" closes the connection.
+        times: number of calls to fail; None fails all of them.
+    """
 
     status: int = 0
     message: str | None = None
@@ -26,11 +32,11 @@ class Fault:
     kind: str = "answer"
     times: int | None = None
     after_the_deed: bool = False
-    """Whether what was asked for is done all the same."""
+    """Whether the server carries out the request before it fails."""
 
 
 class KaggleServer(ThreadingHTTPServer):
-    """A competition with one entrant; `calls` are the methods in the order in which they came."""
+    """A competition with one entrant; `calls` lists the requested methods in order."""
 
     daemon_threads = True
 
@@ -38,18 +44,18 @@ class KaggleServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.calls: list[str] = []
         self.faults: dict[str, Fault] = {}
-        self.submissions: list[dict[str, Any]] = []  # the newest first
+        self.submissions: list[dict[str, Any]] = []  # newest first
         self.uploads: list[bytes] = []
         self.archive = b""
         self.headers: dict[str, str] = {}
         self.daily = 5
         self.pending = 0
-        """How many looks at the list a new submission is not scored for."""
+        """Number of list requests for which a new submission is still pending."""
         self.result: dict[str, Any] = {"status": "COMPLETE", "publicScore": "0.99321"}
         self.silent = threading.Event()
-        """Set as soon as a call is answered by silence."""
+        """Set when a request is left without a response."""
         self.left = threading.Event()
-        """Set as soon as the client of such a call has gone."""
+        """Set when the client of such a request has disconnected."""
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -60,11 +66,11 @@ class KaggleServer(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, *_: object) -> None:
-        """A client that was ended in the middle of a call is what some tests are about."""
+        """Ignore errors, because some tests kill the client in the middle of a request."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads the unmodified client here, and keeps it from anywhere else."""
+        """Environment that directs the unmodified client to this server and blocks all other hosts."""
         return {
             "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
             "http_proxy": f"http://127.0.0.1:{self.server_port}",
@@ -75,13 +81,16 @@ class KaggleServer(ThreadingHTTPServer):
             "NO_PROXY": "",
         }
 
-    def answer(self, method: str, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Do what a method is for; return a status and a JSON object."""
-        deeds: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-            "StartSubmissionUpload": lambda _: {"token": "upload", "createUrl": f"{HERE}/upload?signature=secret"},
+    def answer(self, method: str, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Carry out a request, and return a status and a JSON object."""
+        methods: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "StartSubmissionUpload": lambda _: {
+                "token": "upload",
+                "createUrl": f"{SERVER_URL}/upload?signature=secret",
+            },
             "CreateSubmission": self.create,
-            "ListSubmissions": lambda _: {"submissions": [self.listed(each) for each in self.submissions]},
-            "GetSubmission": lambda asked: next(each for each in self.submissions if each["ref"] == asked["ref"]),
+            "ListSubmissions": lambda _: {"submissions": [self.list_entry(each) for each in self.submissions]},
+            "GetSubmission": lambda request: next(each for each in self.submissions if each["ref"] == request["ref"]),
             "GetSubmissionLimits": lambda _: {
                 "numToday": len(self.submissions),
                 "numTotal": len(self.submissions),
@@ -90,29 +99,37 @@ class KaggleServer(ThreadingHTTPServer):
             "GetLeaderboard": lambda _: {
                 "submissions": [{"teamId": 7, "teamName": "the first", "score": "0.99900"}],
             },
-            "IntrospectToken": lambda asked: {"active": asked["token"] == TOKEN, "username": NAME},
+            "IntrospectToken": lambda request: {"active": request["token"] == TOKEN, "username": NAME},
         }
         if method == "CreateSubmission" and len(self.submissions) >= self.daily:
             return 400, {"code": 400, "message": f"You have reached your daily submission limit of {self.daily}."}
-        return 200, deeds[method](asked)
+        return 200, methods[method](request)
 
-    def create(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def create(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Add a submission of the last upload."""
         number = 900 + len(self.submissions)
-        made = {"ref": number, "description": asked["submissionDescription"], "fileName": "solution.csv", "looks": 0}
-        made |= {"date": "2026-11-21T12:00:00Z", "content": self.uploads[-1].decode()}
-        self.submissions.insert(0, made)
+        submission = {
+            "ref": number,
+            "description": request["submissionDescription"],
+            "fileName": "solution.csv",
+            "date": "2026-11-21T12:00:00Z",
+            "content": self.uploads[-1].decode(),
+            "times_listed": 0,
+        }
+        self.submissions.insert(0, submission)
         return {"message": "Successfully submitted to Digit Recognizer", "ref": number}
 
-    def listed(self, made: dict[str, Any]) -> dict[str, Any]:
-        made["looks"] += 1
-        waiting = {"status": "PENDING", "publicScore": ""}
-        known = {name: made[name] for name in ("ref", "description", "fileName", "date")}
-        made |= self.result
-        return known | (waiting if made["looks"] <= self.pending else self.result)
+    def list_entry(self, submission: dict[str, Any]) -> dict[str, Any]:
+        """Count a list request, and return the submission as Kaggle lists it: pending at first, then scored."""
+        submission["times_listed"] += 1
+        pending = {"status": "PENDING", "publicScore": ""}
+        fields = {name: submission[name] for name in ("ref", "description", "fileName", "date")}
+        submission |= self.result
+        return fields | (pending if submission["times_listed"] <= self.pending else self.result)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Speaks HTTP for the server; the client comes by way of a proxy, so paths are whole addresses."""
+    """HTTP handler of the server. The client uses it as a proxy; paths are therefore complete URLs."""
 
     protocol_version = "HTTP/1.1"
     server: KaggleServer
@@ -125,54 +142,55 @@ class Handler(BaseHTTPRequestHandler):
         method = urlsplit(self.path).path.rpartition("/")[2]
         self.server.calls.append(method)
         if method == "DownloadDataFiles":
-            self.unless_faulty(method, lambda: (302, b"", {"Location": f"{HERE}/files/archive.zip?signature=secret"}))
+            location = f"{SERVER_URL}/files/archive.zip?signature=secret"
+            self.respond_or_fail(method, lambda: (302, b"", {"Location": location}))
             return
 
-        def deed() -> tuple[int, bytes, dict[str, str]]:
+        def respond() -> tuple[int, bytes, dict[str, str]]:
             status, content = self.server.answer(method, json.loads(body or b"{}"))
             return status, json.dumps(content).encode(), {"Content-Type": "application/json"}
 
-        self.unless_faulty(method, deed)
+        self.respond_or_fail(method, respond)
 
     def do_PUT(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.calls.append("PUT")
 
-        def deed() -> tuple[int, bytes, dict[str, str]]:
+        def respond() -> tuple[int, bytes, dict[str, str]]:
             self.server.uploads.append(content)
             return 200, b"{}", {}
 
-        self.unless_faulty("PUT", deed)
+        self.respond_or_fail("PUT", respond)
 
     def do_GET(self) -> None:
         self.server.calls.append("GET")
-        self.unless_faulty("GET", lambda: (200, self.server.archive, {"Content-Type": "application/zip"}))
+        self.respond_or_fail("GET", lambda: (200, self.server.archive, {"Content-Type": "application/zip"}))
 
-    def unless_faulty(self, method: str, deed: Callable[[], tuple[int, bytes, dict[str, str]]]) -> None:
-        """Answer with what the deed returns, or with the fault that is asked for."""
+    def respond_or_fail(self, method: str, respond: Callable[[], tuple[int, bytes, dict[str, str]]]) -> None:
+        """Send the result of `respond`, or the fault that is set for the method."""
         fault = self.server.faults.get(method)
         if fault is None or fault.times == 0:
-            self.say(*deed())
+            self.send(*respond())
             return
         if fault.times:
             fault.times -= 1
         if fault.after_the_deed:
-            deed()
+            respond()
         self.close_connection = True
         if fault.kind == "silence":
             self.server.silent.set()
             self.connection.recv(1)
             self.server.left.set()
         elif fault.kind == "half":
-            status, content, headers = deed()
-            self.say(status, content[: len(content) // 2], {**headers, "Content-Length": str(len(content))})
+            status, content, headers = respond()
+            self.send(status, content[: len(content) // 2], {**headers, "Content-Length": str(len(content))})
         elif fault.kind == "answer":
             as_json = fault.message is not None and not fault.message.startswith("<")
             content = json.dumps({"code": fault.status, "message": fault.message}) if as_json else fault.message or ""
             kind = "application/json" if as_json else "text/html"
-            self.say(fault.status, content.encode(), {"Content-Type": kind, **fault.headers})
+            self.send(fault.status, content.encode(), {"Content-Type": kind, **fault.headers})
 
-    def say(self, status: int, content: bytes, headers: dict[str, str]) -> None:
+    def send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
         for name, value in ({"Content-Length": str(len(content))} | self.server.headers | headers).items():
             self.send_header(name, value)

@@ -1,4 +1,4 @@
-"""The page, and a visitor of it."""
+"""The demo page for tests: start it, draw numbers, upload files."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -19,11 +19,13 @@ from demo.uploads import Uploads
 
 @dataclass
 class Page:
-    """The demo, served from a folder with two runs: the one that ships, and a twin of it.
+    """A running demo page, served from a folder with two runs: the shipped run and a copy of it.
 
     Attributes:
-        temporary: its temporary folder.
-        pid: of its process.
+        address: URL of the page.
+        folder: working folder of the process.
+        temporary: temporary folder of the process.
+        pid: process id.
     """
 
     address: str
@@ -33,12 +35,12 @@ class Page:
 
     @property
     def log(self) -> str:
-        """What it has written to stderr."""
+        """The process's output on stderr so far."""
         return (self.folder / "log.txt").read_text(encoding="utf-8")
 
 
 def number(text: str, size: tuple[int, int] = (600, 260)) -> Image.Image:
-    """Return a number drawn with a pen, black on white."""
+    """Return a picture of a number in pen strokes, black on white."""
     image = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(image)
     for stroke in strokes_of(text):
@@ -47,7 +49,7 @@ def number(text: str, size: tuple[int, int] = (600, 260)) -> Image.Image:
 
 
 def saved(image: Image.Image, kind: str = "png", **options: Any) -> bytes:
-    """Return an image as a file."""
+    """Return an image as the content of an image file."""
     file = BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
@@ -55,7 +57,7 @@ def saved(image: Image.Image, kind: str = "png", **options: Any) -> bytes:
 
 @contextmanager
 def served(pool: PredictorPool, auth: str | None = None, corrections: Path | None = None) -> Iterator[str]:
-    """Serve a page in this process; yield its address."""
+    """Serve a page in this process and yield its address."""
     run, listener = pool.first.folder.name, open_socket("127.0.0.1", 0)
     with (
         closing(Uploads()) as uploads,
@@ -65,4 +67,5 @@ def served(pool: PredictorPool, auth: str | None = None, corrections: Path | Non
 
 
 def upload(client: httpx.Client, name: str, content: bytes) -> httpx.Response:
+    """Upload a file to Gradio's API and return the response."""
     return client.post("/gradio_api/upload", files={"files": (name, content)})

@@ -1,4 +1,4 @@
-"""Where the project is, and the real files beside it."""
+"""Path of the project, and of the real data files next to it."""
 
 from pathlib import Path
 

@@ -8,15 +8,14 @@ from pipeline.config.recipe import load_recipe
 from pipeline.config.settings import names
 
 DIGIT_RECIPES = [name for name in names() if isinstance(load_recipe(name), Recipe)]
-"""Those of our own loop, which read digits."""
-
+"""Built-in recipes that predict digits and use this project's training loop."""
 
 SMALL = ["image_size=32", "epochs=2", "eval_steps=20", "save_steps=20", "learning_rate=2e-2", "precision=float32"]
-"""Settings with which `even-odd` tunes a very small network in a second or two."""
+"""Overrides with which `even-odd` fine-tunes a very small network in one or two seconds."""
 
 
 def lived_in(model: nn.Module) -> nn.Module:
-    """Return the model with batch norms that have seen data, some of their scales negative."""
+    """Randomise the batch norms of a model as if it were trained, with some negative scales, and return it."""
     torch.manual_seed(0)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

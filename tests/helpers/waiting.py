@@ -1,4 +1,4 @@
-"""Ports, and waiting for what other processes do."""
+"""Free ports, and waiting for other processes."""
 
 import socket
 import time
@@ -8,15 +8,15 @@ import httpx
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    """Return a TCP port that no process listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
         return port
 
 
 def answers(client: httpx.Client, address: str) -> bool:
-    """Return whether a page is up."""
+    """Return whether a page responds to a health check."""
     try:
         return client.get(f"{address}/healthz").is_success
     except httpx.TransportError:
@@ -24,8 +24,8 @@ def answers(client: httpx.Client, address: str) -> bool:
 
 
 def until(condition: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
-    """Wait until a condition holds."""
-    end = time.monotonic() + seconds
+    """Wait until a condition is true; fail with the message `otherwise` after the time-out."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, otherwise
+        assert time.monotonic() < deadline, otherwise
         time.sleep(0.05)

@@ -14,8 +14,8 @@ from pipeline import DigitTable, Predictor, Run
 
 
 @pytest.fixture
-def some(digits: DigitTable, tmp_path: Path) -> DigitTable:
-    """100 digits, of which the first 60 are in/a.csv and the others in/b.csv.gz."""
+def hundred(digits: DigitTable, tmp_path: Path) -> DigitTable:
+    """Return 100 digits. The first 60 are in in/a.csv and the others in in/b.csv.gz."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.csv").write_text(csv_text(DigitTable(digits.pixels[:60])))
     (tmp_path / "in" / "b.csv.gz").write_bytes(gzip.compress(csv_text(digits.select(np.arange(60, 100))).encode()))
@@ -23,29 +23,29 @@ def some(digits: DigitTable, tmp_path: Path) -> DigitTable:
 
 
 @pytest.mark.parametrize("inputs", [["in"], ["in/*.csv*"], ["in/a.csv", "in/b.csv.gz"]])
-def test_many_files_are_answered_into_a_folder(
-    inputs: list[str], command: Callable[..., Outcome], run: Run, some: DigitTable, tmp_path: Path
+def test_predictions_for_several_files_go_into_a_folder(
+    inputs: list[str], command: Callable[..., Outcome], run: Run, hundred: DigitTable, tmp_path: Path
 ) -> None:
     outcome = command("predict", run.folder, *inputs, "--out", "answers")
     assert (outcome.status, outcome.out) == (0, "answers: 100 rows\n")
-    digits = Predictor.load(run.folder).predict(some.pixels).digits
+    digits = Predictor.load(run.folder).predict(hundred.pixels).digits
     expected = [f"in/a.csv,{row},{digit}" for row, digit in enumerate(digits[:60], start=1)]
     expected += [f"in/b.csv.gz,{row},{digit}" for row, digit in enumerate(digits[60:], start=1)]
     (shard,) = (tmp_path / "answers").iterdir()
     assert shard.read_text().splitlines() == ["File,ImageId,Label", *expected]
 
 
-def test_parquet_is_answered_as_csv_is(
-    command: Callable[..., Outcome], run: Run, some: DigitTable, tmp_path: Path
+def test_parquet_gives_the_same_predictions_as_csv(
+    command: Callable[..., Outcome], run: Run, hundred: DigitTable, tmp_path: Path
 ) -> None:
-    images = [image.tobytes() for image in some.pixels[:60]]
+    images = [image.tobytes() for image in hundred.pixels[:60]]
     parquet.write_table(arrow.table({"pixels": arrow.array(images, arrow.binary(784))}), tmp_path / "a.parquet")
     command("predict", run.folder, "in/a.csv", "--out", "a.csv")
     assert command("predict", run.folder, "a.parquet", "--out", "b.csv").status == 0
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert command("predict", run.folder, "a.parquet", "in", "--out", "c", "--format", "parquet").status == 0
     rows = parquet.read_table(tmp_path / "c").to_pylist()
-    digits = Predictor.load(run.folder).predict(some.pixels).digits
+    digits = Predictor.load(run.folder).predict(hundred.pixels).digits
     assert [row["Label"] for row in rows] == [*digits[:60], *digits]
     assert [row["ImageId"] for row in rows] == [*range(1, 61), *range(1, 61), *range(1, 41)]
     assert [row["File"] for row in rows] == 60 * ["a.parquet"] + 60 * ["in/a.csv"] + 40 * ["in/b.csv.gz"]
@@ -54,22 +54,28 @@ def test_parquet_is_answered_as_csv_is(
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (["in", "--out", "answers.csv"], "answers.csv: cannot hold the answers to 2 files; name a folder by --out"),
-        (["in/a.csv", "--out", "a.csv", "--format", "parquet"], "a.csv: cannot hold parquet; name a folder by --out"),
-        (["in", "--out", "in"], "in: holds files already: choose another folder, or empty it"),
+        (
+            ["in", "--out", "answers.csv"],
+            "answers.csv: cannot contain the predictions for 2 files; give a folder as --out",
+        ),
+        (
+            ["in/a.csv", "--out", "a.csv", "--format", "parquet"],
+            "a.csv: cannot contain parquet; give a folder as --out",
+        ),
+        (["in", "--out", "in"], "in: already contains files: choose another folder, or empty it"),
         (
             ["in", "--out", "in/a.csv/answers"],
-            "in/a.csv/answers: cannot be written: a file stands where a folder is needed",
+            "in/a.csv/answers: cannot be written: a file exists where a folder is needed",
         ),
         (["elsewhere.csv", "--out", "answers"], "elsewhere.csv: there is no such file"),
     ],
 )
-def test_what_cannot_be_done_is_said_before_it_is_begun(
+def test_invalid_arguments_are_reported_before_the_start(
     arguments: list[str],
     fault: str,
     command: Callable[..., Outcome],
     run: Run,
-    some: DigitTable,
+    hundred: DigitTable,
     tmp_path: Path,
 ) -> None:
     outcome = command("predict", run.folder, *arguments)
@@ -79,15 +85,17 @@ def test_what_cannot_be_done_is_said_before_it_is_begun(
 
 
 @pytest.mark.parametrize(("missing", "option"), [("ray", ["--engine", "ray"]), ("pyarrow", ["--format", "parquet"])])
-def test_without_a_package_a_line_says_what_to_install(
+def test_a_missing_package_is_reported_with_the_install_command(
     missing: str,
     option: list[str],
     command: Callable[..., Outcome],
     run: Run,
-    some: DigitTable,
+    hundred: DigitTable,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     outcome = command("predict", run.folder, "in", "--out", "answers", *option)
     assert outcome.status == 2
-    assert outcome.err == f"error: {missing} is not installed: pip install --requirement requirements-cluster.txt\n"
+    assert (
+        outcome.err == f"error: {missing} is not installed; run: pip install --requirement requirements-cluster.txt\n"
+    )

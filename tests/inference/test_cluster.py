@@ -1,4 +1,4 @@
-"""Prediction on a Ray cluster of two nodes on loopback, beside the plain engine."""
+"""Prediction on a Ray cluster of two local nodes, compared with the plain engine."""
 
 import gzip
 import os
@@ -19,33 +19,33 @@ from pyarrow import parquet
 
 from pipeline import DigitTable, Run
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are looked for in Linux's /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are found in Linux's /proc")
 
-READS_AND_PREDICTS = "ray::MapWorker(FlatMap(read)->Map(Actor)).submit"
-"""What Ray calls a worker that does both at once, so that images do not travel, while it does."""
+BUSY_WORKER_TITLE = "ray::MapWorker(FlatMap(_read_part)->Map(Actor)).submit"
+"""Process title of a busy worker that both reads and predicts, so that images need no transfer."""
 NODE = {"num_cpus": 1, "object_store_memory": 100 << 20, "include_dashboard": False}
 
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
-    """Two nodes of one processor each, joined by RAY_ADDRESS alone; nothing is told to Ray's makers."""
+    """Start a cluster of two nodes with one CPU each, found by RAY_ADDRESS, without usage statistics."""
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        environment.setenv("RAY_worker_niceness", "0")  # else whatever runs beside the tests goes first
-        started = Cluster(initialize_head=True, head_node_args=NODE)
+        environment.setenv("RAY_worker_niceness", "0")  # otherwise other processes have priority
+        cluster = Cluster(initialize_head=True, head_node_args=NODE)
         try:
-            started.add_node(**NODE)
-            environment.setenv("RAY_ADDRESS", started.address)
-            yield started
+            cluster.add_node(**NODE)
+            environment.setenv("RAY_ADDRESS", cluster.address)
+            yield cluster
         finally:
-            started.shutdown()
+            cluster.shutdown()
 
 
 @pytest.fixture
-def some(digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DigitTable:
-    """5,188 images in a CSV, an archive and a Parquet file, of many parts each but for the archive."""
+def files(digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DigitTable:
+    """Write 5,188 images as CSV, gzipped CSV and Parquet. The CSV and Parquet files have many parts."""
     monkeypatch.setattr("pipeline.data.csv_file.PART_BYTES", 300_000)
     monkeypatch.setattr("pipeline.data.parquet.PART_ROWS", 200)
     (tmp_path / "in").mkdir()
@@ -59,39 +59,39 @@ def some(digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return the files in a folder."""
+    """Return the contents of a folder's files by name."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def workers() -> dict[int, str]:
-    """Return the processes of Ray's below this one that hold a predictor, by id, with what each is doing."""
+    """Return the process titles of this process's Ray workers with a predictor, by process id."""
     parents, titles = {}, {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
             titles[int(process.name)] = (process / "cmdline").read_text().strip("\0 ")
         except (OSError, ValueError):
-            continue  # it has ended
+            continue  # the process has ended
     ours = {os.getpid()}
     while found := {child for child, parent in parents.items() if parent in ours} - ours:
         ours |= found
     return {each: titles[each] for each in ours if titles.get(each, "").startswith("ray::MapWorker")}
 
 
-def test_a_worker_that_is_killed_at_work_costs_nothing_but_time(
-    nodes: Any, command: Callable[..., Outcome], run: Run, some: DigitTable, tmp_path: Path
+def test_a_killed_worker_is_replaced_and_the_predictions_are_the_same(
+    nodes: Any, command: Callable[..., Outcome], run: Run, files: DigitTable, tmp_path: Path
 ) -> None:
     killed: list[int] = []
     seen: set[int] = set()
 
     def kill() -> None:
-        """Kill the first worker that is at work, and keep the ids of all that there are."""
+        """Kill the first busy worker, and record the ids of all workers."""
         while not ended.is_set():
             found = workers()
-            at_work = [each for each, title in found.items() if title == READS_AND_PREDICTS]
-            if at_work and not killed:
-                os.kill(at_work[0], signal.SIGKILL)
-                killed.append(at_work[0])
+            busy = [each for each, title in found.items() if title == BUSY_WORKER_TITLE]
+            if busy and not killed:
+                os.kill(busy[0], signal.SIGKILL)
+                killed.append(busy[0])
             seen.update(found)
             time.sleep(0.05)
 
@@ -105,16 +105,16 @@ def test_a_worker_that_is_killed_at_work_costs_nothing_but_time(
         killer.join()
     assert (outcome.status, outcome.out) == (0, "by-ray: 5,188 rows\n")
     assert len(killed) == 1
-    assert len(seen) == 3  # one on each node, and the one that took the place of the one that was killed
+    assert len(seen) == 3  # one on each node, and the replacement
     assert command("predict", run.folder, "in", "--out", "plain").status == 0
     assert contents(tmp_path / "by-ray") == contents(tmp_path / "plain")
     until(lambda: not workers(), "a worker outlives the command")
 
 
-def test_where_there_are_gpus_processors_read_for_them(
-    nodes: Any, command: Callable[..., Outcome], run: Run, some: DigitTable, tmp_path: Path
+def test_with_gpus_the_cpus_read_files(
+    nodes: Any, command: Callable[..., Outcome], run: Run, files: DigitTable, tmp_path: Path
 ) -> None:
-    node = nodes.add_node(**NODE, num_gpus=1)  # by its word: the predictor finds none and takes the processor
+    node = nodes.add_node(**NODE, num_gpus=1)  # only declared: the predictor finds no GPU and uses the CPU
     try:
         arguments = ["predict", run.folder, "in", "--format", "parquet", "--out"]
         assert command(*arguments, "by-ray", "--engine", "ray").status == 0
@@ -124,11 +124,11 @@ def test_where_there_are_gpus_processors_read_for_them(
     assert contents(tmp_path / "by-ray") == contents(tmp_path / "plain")
 
 
-def test_a_fault_in_one_part_is_the_plain_engines_line_and_leaves_nothing(
+def test_an_invalid_image_gives_the_plain_engines_error_and_writes_nothing(
     nodes: Any,
     command: Callable[..., Outcome],
     run: Run,
-    some: DigitTable,
+    files: DigitTable,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -144,10 +144,10 @@ def test_a_fault_in_one_part_is_the_plain_engines_line_and_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_a_cluster_that_does_not_answer_is_said_in_a_line(
-    command: Callable[..., Outcome], run: Run, some: DigitTable, monkeypatch: pytest.MonkeyPatch
+def test_an_unreachable_cluster_is_reported_in_one_line(
+    command: Callable[..., Outcome], run: Run, files: DigitTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     outcome = command("predict", run.folder, "in", "--out", "answers", "--engine", "ray")
     assert outcome.status == 2
-    assert outcome.err.startswith("error: RAY_ADDRESS: no cluster answers at 127.0.0.1:1 (")
+    assert outcome.err.startswith("error: RAY_ADDRESS: no cluster responds at 127.0.0.1:1 (")

@@ -20,12 +20,11 @@ from pipeline import (
     read_corrections,
     train,
 )
-from pipeline.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
 def picture(digits: DigitTable) -> np.ndarray:
-    """Two digits side by side, drawn large in black on white."""
+    """Return a picture of two digits, drawn large in black on white."""
     row = np.hstack([digits.pixels[3], digits.pixels[4]])
     return 255 - np.kron(row, np.ones((6, 6), dtype=np.uint8))
 
@@ -37,7 +36,7 @@ def reading(run: Run, picture: np.ndarray) -> Reading:
     return found
 
 
-def test_a_correction_keeps_the_drawing_and_a_line_for_each_digit(
+def test_a_correction_saves_the_drawing_and_one_line_per_digit(
     picture: np.ndarray, reading: Reading, tmp_path: Path
 ) -> None:
     keep_correction(tmp_path, picture, reading, " 47 ", "a run")
@@ -51,7 +50,7 @@ def test_a_correction_keeps_the_drawing_and_a_line_for_each_digit(
         assert np.array_equal(np.asarray(Image.open(tmp_path / line["frame"])), glyph.frame)
 
 
-def test_corrections_come_back_as_labelled_digits(picture: np.ndarray, reading: Reading, tmp_path: Path) -> None:
+def test_corrections_are_read_as_labelled_digits(picture: np.ndarray, reading: Reading, tmp_path: Path) -> None:
     keep_correction(tmp_path, picture, reading, "47", "a run")
     keep_correction(tmp_path, picture, reading, "12", "a run")
     table = read_corrections(tmp_path)
@@ -59,17 +58,22 @@ def test_corrections_come_back_as_labelled_digits(picture: np.ndarray, reading: 
     assert np.array_equal(table.pixels[2], reading.glyphs[0].frame)
 
 
-def test_corrections_that_come_at_once_are_all_kept(picture: np.ndarray, reading: Reading, tmp_path: Path) -> None:
+def test_concurrent_corrections_are_all_saved(picture: np.ndarray, reading: Reading, tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda place: keep_correction(tmp_path, picture, reading, f"{place}0", "a run"), range(1, 9)))
+        list(pool.map(lambda number: keep_correction(tmp_path, picture, reading, f"{number}0", "a run"), range(1, 9)))
     assert sorted(read_corrections(tmp_path).known_labels.tolist()) == [0] * 8 + list(range(1, 9))
 
 
 @pytest.mark.parametrize(
     ("number", "fault"),
-    [("470", "470 is 3 long and the drawing 2"), ("4", "4 is 1 long"), ("4x", '"4x" is not'), ("", '"" is not')],
+    [
+        ("470", "470: digits entered: 3, digits found in the drawing: 2; leave a gap"),
+        ("4", "4: digits entered: 1, digits found in the drawing: 2; leave a gap"),
+        ("4x", '"4x" is not a number; enter digits only'),
+        ("", '"" is not a number; enter digits only'),
+    ],
 )
-def test_a_number_that_cannot_be_is_refused_and_nothing_is_kept(
+def test_an_invalid_number_is_rejected_and_nothing_is_saved(
     number: str, fault: str, picture: np.ndarray, reading: Reading, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=fault):
@@ -77,25 +81,25 @@ def test_a_number_that_cannot_be_is_refused_and_nothing_is_kept(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_training_takes_corrections_beside_its_source(
+def test_training_uses_corrections_in_addition_to_the_source(
     command: Callable[..., Outcome], picture: np.ndarray, reading: Reading, tmp_path: Path
 ) -> None:
     keep_correction(tmp_path / "kept", picture, reading, "47", "a run")
     settings = ["--set", "epochs=1", "--set", "minimum_updates=0", "--run", "corrected"]
     outcome = command("train", "fast", "--source", "practice", "--with", "kept", *settings)
     assert outcome.status == 0
-    assert "2 corrected digits, in kept" in outcome.out
+    assert "Corrections: 2 digits from kept" in outcome.out
     run = Run.open(tmp_path / "checkpoints" / "corrected")
     assert (run.card.train_rows, run.card.validation_rows, run.card.corrections) == (1169, 130, 2)
     assert run.fingerprint.count_duplicates(read_corrections(tmp_path / "kept").fingerprint) == 2
-    assert command("evaluate", "corrected").status == 0  # on the rows of the source that were set aside
+    assert command("evaluate", "corrected").status == 0  # on the validation rows of the source
 
 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
         (lambda folder: (folder / "corrections.csv").unlink(), "corrections.csv: missing or damaged"),
-        (lambda folder: (folder / "corrections.csv").write_text("time,label\n"), "holds no corrections yet"),
+        (lambda folder: (folder / "corrections.csv").write_text("time,label\n"), "contains no corrections yet"),
         (lambda folder: (folder / "corrections.csv").write_text("frame,label\na.png,12\n"), 'line 2: label "12"'),
         (lambda folder: (folder / "corrections.csv").write_text("frame,label\na.png,1\n"), "line 2: a.png is missing"),
         (
@@ -104,11 +108,11 @@ def test_a_training_takes_corrections_beside_its_source(
         ),
         (
             lambda folder: [path.write_text("no") for path in folder.glob("*-1.png")],
-            "2: .*-1.png is missing or no",
+            "2: .*-1.png is missing or not a 28x28 image",
         ),
     ],
 )
-def test_damaged_corrections_are_named_by_their_line(
+def test_damaged_corrections_are_reported_with_their_line(
     change: Callable[[Path], object], fault: str, picture: np.ndarray, reading: Reading, tmp_path: Path
 ) -> None:
     keep_correction(tmp_path, picture, reading, "47", "a run")
@@ -117,19 +121,20 @@ def test_damaged_corrections_are_named_by_their_line(
         read_corrections(tmp_path)
 
 
-def test_a_training_is_not_resumed_with_other_corrections(
+def test_a_run_is_not_resumed_with_other_corrections(
     practice: Source, digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = Recipe.load("fast", ["epochs=2", "minimum_updates=0"])
     first, second = (DigitTable(255 - digits.pixels[:3] // part, digits.known_labels[:3]) for part in (1, 2))
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.training.trainer.calibrate", interrupted)
+        patch.setattr("pipeline.training.trainer.calibrate", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, practice, str(tmp_path / "run"), corrections=first, quiet=True)
-    with pytest.raises(UserError, match="--with again"):
+    with pytest.raises(UserError, match="resume it with the same --source, --data, --limit and --with"):
         train(recipe, practice, str(tmp_path / "run"), corrections=second, resume=True, quiet=True)
     assert train(recipe, practice, str(tmp_path / "run"), corrections=first, resume=True, quiet=True).card.finished
 
 
-def interrupted(_: Trainer) -> float:
+def interrupt(*_: object) -> tuple[float, float]:
+    """Raise KeyboardInterrupt instead of calibrating."""
     raise KeyboardInterrupt

@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("name", ["fast", "resnet18"])
 @pytest.mark.parametrize("rows", [1, 7])
-def test_a_rewritten_network_computes_the_same(name: str, rows: int) -> None:
+def test_a_fused_network_computes_the_same(name: str, rows: int) -> None:
     model = lived_in(build(Recipe.load(name)))
     images = torch.randn(rows, 1, 28, 28)
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -23,13 +23,13 @@ def test_a_rewritten_network_computes_the_same(name: str, rows: int) -> None:
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
 
-def test_no_batch_norm_or_rectifier_is_left_in_fast_where_all_scales_are_positive() -> None:
+def test_fast_with_positive_scales_is_fused_completely() -> None:
     kinds = {type(module) for module in fuse(build(Recipe.load("fast")).eval(), CPU).modules()}
     assert not kinds & {nn.BatchNorm2d, nn.ReLU}
     assert kinds >= {FusedConvReLU, MaxPool2x2}
 
 
-def test_a_norm_with_a_negative_scale_stays_behind_its_pooling() -> None:
+def test_a_norm_with_a_negative_scale_is_not_folded_across_pooling() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.BatchNorm2d(2), nn.ReLU()).eval()
     model[2].weight.data = torch.tensor([1.0, -1.0])
     found = fuse(model, CPU)
@@ -38,7 +38,7 @@ def test_a_norm_with_a_negative_scale_stays_behind_its_pooling() -> None:
     torch.testing.assert_close(found(images), model(images))
 
 
-def test_a_convolution_that_is_read_twice_is_not_rectified_for_both() -> None:
+def test_a_relu_is_not_fused_into_a_convolution_with_two_users() -> None:
     class Fork(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -54,12 +54,12 @@ def test_a_convolution_that_is_read_twice_is_not_rectified_for_both() -> None:
 
 
 @pytest.mark.parametrize("size", [4, 5])
-def test_halving_is_max_pooling_by_two(size: int) -> None:
+def test_max_pool_2x2_matches_torch(size: int) -> None:
     images = torch.randn(2, 3, size, size)
     assert torch.equal(MaxPool2x2()(images), nn.MaxPool2d(2)(images))
 
 
-def test_a_convolution_that_is_called_twice_is_not_folded_twice() -> None:
+def test_a_convolution_that_is_called_twice_is_not_folded() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -8,7 +8,7 @@ import torch
 
 from pipeline import DigitTable, Predictions, Predictor, Run, Source, UserError, score
 from pipeline.data.loader import ink, normalise
-from pipeline.inference.predictor import SURE
+from pipeline.inference.predictor import BFLOAT16_SAFE_CONFIDENCE
 from pipeline.models import build
 from pipeline.reports.evaluate import labelled_rows
 
@@ -18,14 +18,14 @@ def predictor(run: Run) -> Predictor:
     return Predictor.load(run.folder)
 
 
-def test_a_run_reads_digits_that_it_never_saw(predictor: Predictor, practice: Source) -> None:
+def test_a_run_predicts_the_test_set(predictor: Predictor, practice: Source) -> None:
     test = practice.read_test()
     assert score(predictor.predict(test.pixels).digits, test.known_labels).accuracy > 0.9
 
 
 @pytest.fixture(scope="module")
 def plain(run: Run, digits: DigitTable) -> np.ndarray:
-    """The probabilities of 700 digits as the network that was trained gives them, one at a time in float32."""
+    """Return the probabilities of 700 digits from the unfused network, one image at a time in float32."""
     model = build(run.recipe).eval()
     model.load_state_dict(run.load_model())
     images = normalise(ink(torch.from_numpy(digits.pixels[:700].copy())), run.recipe)
@@ -34,7 +34,7 @@ def plain(run: Run, digits: DigitTable) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.03)])
-def test_answers_are_the_plain_networks_in_every_precision(
+def test_predictions_match_the_unfused_network_in_every_precision(
     precision: str, tolerance: float, run: Run, digits: DigitTable, plain: np.ndarray
 ) -> None:
     model = build(run.recipe)
@@ -47,28 +47,28 @@ def test_answers_are_the_plain_networks_in_every_precision(
     assert np.allclose(found.probabilities, plain, atol=tolerance)
 
 
-def test_a_doubtful_image_is_read_in_float32(run: Run, digits: DigitTable, plain: np.ndarray) -> None:
+def test_an_uncertain_image_is_predicted_in_float32(run: Run, digits: DigitTable, plain: np.ndarray) -> None:
     model = build(run.recipe)
     model.load_state_dict(run.load_model())
     found = Predictor(model, run.recipe.model_copy(update={"precision": "bfloat16"})).predict(digits.pixels[:700])
-    doubtful = plain.max(axis=1) < SURE - 0.05
-    assert doubtful.any()
-    assert np.allclose(found.probabilities[doubtful], plain[doubtful], atol=1e-5)
+    uncertain = plain.max(axis=1) < BFLOAT16_SAFE_CONFIDENCE - 0.05
+    assert uncertain.any()
+    assert np.allclose(found.probabilities[uncertain], plain[uncertain], atol=1e-5)
 
 
-def test_confidence_comes_near_accuracy_by_the_cards_temperature(run: Run, practice: Source) -> None:
-    table = practice.read_test()  # 500 rows on which nothing was fitted: the 130 validation rows are too few
+def test_the_cards_temperature_calibrates_confidence(run: Run, practice: Source) -> None:
+    table = practice.read_test()  # 500 unseen rows: the 130 validation rows are too few
     predictions = Predictor.load(run.folder).predict(table.pixels)
     accuracy = score(predictions.digits, table.known_labels).accuracy
     model = build(run.recipe)
     model.load_state_dict(run.load_model())
     raw = Predictor(model, run.recipe).predict(table.pixels)
-    assert abs(raw.confidence.mean() - accuracy) > 0.05  # smoothed labels make it too modest
+    assert abs(raw.confidence.mean() - accuracy) > 0.05  # label smoothing makes it too low
     assert predictions.confidence.mean() == pytest.approx(accuracy, abs=0.02)
     assert np.array_equal(predictions.digits, raw.digits)
 
 
-def test_what_is_not_sure_may_be_no_digit() -> None:
+def test_low_confidence_means_non_digit() -> None:
     probabilities = np.full((2, 10), 0.01, dtype=np.float32)
     probabilities[0, 3], probabilities[1, 3:5] = 0.91, 0.46
     assert Predictions(probabilities).is_digit.tolist() == [True, False]
@@ -80,7 +80,7 @@ def test_predictions_keep_the_order_of_the_rows(predictor: Predictor, digits: Di
     assert np.array_equal(forwards, backwards[::-1])
 
 
-def test_predictions_have_the_types_they_promise(predictor: Predictor, digits: DigitTable) -> None:
+def test_predictions_have_the_documented_dtypes(predictor: Predictor, digits: DigitTable) -> None:
     found = predictor.predict(digits.pixels[:5])
     assert len(found) == len(found.parity) == 5
     assert (found.digits.dtype, found.probabilities.dtype) == (np.int64, np.float32)
@@ -88,7 +88,7 @@ def test_predictions_have_the_types_they_promise(predictor: Predictor, digits: D
     assert found.probabilities.sum(axis=1) == pytest.approx(np.ones(5))
 
 
-def test_parity_sums_the_odd_digits_whichever_is_likeliest() -> None:
+def test_parity_sums_the_probabilities_of_the_odd_digits() -> None:
     probabilities = np.zeros((2, 10), dtype=np.float32)
     probabilities[0, [4, 7, 9]] = 0.4, 0.3, 0.3
     probabilities[1, [2, 3]] = 0.7, 0.3
@@ -104,7 +104,7 @@ def test_no_images_give_no_predictions(predictor: Predictor) -> None:
     assert len(found) == len(found.digits) == len(found.confidence) == 0
 
 
-def test_pixels_of_another_type_or_shape_are_refused(predictor: Predictor) -> None:
+def test_pixels_of_another_dtype_or_shape_are_rejected(predictor: Predictor) -> None:
     with pytest.raises(UserError, match="images must be uint8"):
         predictor.predict(np.zeros((3, 28, 28)))  # type: ignore[arg-type]
     with pytest.raises(UserError, match="images must be uint8"):
@@ -114,20 +114,23 @@ def test_pixels_of_another_type_or_shape_are_refused(predictor: Predictor) -> No
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda weights: {"fc.weight": torch.ones(10, 10)}, "of another architecture"),
-        (lambda weights: weights | {"0.weight": torch.ones(16, 3, 5, 5)}, "0.weight is 16 x 3 x 5 x 5 where 16 x 1"),
+        (lambda weights: {"fc.weight": torch.ones(10, 10)}, "another architecture: "),
+        (
+            lambda weights: weights | {"0.weight": torch.ones(16, 3, 5, 5)},
+            "0.weight has shape 16 x 3 x 5 x 5, expected 16 x 1 x 5 x 5",
+        ),
         (
             lambda weights: {name: value[:5] if value.shape[:1] == (10,) else value for name, value in weights.items()},
-            "for 5 classes where 10 are expected",
+            "5 classes, expected 10",
         ),
     ],
 )
-def test_weights_that_do_not_fit_are_refused_with_the_reason(
+def test_mismatched_weights_are_rejected_with_the_reason(
     change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], fault: str, run: Run, tmp_path: Path
 ) -> None:
     copy = Run(Path(shutil.copytree(run.folder, tmp_path / "copy")))
     copy.save_model(change(copy.load_model()))
-    with pytest.raises(UserError, match=rf"model\.safetensors: not the weights of the fast in .*{fault}"):
+    with pytest.raises(UserError, match=rf"model\.safetensors: the weights do not match the fast network in .*{fault}"):
         Predictor.load(copy.folder)
 
 

@@ -1,4 +1,4 @@
-"""From a picture to a number, by a run that has learnt the practice digits."""
+"""Reading of pictures by a run trained on the practice digits."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -48,12 +48,12 @@ def test_a_blank_picture_is_an_empty_reading_and_never_a_guess(predictor: Predic
         Drawing(NUMBER, height=90, brush=18),
     ],
 )
-def test_place_size_and_thickness_change_nothing(drawing: Drawing, predictor: Predictor) -> None:
+def test_position_size_and_stroke_width_do_not_change_the_reading(drawing: Drawing, predictor: Predictor) -> None:
     assert predictor.read(drawing.page()).text == NUMBER
 
 
 @pytest.mark.parametrize(
-    "written",
+    "convert",
     [
         lambda page: page.convert("L"),
         lambda page: page.convert("P"),
@@ -65,10 +65,10 @@ def test_place_size_and_thickness_change_nothing(drawing: Drawing, predictor: Pr
         lambda page: Drawing(NUMBER, height=90).canvas("white"),
     ],
 )
-def test_mode_and_polarity_change_nothing(
-    written: Callable[[Image.Image], Image.Image | np.ndarray], predictor: Predictor, page: Image.Image
+def test_image_mode_and_polarity_do_not_change_the_reading(
+    convert: Callable[[Image.Image], Image.Image | np.ndarray], predictor: Predictor, page: Image.Image
 ) -> None:
-    assert predictor.read(written(page)).text == NUMBER
+    assert predictor.read(convert(page)).text == NUMBER
 
 
 def test_a_photo_is_read(predictor: Predictor, tmp_path: Path) -> None:
@@ -78,28 +78,28 @@ def test_a_photo_is_read(predictor: Predictor, tmp_path: Path) -> None:
     assert predictor.read(photo).text == predictor.read(str(photo)).text == NUMBER
 
 
-def test_the_command_tells_number_parity_and_confidence_of_each_picture(
+def test_the_command_prints_number_parity_and_confidence_of_each_picture(
     run: Run, command: Callable[..., Outcome], page: Image.Image, tmp_path: Path
 ) -> None:
     page.save(tmp_path / "page.png")
     Image.new("L", (9, 9)).save(tmp_path / "blank.png")
-    ended = command("read", run.folder, "page.png", "blank.png")
-    assert ended.status == 0
-    first, second = ended.out.splitlines()
-    assert first.startswith(f"page.png: {NUMBER}, even, ") and first.endswith(" % sure")
+    outcome = command("read", run.folder, "page.png", "blank.png")
+    assert outcome.status == 0
+    first, second = outcome.out.splitlines()
+    assert first.startswith(f"page.png: {NUMBER}, even, ") and first.endswith(" % confidence")
     assert second == "blank.png: no digits"
 
 
-def test_a_bad_picture_ends_the_command_with_one_line(
+def test_a_missing_picture_stops_the_command_with_one_line(
     run: Run, command: Callable[..., Outcome], page: Image.Image, tmp_path: Path
 ) -> None:
     page.save(tmp_path / "page.png")
-    ended = command("read", run.folder, "page.png", "absent.png")
-    assert ended.status == 2
-    assert ended.out.startswith(f"page.png: {NUMBER}")
-    assert ended.err == "error: absent.png: there is no such file; check its name\n"
+    outcome = command("read", run.folder, "page.png", "absent.png")
+    assert outcome.status == 2
+    assert outcome.out.startswith(f"page.png: {NUMBER}")
+    assert outcome.err == "error: absent.png: there is no such file; check its name\n"
 
 
-def test_what_is_no_picture_is_refused(predictor: Predictor) -> None:
+def test_an_invalid_array_is_rejected(predictor: Predictor) -> None:
     with pytest.raises(UserError, match="a picture must be"):
         predictor.read(np.zeros((2, 2, 2, 2)))

@@ -11,10 +11,11 @@ def predictor(run: Run) -> Predictor:
 
 
 def logits(predictor: Predictor, pixels: np.ndarray) -> np.ndarray:
+    """Return the predictor's logits in float32."""
     return predictor.logits(predictor.exact, torch.float32, DigitTable(pixels))
 
 
-def test_what_the_ink_adds_sums_to_the_logit_above_blank_paper(predictor: Predictor, digits: DigitTable) -> None:
+def test_contributions_sum_to_the_logit_difference_from_blank_paper(predictor: Predictor, digits: DigitTable) -> None:
     pixels, labels = digits.pixels[:20], digits.known_labels[:20]
     added = predictor.saliency(pixels, labels).sum(axis=(1, 2))
     difference = logits(predictor, pixels) - logits(predictor, np.zeros_like(pixels))
@@ -23,12 +24,14 @@ def test_what_the_ink_adds_sums_to_the_logit_above_blank_paper(predictor: Predic
     assert np.abs(added - expected).mean() < 0.15 * np.abs(expected).mean()
 
 
-def test_paper_says_nothing(predictor: Predictor, digits: DigitTable) -> None:
+def test_pixels_without_ink_contribute_nothing(predictor: Predictor, digits: DigitTable) -> None:
     pixels = digits.pixels[:20]
     assert not predictor.saliency(pixels, digits.known_labels[:20])[pixels == 0].any()
 
 
-def test_a_digit_without_the_ink_that_speaks_for_it_is_less_likely(predictor: Predictor, digits: DigitTable) -> None:
+def test_removing_the_ink_with_the_largest_contributions_lowers_the_logit(
+    predictor: Predictor, digits: DigitTable
+) -> None:
     pixels, labels = digits.pixels[:50], digits.known_labels[:50]
     found = predictor.saliency(pixels, labels)
     order = np.argsort(found.reshape(50, -1), axis=1)
@@ -37,5 +40,5 @@ def test_a_digit_without_the_ink_that_speaks_for_it_is_less_likely(predictor: Pr
     without_for[rows, order[:, -20:]] = 0
     without_against[rows, order[:, :20]] = 0
     of_labels = np.arange(50), labels
-    left = logits(predictor, without_for.reshape(-1, 28, 28))[of_labels]
-    assert left.mean() < logits(predictor, without_against.reshape(-1, 28, 28))[of_labels].mean() - 1
+    remaining = logits(predictor, without_for.reshape(-1, 28, 28))[of_labels]
+    assert remaining.mean() < logits(predictor, without_against.reshape(-1, 28, 28))[of_labels].mean() - 1

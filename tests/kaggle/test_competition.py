@@ -1,4 +1,4 @@
-"""The real client against a server on the loopback; nothing here can leave the machine."""
+"""Tests of the real client against a local server; no request leaves the machine."""
 
 import io
 import time
@@ -28,7 +28,7 @@ from pipeline.kaggle.credentials import find_credentials
 
 
 def put_archive(server: KaggleServer, digits: DigitTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the server have an archive of 30 and 20 rows, and let that be what is expected."""
+    """Give the server an archive of 30 and 20 rows, and set the expected numbers of rows to match."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("train.csv", csv_text(digits.select(np.arange(30))))
@@ -43,32 +43,30 @@ def put_archive(server: KaggleServer, digits: DigitTable, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("verb", ["data", "leaderboard"])
 @pytest.mark.usefixtures("home")
-def test_without_credentials_four_lines_say_how_to_get_some(verb: str, command: Callable[..., Outcome]) -> None:
+def test_missing_credentials_are_explained_in_four_steps(verb: str, command: Callable[..., Outcome]) -> None:
     ended = command("kaggle", verb)
     assert ended.status == 2
-    assert "there are no credentials for Kaggle" in ended.err
+    assert "no Kaggle credentials found" in ended.err
     assert [line[:2] for line in ended.err.splitlines()[1:]] == ["1.", "2.", "3.", "4."]
 
 
-def test_credentials_are_found_where_the_client_finds_them_in_its_order(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def place() -> str:
+def test_credentials_are_searched_in_the_clients_order(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def location() -> str:
         found = find_credentials()
-        return found.place.removeprefix(f"{home}/") if found else "nowhere"
+        return found.location.removeprefix(f"{home}/") if found else "nowhere"
 
-    assert place() == "nowhere"
+    assert location() == "nowhere"
     (home / ".kaggle" / "credentials.json").write_text('{"refresh_token": "of-oauth", "username": "entrant"}')
-    assert place() == ".kaggle/credentials.json"
+    assert location() == ".kaggle/credentials.json"
     (home / ".kaggle" / "kaggle.json").write_text(f'{{"username": "{NAME}", "key": "{KEY}"}}')
-    assert place() == ".kaggle/kaggle.json"
+    assert location() == ".kaggle/kaggle.json"
     monkeypatch.setenv("KAGGLE_USERNAME", NAME)
     monkeypatch.setenv("KAGGLE_KEY", "another-key")
-    assert place() == "KAGGLE_KEY"
+    assert location() == "KAGGLE_KEY"
     (home / ".kaggle" / "access_token").write_text(f"{TOKEN}\n")
-    assert place() == ".kaggle/access_token"
+    assert location() == ".kaggle/access_token"
     monkeypatch.setenv("KAGGLE_API_TOKEN", str(home / ".kaggle" / "access_token"))
-    assert place() == "KAGGLE_API_TOKEN"
+    assert location() == "KAGGLE_API_TOKEN"
     found = find_credentials()
     assert found is not None
     assert {TOKEN, KEY, "another-key", "of-oauth"} <= set(found.secrets)
@@ -82,59 +80,57 @@ def test_damaged_credential_files_count_as_none(home: Path) -> None:
     assert find_credentials() is None
 
 
-# What the client says
+# Errors and output of the client
 
 
 @pytest.mark.parametrize(
-    ("fault", "said", "retryable"),
+    ("fault", "message", "retryable"),
     [
-        (Fault(401, "Unauthenticated"), "does not accept the credentials in KAGGLE_KEY", False),
-        (Fault(403), "accept the competition's rules at .*/digit-recognizer/rules", False),
-        (Fault(403, "You must accept this competition's rules"), "accept the competition's rules at", False),
+        (Fault(401, "Unauthenticated"), "rejected the credentials in KAGGLE_KEY", False),
+        (Fault(403), "accept the rules at .*/digit-recognizer/rules", False),
+        (Fault(403, "You must accept this competition's rules"), "accept the rules at", False),
         (Fault(404), "404 Client Error", False),
         (Fault(400), "400 Client Error", False),
-        (Fault(400, "The page is too large"), r"refuses \(The page is too large\)", True),
-        (Fault(429, None, {"Retry-After": "30"}), "wait some minutes", True),
-        (Fault(500, "<html>"), "out of order .*500 Server Error", True),
-        (Fault(kind="cut"), "cannot be reached .* see to the network", True),
+        (Fault(400, "The page is too large"), r"rejected the request \(The page is too large\)", True),
+        (Fault(429, None, {"Retry-After": "30"}), "wait a few minutes", True),
+        (Fault(500, "<html>"), "returned a server error .*500 Server Error", True),
+        (Fault(kind="cut"), "cannot be reached .* check your network connection", True),
         (Fault(200, "<html>Not a list"), "client failed .*Expecting value", True),
     ],
     ids=["401", "403", "403 rules", "404", "400", "400 message", "429", "500", "cut", "no list"],
 )
-def test_each_refusal_says_in_one_line_what_to_do(
-    fault: Fault, said: str, retryable: bool, server: KaggleServer
+def test_each_error_gives_a_remedy_in_one_line(
+    fault: Fault, message: str, retryable: bool, server: KaggleServer
 ) -> None:
     server.faults["ListSubmissions"] = fault
-    with pytest.raises(KaggleError, match=said) as refusal:
+    with pytest.raises(KaggleError, match=message) as refusal:
         list_submissions(QUICK)
     assert "\n" not in str(refusal.value)
     assert "Traceback" not in str(refusal.value)
     assert refusal.value.retryable == retryable
 
 
-def test_a_token_that_kaggle_does_not_know_is_named_by_its_place(
-    server: KaggleServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rejected_token_is_named_by_its_location(server: KaggleServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_expired")
     server.faults["IntrospectToken"] = Fault(401, None)
-    with pytest.raises(UserError, match="does not accept the credentials in KAGGLE_API_TOKEN") as refusal:
+    with pytest.raises(UserError, match="rejected the credentials in KAGGLE_API_TOKEN") as refusal:
         list_submissions(QUICK)
     assert "KGAT_expired" not in str(refusal.value)
 
 
-def test_a_silent_server_costs_the_time_limit_and_no_more(server: KaggleServer) -> None:
+def test_a_silent_server_ends_in_a_time_out(server: KaggleServer) -> None:
     server.faults["GetLeaderboard"] = Fault(kind="silence")
     started = time.monotonic()
     with pytest.raises(KaggleError, match="did not answer within 5 seconds"):
         fetch_leaderboard(Limits(answer=5))
     assert time.monotonic() - started < 9
-    assert server.left.wait(5), "the client went on without us"
+    assert server.left.wait(5), "the client did not end"
 
 
-def test_a_list_is_read_through_all_the_noise_around_it(server: KaggleServer, home: Path) -> None:
-    server.headers["X-Kaggle-APIVersion"] = "99.0.0"  # the client warns of its age
+def test_a_list_is_parsed_despite_warnings_around_it(server: KaggleServer, home: Path) -> None:
+    server.headers["X-Kaggle-APIVersion"] = "99.0.0"  # the client warns that it is outdated
     (home / ".kaggle" / "kaggle.json").write_text(f'{{"username": "{NAME}", "key": "{KEY}"}}')
-    (home / ".kaggle" / "kaggle.json").chmod(0o644)  # and of that
+    (home / ".kaggle" / "kaggle.json").chmod(0o644)  # the client warns of these permissions
     server.uploads.append(b"")
     server.create({"submissionDescription": "[not] a {list} [12ab34cd]"})
     (found,) = list_submissions(QUICK)
@@ -145,21 +141,21 @@ def test_a_list_is_read_through_all_the_noise_around_it(server: KaggleServer, ho
 @pytest.mark.parametrize(
     "printed", ["", "Warning: old\n{}", '[{"ref": 1}]', "[1, 2", '[{"ref": 1, "status": null}]', "<html>[]"]
 )
-def test_what_cannot_be_understood_is_shown(printed: str) -> None:
-    with pytest.raises(KaggleError, match="cannot be understood: ") as refusal:
+def test_unexpected_output_is_quoted(printed: str) -> None:
+    with pytest.raises(KaggleError, match="unexpected output: ") as refusal:
         parse_json(printed, list[Submission])
     assert " ".join(printed.split()) in str(refusal.value)
 
 
-def test_credentials_are_hidden_in_whatever_the_client_says(server: KaggleServer) -> None:
+def test_credentials_are_hidden_in_the_clients_output(server: KaggleServer) -> None:
     server.faults["ListSubmissions"] = Fault(
         400, f"{KEY} is wrong: Basic ZW50cmFudDpjMGZmZWU= http://x.y/z?signature=s1"
     )
     with pytest.raises(UserError) as refusal:
         list_submissions(QUICK)
-    said = str(refusal.value)
-    assert "[hidden] is wrong: Basic [hidden] http://x.y/z?[hidden]" in said
-    assert KEY not in said
+    message = str(refusal.value)
+    assert "[hidden] is wrong: Basic [hidden] http://x.y/z?[hidden]" in message
+    assert KEY not in message
 
 
 def test_the_leaderboard_is_shown(server: KaggleServer, command: Callable[..., Outcome]) -> None:
@@ -167,10 +163,10 @@ def test_the_leaderboard_is_shown(server: KaggleServer, command: Callable[..., O
     assert (ended.status, ended.out) == (0, "  1  0.99900  the first\n")
 
 
-# The data
+# Downloads
 
 
-def test_data_are_downloaded_once_checked_and_moved_in_whole(
+def test_data_are_downloaded_once_and_checked(
     server: KaggleServer, digits: DigitTable, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_archive(server, digits, monkeypatch)
@@ -188,7 +184,7 @@ def test_data_are_downloaded_once_checked_and_moved_in_whole(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"<html>Sign in", "web page|no such|zip"),
         (b"PK\x03\x04 and no more", "damaged or incomplete"),
@@ -196,18 +192,18 @@ def test_data_are_downloaded_once_checked_and_moved_in_whole(
     ],
     ids=["web page", "truncated", "too few rows"],
 )
-def test_a_download_that_is_not_the_data_is_refused_and_leaves_nothing(
-    content: bytes | None, said: str, server: KaggleServer, digits: DigitTable, monkeypatch: pytest.MonkeyPatch
+def test_an_invalid_download_is_rejected_and_deleted(
+    content: bytes | None, message: str, server: KaggleServer, digits: DigitTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_archive(server, digits, monkeypatch)
     monkeypatch.setattr("pipeline.kaggle.competition.TRAIN_ROWS", 42_000)
     server.archive = server.archive if content is None else content
-    with pytest.raises(UserError, match=rf"what Kaggle sent is unsound: digit-recognizer\.zip.*({said})"):
+    with pytest.raises(UserError, match=rf"Kaggle sent invalid data: digit-recognizer\.zip.*({message})"):
         find_source("kaggle", Path("data"))
     assert list(Path("data").iterdir()) == []
 
 
-def test_a_download_that_breaks_off_is_taken_up_again(
+def test_an_interrupted_download_is_resumed(
     server: KaggleServer, digits: DigitTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_archive(server, digits, monkeypatch)
@@ -217,14 +213,14 @@ def test_a_download_that_breaks_off_is_taken_up_again(
     assert server.calls.count("GET") == 2
 
 
-def test_a_download_that_stands_still_is_given_up(server: KaggleServer) -> None:
+def test_a_stalled_download_times_out(server: KaggleServer) -> None:
     server.faults["GET"] = Fault(kind="silence")
     with pytest.raises(UserError, match="did not answer within"):
         download_files(Path("data"), Limits(answer=3))
     assert list(Path("data").iterdir()) == []
 
 
-def test_auto_takes_kaggles_data_where_there_are_credentials_and_says_why_where_they_do_not_come(
+def test_auto_downloads_from_kaggle_if_there_are_credentials_and_reports_a_failure(
     server: KaggleServer, digits: DigitTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MNIST, "mirrors", [])
@@ -232,14 +228,14 @@ def test_auto_takes_kaggles_data_where_there_are_credentials_and_says_why_where_
     server.faults["DownloadDataFiles"] = Fault(403)
     found = find_source("auto", Path("data"))
     assert found.name == "practice"
-    assert "accept the competition's rules at https://www.kaggle.com/" in found.reason
+    assert "accept the rules at https://www.kaggle.com/" in found.reason
     assert "\n" not in str(found)
     server.faults.clear()
     found = find_source("auto", Path("data"))
     assert (found.name, found.reason, len(found.read_train())) == ("competition", "downloaded from Kaggle", 30)
 
 
-def test_how_much_is_to_come_is_read_off_the_clients_own_bar() -> None:
+def test_the_download_size_is_parsed_from_the_clients_progress_bar() -> None:
     assert parse_size("  0%|          | 0.00/14.2M [00:00<?, ?B/s]") == pytest.approx(14.2 * 1024**2)
     assert parse_size("100%|##########| 812/812 [00:00<00:00, 9kB/s]") == 812
     assert parse_size("Downloading digit-recognizer.zip") is None

@@ -14,10 +14,10 @@ def entry(token: str, **known: object) -> Entry:
     return Entry.model_validate(first | known)
 
 
-def test_a_line_is_added_for_each_change_and_the_last_one_counts(tmp_path: Path) -> None:
+def test_each_change_appends_a_row_and_the_latest_counts(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "deep" / "ledger.csv")
     assert ledger.entries() == []
-    first = entry("a", recipe="fast", validation_accuracy=0.99321, validation_rows=4200, message='of "two", words')
+    first = entry("a", recipe="fast", validation_accuracy=0.99321, validation_rows=4200, message='with "two", commas')
     ledger.add(first)
     ledger.add(entry("b"))
     before = ledger.path.read_text()
@@ -28,7 +28,7 @@ def test_a_line_is_added_for_each_change_and_the_last_one_counts(tmp_path: Path)
     assert ledger.entries() == [scored, entry("b")]
 
 
-def test_processes_that_add_at_once_lose_no_line(tmp_path: Path) -> None:
+def test_concurrent_processes_lose_no_row(tmp_path: Path) -> None:
     program = (
         "import sys; from datetime import UTC, datetime; from pathlib import Path\n"
         "from pipeline.kaggle.ledger import Entry, Ledger\n"
@@ -45,7 +45,7 @@ def test_processes_that_add_at_once_lose_no_line(tmp_path: Path) -> None:
     assert sorted(tokens) == sorted(f"{name}-{number}" for name in "xy" for number in range(20))
 
 
-def test_a_last_line_without_its_end_is_ended_first(tmp_path: Path) -> None:
+def test_a_missing_newline_at_the_end_is_added_first(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.csv")
     ledger.add(entry("a"))
     ledger.path.write_text(ledger.path.read_text().rstrip("\n"))
@@ -56,7 +56,7 @@ def test_a_last_line_without_its_end_is_ended_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("sepal,petal\n1,2\n", "its columns are not a ledger's"),
+        ("sepal,petal\n1,2\n", "its columns are not those of a ledger"),
         ("{header}\n2026-11-21T12:00:00Z,a,ab,,,,,,,,LOST,,\n", "line 2: status"),
         ("{header}\n2026-11-21T12:00:00Z,a,ab,,,,many,,,,ERROR,,\n", "line 2: validation_accuracy"),
         ("{header}\n2026-11-21T12:00:00Z,a\n", "line 2: "),
@@ -64,18 +64,18 @@ def test_a_last_line_without_its_end_is_ended_first(tmp_path: Path) -> None:
         ("{header}\n2026-11-21T12:00:00Z,a,ab,,,,,,,,ERROR,,,one,too,many\n", "line 2: "),
     ],
 )
-def test_what_is_not_a_ledger_is_named_with_its_line(text: str, fault: str, tmp_path: Path) -> None:
+def test_an_invalid_ledger_is_reported_with_its_line(text: str, fault: str, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.csv")
     ledger.path.write_text(text.replace("{header}", ",".join(Entry.model_fields)))
     with pytest.raises(UserError, match=rf"ledger\.csv.*{fault}"):
         ledger.entries()
 
 
-def test_only_one_may_send_at_a_time(tmp_path: Path) -> None:
+def test_only_one_process_sends_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "ledger.csv"
-    with Ledger(path).sending(seconds=1):
-        Ledger(path).add(entry("a"))  # what is known of others may be noted meanwhile
-        with pytest.raises(UserError, match="another process has held it"), Ledger(path).sending(seconds=0.1):
-            pytest.fail("two at once")
-    with Ledger(path).sending(seconds=1):
+    with Ledger(path).sending_lock(seconds=1):
+        Ledger(path).add(entry("a"))  # entries can be added in the meantime
+        with pytest.raises(UserError, match="locked by another process"), Ledger(path).sending_lock(seconds=0.1):
+            pytest.fail("two processes hold the lock")
+    with Ledger(path).sending_lock(seconds=1):
         assert len(Ledger(path).entries()) == 1

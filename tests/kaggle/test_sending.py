@@ -1,6 +1,7 @@
-"""Submissions by the real client to a server on the loopback; nothing here can leave the machine."""
+"""Tests of submissions by the real client to a local server; no request leaves the machine."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -27,16 +28,16 @@ def ledger(tmp_path: Path) -> Ledger:
 
 @pytest.fixture
 def solution(tmp_path: Path) -> Path:
-    """A sound submission of a known origin."""
+    """Return a valid submission with its provenance."""
     path = tmp_path / "submissions" / "solution.csv"
     path.parent.mkdir()
     path.write_text("ImageId,Label\n" + "".join(f"{row},{row % 10}\n" for row in range(1, 28_001)))
-    keep_origin(path)
+    write_provenance(path)
     return path
 
 
-def keep_origin(path: Path, **changes: object) -> None:
-    origin = Provenance(
+def write_provenance(path: Path, **changes: object) -> None:
+    provenance = Provenance(
         file_hash=hash_content(path.read_bytes()),
         run="checkpoints/mine",
         recipe="fast",
@@ -46,10 +47,10 @@ def keep_origin(path: Path, **changes: object) -> None:
         validation_rows=4200,
         leaked=0,
     )
-    provenance_path(path).write_text(origin.model_copy(update=changes).model_dump_json())
+    provenance_path(path).write_text(provenance.model_copy(update=changes).model_dump_json())
 
 
-def test_a_submission_is_sent_confirmed_scored_and_noted(
+def test_a_submission_is_sent_confirmed_scored_and_recorded(
     server: KaggleServer, solution: Path, ledger: Ledger, command: Callable[..., Outcome]
 ) -> None:
     server.pending = 2
@@ -68,57 +69,57 @@ def test_a_submission_is_sent_confirmed_scored_and_noted(
     )
 
     calls = list(server.calls)
-    with pytest.raises(UserError, match=r"the same bytes were sent on .* as 900, with a score of 0\.99321; --again"):
+    with pytest.raises(UserError, match=r"the same content was sent on .* as 900, with a score of 0\.99321; --again"):
         send_submission(solution, "", ledger, limits=QUICK)
     assert server.calls == calls
 
     ended = command("kaggle", "status", "--ledger", ledger.path)
     assert ended.status == 0
     assert "900         COMPLETE  0.99321  0.99452     fast              -first of many" in ended.out
-    assert server.calls == calls, "what is settled is not asked for"
+    assert server.calls == calls, "settled submissions are not requested again"
     assert (ledger.path.parent / "progress.png").read_bytes().startswith(b"\x89PNG")
     assert KEY not in ledger.path.read_text() + ended.out
 
 
 @pytest.mark.usefixtures("home")
-def test_without_credentials_nothing_is_noted(solution: Path, command: Callable[..., Outcome]) -> None:
+def test_without_credentials_nothing_is_recorded(solution: Path, command: Callable[..., Outcome]) -> None:
     ended = command("kaggle", "submit")
     assert ended.status == 2
-    assert "there are no credentials for Kaggle" in ended.err
+    assert "no Kaggle credentials found" in ended.err
     assert sorted(path.name for path in solution.parent.iterdir()) == ["solution.csv", "solution.json"]
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
-        ({"source": "practice"}, "answers the practice digits, not the competition's"),
-        ({"source": "mnist"}, "answers the mnist digits"),
+        ({"source": "practice"}, "predicts the practice digits, not the competition's"),
+        ({"source": "mnist"}, "predicts the mnist digits"),
         ({"leaked": 28_000}, "was trained on 28,000 of the images that it predicts"),
     ],
 )
-def test_what_is_not_for_the_competition_is_refused_unsent(
-    changes: dict[str, object], said: str, server: KaggleServer, solution: Path, ledger: Ledger
+def test_a_submission_that_is_not_for_the_competition_is_rejected_before_sending(
+    changes: dict[str, object], message: str, server: KaggleServer, solution: Path, ledger: Ledger
 ) -> None:
-    keep_origin(solution, **changes)
-    with pytest.raises(UserError, match=said):
+    write_provenance(solution, **changes)
+    with pytest.raises(UserError, match=message):
         send_submission(solution, "", ledger, limits=QUICK)
     assert (server.calls, ledger.entries()) == ([], [])
 
 
-def test_a_leak_is_sent_where_it_is_asked_for_and_the_ledger_says_so(
+def test_a_leak_is_sent_on_request_and_recorded_in_the_ledger(
     server: KaggleServer, solution: Path, ledger: Ledger
 ) -> None:
-    keep_origin(solution, leaked=28_000)
+    write_provenance(solution, leaked=28_000)
     entry = send_submission(solution, "", ledger, allow_leak=True, limits=QUICK)
     assert ledger.entries()[0].leaked == 28_000
-    assert "it means nothing, for the run was trained on 28,000" in describe_result(entry)
+    assert "not valid: the run was trained on 28,000" in describe_result(entry)
     assert "(leaked)" in format_table([entry])
 
 
-def test_a_file_of_unknown_origin_is_checked_and_sent(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
+def test_a_file_of_unknown_provenance_is_checked_and_sent(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
     provenance_path(solution).unlink()
     entry = send_submission(solution, "", ledger, limits=QUICK)
-    assert (entry.run, entry.recipe, entry.message) == ("", "", "of unknown origin")
+    assert (entry.run, entry.recipe, entry.message) == ("", "", "unknown provenance")
     assert (ledger.path.parent / "900-unknown.csv").exists()
     assert describe_result(entry) == "Public score: 0.99321; the validation accuracy is unknown"
     solution.write_text(solution.read_text().replace("\n27999,9\n", "\n27999,9.0\n"))
@@ -127,84 +128,87 @@ def test_a_file_of_unknown_origin_is_checked_and_sent(server: KaggleServer, solu
     assert server.calls.count("PUT") == 1
 
 
-def test_the_daily_limit_is_asked_for_first(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
+def test_the_daily_limit_is_checked_first(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
     server.uploads.append(b"")
     server.create({"submissionDescription": "by hand"})
     server.daily = 1
-    with pytest.raises(UserError, match=r"no submissions are left today; Kaggle's next day begins in \d+ h \d+ min"):
+    with pytest.raises(UserError, match=r"no submissions are left today; Kaggle resets the limit in \d+ h \d+ min"):
         send_submission(solution, "", ledger, limits=QUICK)
     assert (server.calls, ledger.entries()) == (["GetSubmissionLimits"], [])
 
 
-def test_an_upload_that_is_refused_was_not_sent(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
+def test_a_rejected_upload_is_recorded_as_not_sent(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
     server.faults["PUT"] = Fault(503, None)
-    with pytest.raises(UserError, match="did not take the upload"):
+    with pytest.raises(UserError, match="did not accept the upload"):
         send_submission(solution, "", ledger, limits=QUICK)
     (entry,) = ledger.entries()
     assert entry.status == "NOT SENT"
     assert sorted(path.name for path in ledger.path.parent.glob("*.csv")) == ["ledger.csv", "solution.csv"]
 
 
-def test_an_upload_that_is_cut_ends_at_its_time_limit(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
+def test_an_interrupted_upload_times_out(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
     server.faults["PUT"] = Fault(kind="cut")
-    with pytest.raises(UserError, match=r"whether the submission arrived is not known .* not sent twice"):
+    with pytest.raises(UserError, match=r"it is unknown whether the submission arrived .* not sent twice"):
         send_submission(solution, "", ledger, limits=Limits(upload=4, appearance=0.1, pause=0.1))
     assert [entry.status for entry in ledger.entries()] == ["SENDING"]
     assert server.submissions == []
     server.faults.clear()
     entry = send_submission(solution, "", ledger, again=True, limits=QUICK)
-    assert (entry.status, entry.message) == ("COMPLETE", "fast, 99.45% of the validation rows right")
+    assert (entry.status, entry.message) == ("COMPLETE", "fast, validation accuracy 99.45%")
     assert [entry.status for entry in ledger.entries()] == ["NOT SENT", "COMPLETE"]
     assert send_submission(solution, "", ledger, again=True, limits=QUICK).ref == "901"
 
 
-def test_a_time_limit_never_sends_twice(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
+def test_a_time_out_never_sends_twice(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
     server.faults["CreateSubmission"] = Fault(kind="silence", after_the_deed=True)
     entry = send_submission(solution, "", ledger, limits=Limits(upload=7, appearance=5, pause=0.1))
     assert (entry.ref, len(server.submissions)) == ("900", 1)
     assert entry.status == "COMPLETE"
 
 
-def test_an_error_after_the_deed_is_found_out(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
+def test_a_submission_that_arrived_despite_an_error_is_found(
+    server: KaggleServer, solution: Path, ledger: Ledger
+) -> None:
     server.faults["CreateSubmission"] = Fault(500, after_the_deed=True)
     server.faults["ListSubmissions"] = Fault(429, headers={"Retry-After": "1"}, times=1)
     assert send_submission(solution, "", ledger, limits=QUICK).ref == "900"
     assert server.calls.count("CreateSubmission") == 1
 
 
-def test_what_kaggle_cannot_score_is_an_error_with_its_reason(
+def test_a_submission_that_kaggle_cannot_score_is_reported_with_the_reason(
     server: KaggleServer, solution: Path, ledger: Ledger
 ) -> None:
     server.result = {"status": "ERROR", "publicScore": "", "errorDescription": "Submission has 3 rows too few"}
-    with pytest.raises(UserError, match=r"900: Kaggle could not score it: .*(rows too few|submissions says why)"):
+    with pytest.raises(UserError, match=r"900: Kaggle could not score it: .*(rows too few|see https://.*/submissions)"):
         send_submission(solution, "", ledger, limits=QUICK)
     assert [entry.status for entry in ledger.entries()] == ["ERROR"]
 
 
-def test_a_score_that_does_not_come_is_asked_for_by_status(
+def test_a_late_score_is_fetched_by_status(
     server: KaggleServer, solution: Path, ledger: Ledger, command: Callable[..., Outcome]
 ) -> None:
     server.pending = 99
-    with pytest.raises(UserError, match="no score within 1 seconds; ask again by python -m pipeline kaggle status"):
+    with pytest.raises(UserError, match="no score within 1 seconds; check again with python -m pipeline kaggle status"):
         send_submission(solution, "", ledger, limits=Limits(score=1, pause=0.1))
     assert [entry.status for entry in ledger.entries()] == ["PENDING"]
     server.faults["ListSubmissions"] = Fault(500, times=1)
     failed = command("kaggle", "status", "--ledger", ledger.path)
     assert failed.status == 2
-    assert "Kaggle is out of order" in failed.err
-    assert "900         PENDING" in failed.out, "what is known is shown all the same"
+    assert "Kaggle returned a server error" in failed.err
+    assert "900         PENDING" in failed.out, "the ledger is shown despite the error"
     server.pending = 0
     assert "COMPLETE  0.99321" in command("kaggle", "status", "--ledger", ledger.path).out
     assert [entry.status for entry in ledger.entries()] == ["COMPLETE"]
 
 
-def begin(ledger: Ledger, message: str) -> subprocess.Popen[bytes]:
-    """Submit in a process of its own."""
+def start_submit(ledger: Ledger, message: str) -> subprocess.Popen[bytes]:
+    """Send the submission in a subprocess."""
     program = (
-        "import sys; from pathlib import Path; from pipeline.kaggle import credentials, sending\n"
+        "import sys; from pathlib import Path\n"
+        "from pipeline.kaggle.sending import send_submission\n"
         "from pipeline.kaggle.competition import Limits; from pipeline.kaggle.ledger import Ledger\n"
         "limits = Limits(appearance=1, score=60, pause=0.1)\n"
-        "sending.submit(Path('submissions/solution.csv'), sys.argv[2], Ledger(Path(sys.argv[1])), limits=limits)\n"
+        "send_submission(Path('submissions/solution.csv'), sys.argv[2], Ledger(Path(sys.argv[1])), limits=limits)\n"
     )
     environment = {**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     command = [sys.executable, "-c", program, str(ledger.path), message]
@@ -215,12 +219,12 @@ def test_killed_between_upload_and_confirmation_it_is_sent_once(
     server: KaggleServer, solution: Path, ledger: Ledger
 ) -> None:
     server.faults["CreateSubmission"] = Fault(kind="silence", after_the_deed=True)
-    process = begin(ledger, "killed")
+    process = start_submit(ledger, "killed")
     assert server.silent.wait(60), process.communicate()
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert [entry.status for entry in ledger.entries()] == ["SENDING"]
-    assert server.left.wait(10), "the client went on without us"
+    assert server.left.wait(10), "the client did not end"
     server.faults.clear()
     entry = send_submission(solution, "killed", ledger, limits=QUICK)
     assert (entry.status, entry.ref) == ("COMPLETE", "900")
@@ -229,7 +233,7 @@ def test_killed_between_upload_and_confirmation_it_is_sent_once(
 
 def test_killed_before_the_upload_it_is_sent_again(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
     server.faults["PUT"] = Fault(kind="silence")
-    process = begin(ledger, "killed")
+    process = start_submit(ledger, "killed")
     assert server.silent.wait(60), process.communicate()
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -239,18 +243,18 @@ def test_killed_before_the_upload_it_is_sent_again(server: KaggleServer, solutio
     assert len(server.submissions) == 1
 
 
-def test_of_two_submits_at_once_one_sends(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
-    both = [begin(ledger, name) for name in ("one", "other")]
+def test_of_two_concurrent_submits_one_sends(server: KaggleServer, solution: Path, ledger: Ledger) -> None:
+    both = [start_submit(ledger, name) for name in ("one", "other")]
     ends = [process.communicate(timeout=120)[1].decode() for process in both]
     assert sorted(process.returncode for process in both) == [0, 1], ends
-    assert any("the same bytes were sent" in end for end in ends)
+    assert any("the same content was sent" in end for end in ends)
     assert len(server.submissions) == 1
     assert [entry.status for entry in ledger.entries()] == ["COMPLETE"]
 
 
-def test_the_plain_client_takes_the_line_of_the_readme(server: KaggleServer, solution: Path) -> None:
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    (line,) = (line for line in readme.splitlines() if line.startswith("kaggle competitions submit"))
+def test_kaggles_own_client_accepts_the_documented_command(server: KaggleServer, solution: Path) -> None:
+    text = (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"`\.venv/bin/(kaggle competitions submit .*)`", text)
     assert line.startswith("kaggle competitions submit -c digit-recognizer -f submissions/solution.csv -m ")
     program = Path(sys.executable).parent / "kaggle"
     ended = subprocess.run([program, *shlex.split(line)[1:]], capture_output=True, text=True, timeout=60, check=False)

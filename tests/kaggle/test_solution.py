@@ -7,7 +7,7 @@ from pipeline import UserError
 from pipeline.kaggle.solution import check_solution, write_solution
 
 
-def test_a_submission_is_what_kaggle_takes(tmp_path: Path) -> None:
+def test_a_submission_has_kaggles_format(tmp_path: Path) -> None:
     path = tmp_path / "solution.csv"
     assert write_solution(path, [np.array([7, 0]), np.array([9])]) == 3
     assert path.read_bytes() == b"ImageId,Label\n1,7\n2,0\n3,9\n"
@@ -17,23 +17,23 @@ def test_a_submission_is_what_kaggle_takes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", 'the header is "" and must be "ImageId,Label"'),
+        ("", 'header is "", expected "ImageId,Label"'),
         ("\ufeffImageId,Label\n1,1\n2,2\n3,3\n", "begins with a byte order mark"),
-        ("id,label\n1,1\n2,2\n3,3\n", 'the header is "id,label"'),
-        ("ImageId,Label\n1,1\n2,2\n", "2 rows where 3 are expected"),
-        ("ImageId,Label\n1,1\n2,2\n3,3\n4,4\n", "4 rows where 3 are expected"),
-        ("ImageId,Label\n0,1\n1,2\n2,3\n", 'row 1: ImageId is "0" and must be 1'),
-        ("ImageId,Label\n1,1\n3,3\n2,2\n", 'row 2: ImageId is "3" and must be 2'),
+        ("id,label\n1,1\n2,2\n3,3\n", 'header is "id,label"'),
+        ("ImageId,Label\n1,1\n2,2\n", "2 rows, expected 3"),
+        ("ImageId,Label\n1,1\n2,2\n3,3\n4,4\n", "4 rows, expected 3"),
+        ("ImageId,Label\n0,1\n1,2\n2,3\n", 'row 1: ImageId is "0", expected 1'),
+        ("ImageId,Label\n1,1\n3,3\n2,2\n", 'row 2: ImageId is "3", expected 2'),
         ("ImageId,Label\n1,1\n2,10\n3,3\n", 'row 2: Label "10" is not a digit'),
         ("ImageId,Label\n1,1\n2,2.0\n3,3\n", 'row 2: Label "2.0" is not a digit'),
         ("ImageId,Label\n1,1\n2,NaN\n3,3\n", 'row 2: Label "NaN" is not a digit'),
         ("ImageId,Label\n1,1\n2,\n3,3\n", 'row 2: Label "" is not a digit'),
-        ("ImageId,Label\n1,1\n1,1\n3,3\n", 'row 2: ImageId is "1" and must be 2'),
-        ("ImageId,Label\n1,1\n2\n3,3\n", "row 2: 1 values where 2 are expected"),
-        ("ImageId,Label\n1,1\n2,2,2\n3,3\n", "row 2: 3 values where 2 are expected"),
+        ("ImageId,Label\n1,1\n1,1\n3,3\n", 'row 2: ImageId is "1", expected 2'),
+        ("ImageId,Label\n1,1\n2\n3,3\n", "row 2: 1 values, expected 2"),
+        ("ImageId,Label\n1,1\n2,2,2\n3,3\n", "row 2: 3 values, expected 2"),
     ],
 )
-def test_what_kaggle_would_refuse_is_refused_here_with_its_row(text: str, fault: str, tmp_path: Path) -> None:
+def test_an_invalid_submission_is_reported_with_its_row(text: str, fault: str, tmp_path: Path) -> None:
     (tmp_path / "solution.csv").write_text(text)
     with pytest.raises(UserError) as refusal:
         check_solution(tmp_path / "solution.csv", rows=3)

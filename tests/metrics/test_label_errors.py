@@ -15,12 +15,12 @@ LABELS[FLIPPED] = (LABELS[FLIPPED] + np.random.default_rng(1).integers(1, 10, 60
 
 
 def out_of_fold(strength: float) -> np.ndarray:
-    """Return probabilities of real digits, 60 of them with wrong labels, by models that did not see their rows."""
+    """Return out-of-fold probabilities of real digits, 60 of them with wrong labels."""
     model = LogisticRegression(C=strength, max_iter=500)
     return cross_val_predict(model, IMAGES / 16, LABELS, cv=3, method="predict_proba")
 
 
-def test_labels_flipped_on_purpose_are_found_and_set_right() -> None:
+def test_flipped_labels_are_found_and_corrected() -> None:
     found = label_errors(out_of_fold(1), LABELS)
     assert len({each.row for each in found} & set(FLIPPED)) >= 45
     first = found[:40]
@@ -29,7 +29,7 @@ def test_labels_flipped_on_purpose_are_found_and_set_right() -> None:
 
 
 @pytest.mark.parametrize("strength", [0.01, 1])
-def test_the_rule_and_its_order_are_those_of_cleanlab(strength: float) -> None:
+def test_rows_and_order_are_those_of_cleanlab(strength: float) -> None:
     probabilities = out_of_fold(strength)
     theirs = find_label_issues(
         LABELS,
@@ -42,27 +42,27 @@ def test_the_rule_and_its_order_are_those_of_cleanlab(strength: float) -> None:
     assert [each.row for each in label_errors(probabilities, LABELS)] == theirs.tolist()
 
 
-def test_a_label_is_suspected_where_another_class_is_as_sure_as_its_own_rows_are_on_average() -> None:
+def test_a_label_is_suspected_if_another_class_reaches_the_mean_confidence_of_its_rows() -> None:
     probabilities = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.4, 0.6], [0.39, 0.61]])
     labels = np.array([0, 0, 1, 1, 0])
-    # Rows labelled 1 are 0.8 and 0.6 sure of it, 0.7 on average: 0.61 in the last row is not enough.
+    # Rows labelled 1 have confidence 0.8 and 0.6, 0.7 on average: 0.61 in the last row is below this threshold.
     assert label_errors(probabilities, labels) == []
     probabilities[4] = 0.29, 0.71
     (found,) = label_errors(probabilities, labels)
     assert (found.row, found.suggested, found.margin) == (4, 1, pytest.approx(0.29 - 0.71))
 
 
-def test_the_likeliest_error_is_first() -> None:
+def test_the_most_probable_error_is_first() -> None:
     probabilities = np.array([[0.4, 0.6], [0.05, 0.95], [0.9, 0.1], [0.9, 0.1], [0.5, 0.5]])
     labels = np.array([0, 0, 0, 0, 1])
     assert [each.row for each in label_errors(probabilities, labels)] == [1, 0]
 
 
-def test_a_class_that_no_row_has_is_never_suggested() -> None:
+def test_a_class_without_rows_is_never_suggested() -> None:
     probabilities = np.array([[0.1, 0.1, 0.8], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1]], np.float32)
     assert label_errors(probabilities, np.array([0, 0, 1])) == []
 
 
-def test_right_labels_are_not_suspected() -> None:
+def test_correct_labels_are_not_suspected() -> None:
     labels = np.arange(10)
     assert label_errors(np.eye(10, dtype=np.float32)[labels], labels) == []

@@ -26,7 +26,7 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_a_network_maps_images_to_logits_with_the_parameters_it_says(name: str) -> None:
+def test_a_network_returns_logits_and_has_the_documented_number_of_parameters(name: str) -> None:
     recipe = Recipe.load(name)
     model = build(recipe).eval()
     assert model(torch.zeros(3, 1, recipe.image_size, recipe.image_size)).shape == (3, recipe.classes)
@@ -34,12 +34,12 @@ def test_a_network_maps_images_to_logits_with_the_parameters_it_says(name: str) 
     assert sum(parameter.numel() for parameter in model.parameters()) == PARAMETERS[name]
 
 
-def test_light_cnns_parameters_are_where_its_page_says() -> None:
+def test_light_cnn_has_the_documented_parameters_per_layer() -> None:
     layers = [sum(p.numel() for p in layer.parameters()) for layer in build(Recipe.load("light-cnn")).children()]
     assert [count for count in layers if count] == [320, 18_496, 1_179_776, 1_290]
 
 
-def test_branch_cnns_branches_meet_at_512_channels_of_7x7() -> None:
+def test_branch_cnn_concatenates_its_branches_to_512_channels_of_7x7() -> None:
     model = build(Recipe.load("branch-cnn"))
     features = model.stem(torch.zeros(2, 1, 28, 28))  # type: ignore[operator]
     assert features.shape == (2, 32, 28, 28)
@@ -48,7 +48,7 @@ def test_branch_cnns_branches_meet_at_512_channels_of_7x7() -> None:
 
 
 @pytest.mark.parametrize(("name", "rates"), [("light-cnn", [0.25, 0.5]), ("branch-cnn", [0.5, 0.5])])
-def test_dropout_is_as_the_recipe_says(name: str, rates: list[float]) -> None:
+def test_dropout_follows_the_recipe(name: str, rates: list[float]) -> None:
     def dropouts(recipe: Recipe) -> list[float]:
         return [module.p for module in build(recipe).modules() if isinstance(module, torch.nn.Dropout)]
 
@@ -57,7 +57,7 @@ def test_dropout_is_as_the_recipe_says(name: str, rates: list[float]) -> None:
 
 
 @pytest.mark.parametrize("name", ["fast", "resnet18", "resnet50", "vgg16", "branch-cnn", "light-cnn"])
-def test_a_network_reads_the_sizes_that_it_is_said_to(name: str) -> None:
+def test_a_network_accepts_its_documented_image_sizes(name: str) -> None:
     sizes = ARCHITECTURES[name].sizes
     for size in (sizes[0], min(sizes[-1], sizes[0] + 40)):
         model = build(Recipe.load(name, [f"image_size={size}"])).eval()
@@ -65,15 +65,15 @@ def test_a_network_reads_the_sizes_that_it_is_said_to(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "size"), [("vgg16", 7), ("vgg16", 31), ("light-cnn", 5), ("fast", 26), ("fast", 39)])
-def test_a_size_that_the_network_cannot_read_is_refused(name: str, size: int) -> None:
+def test_an_unsupported_image_size_is_rejected(name: str, size: int) -> None:
     with pytest.raises(
-        UserError, match=rf"image_size: {size} is not valid: {name} reads images from \d+ to \d+ pixels"
+        UserError, match=rf"image_size: {size} is not valid: {name} accepts sizes from \d+ to \d+ pixels"
     ):
         Recipe.load(name, [f"image_size={size}"])
 
 
 @pytest.mark.parametrize("name", ["fast", "resnet18", "resnet50", "vgg16"])
-def test_weights_begin_as_kaiming_advises(name: str) -> None:
+def test_weights_have_kaiming_initialisation(name: str) -> None:
     torch.manual_seed(0)
     for module in build(Recipe.load(name)).modules():
         if isinstance(module, torch.nn.Conv2d) and module.weight.numel() > 2000:
@@ -85,7 +85,7 @@ def test_weights_begin_as_kaiming_advises(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vgg16"])
-def test_pretrained_features_see_a_grey_image_as_the_originals_see_its_three_colours(
+def test_pretrained_features_of_a_grey_image_equal_the_originals_of_rgb(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
@@ -109,20 +109,22 @@ def test_pretrained_features_see_a_grey_image_as_the_originals_see_its_three_col
     assert torch.equal(next(reversed(ours.state_dict().values())), head)
 
 
-def test_pretrained_weights_that_cannot_be_fetched_say_the_ways_on(
+def test_a_failed_download_of_pretrained_weights_names_the_remedies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, practice: Source
 ) -> None:
-    def refused(*_: object, **__: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise URLError("no route to host")
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, "urlopen", refused)
-    with pytest.raises(UserError, match=r"cannot be fetched \(.*no route to host.*--set pretrained=null"):
+    monkeypatch.setattr(torch.hub, "urlopen", refuse)
+    with pytest.raises(
+        UserError, match=r"cannot download the weights from .* \(.*no route to host.*--set pretrained=null"
+    ):
         train(Recipe.load("resnet18-imagenet"), practice, str(tmp_path / "run"), quiet=True)
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 
-def test_the_seed_decides_the_first_weights() -> None:
+def test_the_seed_determines_the_initial_weights() -> None:
     def first(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
         return next(build(Recipe.load("fast")).parameters())
@@ -131,7 +133,7 @@ def test_the_seed_decides_the_first_weights() -> None:
     assert not torch.equal(first(1), first(2))
 
 
-def test_bfloat16_is_chosen_only_where_the_processor_multiplies_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_is_used_only_if_the_cpu_supports_it(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, cpu = Recipe.load("fast"), torch.device("cpu")
     for native, chosen in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda native=native: {"avx512_bf16": native})
@@ -140,7 +142,7 @@ def test_bfloat16_is_chosen_only_where_the_processor_multiplies_in_it(monkeypatc
     assert compute_dtype(recipe.precision, cpu) is torch.float32
 
 
-def test_a_recipe_can_demand_its_precision() -> None:
+def test_a_recipe_can_set_its_precision() -> None:
     cpu = torch.device("cpu")
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
         assert compute_dtype(name, cpu) is dtype

@@ -7,18 +7,20 @@ from pipeline.reports.corruptions import CORRUPTIONS, Corruption, blur, contrast
 each = pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda corruption: corruption.name)
 
 
-def bar(top: int, bottom: int, left: int, right: int) -> np.ndarray:
-    """Return one image of a block of full ink."""
+def block(top: int, bottom: int, left: int, right: int) -> np.ndarray:
+    """Return one image with a block of full ink."""
     image = np.zeros((1, 28, 28), np.uint8)
     image[0, top:bottom, left:right] = 255
     return image
 
 
 def centres(pixels: np.ndarray) -> np.ndarray:
-    """Return the centre of ink of each image, (N, 2)."""
+    """Return the centre of mass of each image, float (N, 2)."""
     ink = pixels.astype(float)
-    places = np.arange(28)
-    return np.stack([ink.sum(axis=2) @ places, ink.sum(axis=1) @ places], axis=1) / ink.sum(axis=(1, 2))[:, None]
+    coordinates = np.arange(28)
+    return (
+        np.stack([ink.sum(axis=2) @ coordinates, ink.sum(axis=1) @ coordinates], axis=1) / ink.sum(axis=(1, 2))[:, None]
+    )
 
 
 @each
@@ -30,14 +32,14 @@ def test_severity_0_changes_nothing(corruption: Corruption, digits: DigitTable) 
 @each
 def test_images_stay_images_and_are_the_same_each_time(corruption: Corruption, digits: DigitTable) -> None:
     few = digits.pixels[:20].copy()
-    seen = []
+    outputs = []
     for severity in corruption.severities:
         worse = corruption.apply(few, severity)
         assert (worse.dtype, worse.shape) == (np.uint8, few.shape)
         assert np.array_equal(worse, corruption.apply(few, severity))
-        seen.append(worse.tobytes())
-    assert len(set(seen)) == len(corruption.severities)
-    assert np.array_equal(few, digits.pixels[:20]), "what was given is as it was"
+        outputs.append(worse.tobytes())
+    assert len(set(outputs)) == len(corruption.severities)
+    assert np.array_equal(few, digits.pixels[:20]), "the input is unchanged"
 
 
 @each
@@ -45,40 +47,40 @@ def test_severities_are_in_order(corruption: Corruption) -> None:
     assert list(corruption.severities) == sorted(set(corruption.severities))
 
 
-def test_a_shift_is_so_many_pixels_in_every_direction() -> None:
-    dots = bar(12, 16, 12, 16).repeat(200, axis=0)
+def test_a_shift_has_its_length_in_pixels_and_a_random_direction() -> None:
+    dots = block(12, 16, 12, 16).repeat(200, axis=0)
     moved = centres(shift(dots, 5)) - centres(dots)
     assert np.hypot(*moved.T) == pytest.approx(5, abs=0.1)
     assert np.abs(moved.mean(axis=0)).max() < 1
 
 
-def test_a_rotation_is_so_many_degrees_to_either_side() -> None:
-    lying = bar(13, 15, 4, 24)
-    assert np.abs(rotation(lying, 90).astype(int) - lying.transpose(0, 2, 1)).max() <= 1
-    corner = bar(4, 8, 12, 16).repeat(50, axis=0)
+def test_a_rotation_has_its_angle_in_degrees_and_a_random_direction() -> None:
+    horizontal = block(13, 15, 4, 24)
+    assert np.abs(rotation(horizontal, 90).astype(int) - horizontal.transpose(0, 2, 1)).max() <= 1
+    corner = block(4, 8, 12, 16).repeat(50, axis=0)
     columns = centres(rotation(corner, 30))[:, 1] - 13.5
-    assert np.unique(columns.round(1)).tolist() == [-4, 4], "sin 30 degrees of the 8 pixels above the middle"
+    assert np.unique(columns.round(1)).tolist() == [-4, 4], "8 pixels above the middle, times sin 30 degrees"
 
 
 @pytest.mark.parametrize("severity", [-2, -1, 1, 3])
-def test_thickness_is_counted_in_pixels_of_stroke(severity: int) -> None:
-    strokes = thickness(bar(12, 16, 0, 28), severity)
+def test_thickness_is_in_pixels_of_stroke_width(severity: int) -> None:
+    strokes = thickness(block(12, 16, 0, 28), severity)
     assert strokes[0, :, 14].sum() / 255 == pytest.approx(4 + severity, abs=0.02)
 
 
-def test_noise_is_a_standard_deviation_in_full_ink() -> None:
+def test_noise_has_its_standard_deviation_in_units_of_full_ink() -> None:
     grey = np.full((50, 28, 28), 128, np.uint8)
     assert noise(grey, 0.1).std() == pytest.approx(25.5, rel=0.02)
 
 
-def test_blur_is_a_standard_deviation_in_pixels_and_keeps_the_ink() -> None:
-    line = bar(0, 28, 14, 15)
+def test_blur_has_its_standard_deviation_in_pixels_and_keeps_the_sum_of_ink() -> None:
+    line = block(0, 28, 14, 15)
     across = blur(line, 2)[0, 14].astype(float)
     assert across.sum() == pytest.approx(255, rel=0.03)
     assert np.sqrt(across @ (np.arange(28) - 14) ** 2 / across.sum()) == pytest.approx(2, rel=0.05)
 
 
-def test_contrast_is_lost_towards_the_mean(digits: DigitTable) -> None:
+def test_contrast_is_removed_around_the_mean(digits: DigitTable) -> None:
     few = digits.pixels[:20]
     flat = contrast(few, 0.75)
     assert flat.mean(axis=(1, 2)) == pytest.approx(few.mean(axis=(1, 2)), abs=0.5)

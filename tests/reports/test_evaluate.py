@@ -16,7 +16,7 @@ FIGURES = {"history.png", "confusion.png", "digits.png", "reliability.png", "sam
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Run:
-    """A copy of the finished run, to leave reports in."""
+    """Return a copy of the finished run; the tests write reports to it."""
     copy = tmp_path_factory.mktemp("evaluated") / "copy"
     copy.mkdir()
     for file in run.folder.iterdir():
@@ -25,7 +25,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Run:
     return Run(copy)
 
 
-def test_evaluation_leaves_the_report_and_every_figure_in_the_run(evaluated: Run, practice: Source) -> None:
+def test_evaluation_writes_the_report_and_all_figures(evaluated: Run, practice: Source) -> None:
     test = practice.read_test()
     result = evaluate(evaluated, test, "practice")
     assert result.rows == 500
@@ -42,7 +42,7 @@ def test_the_score_is_that_of_the_predictor(evaluated: Run, practice: Source) ->
     assert str(evaluate(evaluated, test, "practice")) == str(score(predictions.digits, test.known_labels))
 
 
-def test_the_card_keeps_what_is_reached_on_mnist_and_on_validation_rows(evaluated: Run, practice: Source) -> None:
+def test_the_card_records_scores_on_mnist_and_on_validation_rows(evaluated: Run, practice: Source) -> None:
     result = evaluate(evaluated, practice.read_test(), "mnist")
     scores = evaluated.card.scores
     assert (scores["mnist_accuracy"], scores["mnist_parity_accuracy"]) == (result.accuracy, result.parity.accuracy)
@@ -52,16 +52,16 @@ def test_the_card_keeps_what_is_reached_on_mnist_and_on_validation_rows(evaluate
     assert (scores["validation_accuracy"], scores["validation_parity_accuracy"]) == (before, result.parity.accuracy)
 
 
-def test_digits_that_a_run_was_trained_on_are_told_and_their_score_is_not_kept(
+def test_an_overlap_with_the_training_set_is_reported_and_its_score_is_not_recorded(
     evaluated: Run, digits: DigitTable, caplog: pytest.LogCaptureFixture
 ) -> None:
     card = evaluated.card
     evaluate(evaluated, digits.select(np.arange(30)), "mnist")
-    assert "was trained on 30 of these images: the score flatters it" in caplog.text
+    assert "was trained on 30 of these images: its score is too optimistic" in caplog.text
     assert evaluated.card == card
 
 
-def test_digits_without_labels_are_refused(evaluated: Run, practice: Source) -> None:
+def test_digits_without_labels_are_rejected(evaluated: Run, practice: Source) -> None:
     with pytest.raises(UserError, match="no labels"):
         evaluate(evaluated, DigitTable(practice.read_test().pixels), "practice")
 
@@ -69,13 +69,13 @@ def test_digits_without_labels_are_refused(evaluated: Run, practice: Source) -> 
 def test_validation_rows_are_those_that_the_run_was_not_trained_on(run: Run, practice: Source) -> None:
     rows = validation_rows(run, practice)
     assert len(rows) == run.card.validation_rows
-    digits, loss = Predictor.load(run.folder).predict(rows.pixels).digits, run.card.scores["validation_accuracy"]
-    assert (digits == rows.known_labels).mean() == pytest.approx(loss)
+    digits, accuracy = Predictor.load(run.folder).predict(rows.pixels).digits, run.card.scores["validation_accuracy"]
+    assert (digits == rows.known_labels).mean() == pytest.approx(accuracy)
 
 
-def test_other_data_than_the_run_was_trained_on_are_refused(run: Run, practice: Source) -> None:
+def test_other_data_than_the_training_set_are_rejected(run: Run, practice: Source) -> None:
     fewer = Source("practice", practice.path, "", lambda: practice.read_train().select(np.arange(900)), lambda: None)
-    with pytest.raises(UserError, match="holds other data than"):
+    with pytest.raises(UserError, match="does not contain the data that"):
         validation_rows(run, fewer)
 
 
@@ -84,9 +84,9 @@ def test_a_csv_with_labels_can_be_scored(run: Run, digits: DigitTable, tmp_path:
     assert len(labelled_rows(run, str(tmp_path / "mine.csv"), tmp_path)) == 20
 
 
-def test_training_by_the_command_line_leaves_a_report_figures_a_log_and_events(command: Callable[..., Outcome]) -> None:
-    brief = ["--set", "epochs=2", "--set", "minimum_updates=0", "--source", "practice"]
-    assert command("train", "fast", "--run", "mine", *brief).status == 0
+def test_the_train_command_writes_a_report_figures_a_log_and_events(command: Callable[..., Outcome]) -> None:
+    settings = ["--set", "epochs=2", "--set", "minimum_updates=0", "--source", "practice"]
+    assert command("train", "fast", "--run", "mine", *settings).status == 0
     folder = Path("checkpoints/mine")
     assert (folder / "report.txt").read_text().startswith("checkpoints/mine on validation: 130 rows")
     assert {path.name for path in (folder / "figures").iterdir()} == FIGURES
@@ -94,7 +94,7 @@ def test_training_by_the_command_line_leaves_a_report_figures_a_log_and_events(c
     assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
 
 
-def test_evaluate_prints_the_report_and_says_where_it_is(
+def test_evaluate_prints_the_report_and_its_path(
     command: Callable[..., Outcome], evaluated: Run, digits: DigitTable
 ) -> None:
     Path("mine.csv").write_text(csv_text(digits.select(np.arange(30))))
@@ -118,7 +118,9 @@ def test_runs_are_compared_on_the_same_rows(run: Run, evaluated: Run, digits: Di
     assert all(f"{run.card.parameters:,}" in line for line in lines)
 
 
-def test_compare_draws_a_figure_and_names_it(command: Callable[..., Outcome], run: Run, digits: DigitTable) -> None:
+def test_compare_writes_a_figure_and_prints_its_path(
+    command: Callable[..., Outcome], run: Run, digits: DigitTable
+) -> None:
     Path("mine.csv").write_text(csv_text(digits.select(np.arange(40))))
     ended = command("compare", run.folder, "--on", "mine.csv")
     assert "checkpoints/comparison.png" in ended.out
@@ -126,16 +128,16 @@ def test_compare_draws_a_figure_and_names_it(command: Callable[..., Outcome], ru
         assert image.width > image.height
 
 
-def test_a_run_to_compare_that_is_not_there_is_named(command: Callable[..., Outcome]) -> None:
+def test_a_missing_run_to_compare_is_reported(command: Callable[..., Outcome]) -> None:
     ended = command("compare", "nothing")
     assert (ended.status, ended.out) == (2, "")
-    assert "checkpoints/nothing: there is no run there" in ended.err
+    assert "checkpoints/nothing: no run found" in ended.err
 
 
-def test_a_run_that_validated_nothing_is_scored_on_other_rows_only(
+def test_a_run_without_validation_rows_cannot_be_scored_on_them(
     tmp_path: Path, practice: Source, recipe: object
 ) -> None:
-    whole = recipe.model_copy(update={"validation_fraction": 0.0, "epochs": 1})  # type: ignore[attr-defined]
-    trained = train(whole, practice, str(tmp_path / "whole"), quiet=True)
-    with pytest.raises(UserError, match="no rows were set aside in its training; score it on others, by --on mnist"):
+    no_validation = recipe.model_copy(update={"validation_fraction": 0.0, "epochs": 1})  # type: ignore[attr-defined]
+    trained = train(no_validation, practice, str(tmp_path / "run"), quiet=True)
+    with pytest.raises(UserError, match="has no validation rows; score it on other digits with --on mnist"):
         labelled_rows(trained, "validation", tmp_path)

@@ -25,20 +25,18 @@ from pipeline.reports.figures import (
     plot_training_history,
 )
 from pipeline.reports.images import plot_mistakes, plot_samples
-from pipeline.reports.reliability import LEAST, MOST, plot_corruptions, plot_reliability
+from pipeline.reports.reliability import MAX_PROBABILITY, MIN_PROBABILITY, plot_corruptions, plot_reliability
 from pipeline.reports.style import save_figure
 from pipeline.search.figures import plot_importances, plot_search_history
 
-# A missing glyph, a layout that failed, a division by zero are only warnings.
+# Matplotlib and NumPy only warn of missing glyphs, failed layouts and divisions by zero.
 pytestmark = pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
-
-Drawing = Callable[[Figure], None]
 
 
 def history_of(
     losses: list[float], *, validated: bool = True, saved: tuple[int, ...] = (1,), rates: tuple[float, ...] = (0.1,)
 ) -> list[Epoch]:
-    """Return epochs 1.. of these losses; the learning rates are passed through again and again."""
+    """Return epochs 1, 2, ... with these losses; the learning rates are cycled."""
     return [
         Epoch(
             epoch=number,
@@ -54,11 +52,11 @@ def history_of(
     ]
 
 
-def answers(labels: np.ndarray, wrong: dict[int, float]) -> np.ndarray:
-    """Return probabilities that read every label with 0.9, but those in the rows `wrong` as the next digit, so sure."""
+def probabilities_of(labels: np.ndarray, wrong: dict[int, float]) -> np.ndarray:
+    """Return probabilities, float32 (N, 10): 0.9 for the label; in the rows `wrong`, their value for the next digit."""
     digits, confidence = labels.copy(), np.full(len(labels), 0.9)
-    for row, sure in wrong.items():
-        digits[row], confidence[row] = (labels[row] + 1) % 10, sure
+    for row, wrong_confidence in wrong.items():
+        digits[row], confidence[row] = (labels[row] + 1) % 10, wrong_confidence
     probabilities = np.repeat((1 - confidence)[:, None] / 9, 10, axis=1)
     probabilities[np.arange(len(labels)), digits] = confidence
     return probabilities.astype(np.float32)
@@ -85,26 +83,26 @@ SUBMISSIONS = [
 ]
 
 
-def drawn(draw: Callable[..., None], *arguments: object) -> Figure:
+def draw_figure(draw: Callable[..., None], *arguments: object) -> Figure:
     figure = Figure()
     draw(figure, *arguments)
     figure.draw_without_rendering()
     return figure
 
 
-def words(place: Figure | Axes) -> list[str]:
-    return [text.get_text() for text in place.findobj(Text) if text.get_visible() and text.get_text()]
+def texts(parent: Figure | Axes) -> list[str]:
+    return [text.get_text() for text in parent.findobj(Text) if text.get_visible() and text.get_text()]
 
 
 def captions(figure: Figure) -> list[str]:
-    """Return what stands under each image of a sheet, in order."""
+    """Return the captions of the images of a sheet, in order."""
     lines = [text.get_text() for text in figure.axes[0].texts]
-    return [f"{above} {below}" for above, below in zip(lines[::2], lines[1::2], strict=True)]
+    return [f"{prediction} {confidence}" for prediction, confidence in zip(lines[::2], lines[1::2], strict=True)]
 
 
 @pytest.fixture(scope="module")
 def few_errors() -> Score:
-    """50 rows of every digit; 4 is read as 9 three times, 9 as 4 twice, 7 as 1 once."""
+    """Return a score of 50 rows per digit: 4 is predicted as 9 three times, 9 as 4 twice, 7 as 1 once."""
     labels = np.repeat(np.arange(10), 50)
     digits = labels.copy()
     digits[200:203], digits[450:452], digits[350] = 9, 4, 1
@@ -118,10 +116,10 @@ def no_threes(few_errors: Score) -> Score:
     return Score(confusion)
 
 
-def curves_of(untouched: Score, worse: Score) -> dict[Corruption, list[Score]]:
+def curves_of(uncorrupted: Score, corrupted: Score) -> dict[Corruption, list[Score]]:
     """Return scores at each severity of each corruption."""
     return {
-        corruption: [worse if severity else untouched for severity in corruption.severities]
+        corruption: [corrupted if severity else uncorrupted for severity in corruption.severities]
         for corruption in CORRUPTIONS
     }
 
@@ -131,17 +129,17 @@ PERFECT = Score(np.diag(np.full(10, 50)))
 
 @pytest.fixture(scope="module")
 def every_figure(few_errors: Score, no_threes: Score, digits: DigitTable) -> list[tuple[Callable[..., None], ...]]:
-    """Every function with arguments of every kind."""
+    """Return every plot function with typical and extreme arguments."""
     images = digits.pixels, digits.known_labels
-    probabilities = answers(images[1], dict.fromkeys(range(5, 100), 0.5))
-    long = "a-folder/of-a-run-with-a-name-of-very-many-words-20261121-122818"
+    probabilities = probabilities_of(images[1], dict.fromkeys(range(5, 100), 0.5))
+    long_name = "a-folder/of-a-run-with-a-name-of-very-many-words-20261121-122818"
     losses = np.geomspace(1, 0.5, 100).tolist()
-    guesses = Score(np.full((10, 10), 12_345))
+    random_guess = Score(np.full((10, 10), 12_345))
     return [
         (plot_training_history, history_of([0.5])),
         (plot_training_history, history_of(losses, validated=False, saved=(100,), rates=(0.1, 0.001))),
-        *((plot_confusion, worth) for worth in (few_errors, no_threes, PERFECT, guesses)),
-        *((plot_per_digit, worth) for worth in (few_errors, no_threes, PERFECT, guesses)),
+        *((plot_confusion, each) for each in (few_errors, no_threes, PERFECT, random_guess)),
+        *((plot_per_digit, each) for each in (few_errors, no_threes, PERFECT, random_guess)),
         *((plot_samples, *(part[:count] for part in (*images, probabilities))) for count in (1, 9, 40)),
         (plot_mistakes, *images, probabilities),
         (plot_mistakes, *(part[:5] for part in (*images, probabilities))),
@@ -150,19 +148,19 @@ def every_figure(few_errors: Score, no_threes: Score, digits: DigitTable) -> lis
         (plot_reliability, images[1][:1], probabilities[:1]),
         (plot_reliability, images[1], np.random.default_rng(0).dirichlet(np.full(10, 0.05), len(images[1]))),
         (plot_corruptions, curves_of(few_errors, PERFECT)),
-        (plot_corruptions, dict(list(curves_of(few_errors, guesses).items())[:1])),
+        (plot_corruptions, dict(list(curves_of(few_errors, random_guess).items())[:1])),
         (plot_comparison, {"fast": few_errors}),
         (plot_search_history, {0: 0.5}, {}),
         (plot_search_history, {number: 1 / (1 + number) for number in range(0, 999, 2)}, {1: 0.3, 3: 1e9}),
         (plot_importances, {"learning_rate": 1.0}, 10),
         (plot_importances, {f"setting_{number}": 1 / 15 for number in range(15)}, 10_000),
-        (plot_comparison, {long: few_errors, **{f"run {number}": PERFECT for number in range(12)}}),
+        (plot_comparison, {long_name: few_errors, **{f"run {number}": PERFECT for number in range(12)}}),
     ]
 
 
-def test_nothing_that_is_drawn_reaches_over_the_edge(every_figure: list[tuple[Callable[..., None], ...]]) -> None:
+def test_everything_drawn_is_within_the_figure(every_figure: list[tuple[Callable[..., None], ...]]) -> None:
     for draw, *arguments in every_figure:
-        figure = drawn(draw, *arguments)
+        figure = draw_figure(draw, *arguments)
         box = figure.get_tightbbox()
         width, height = figure.get_size_inches()
         assert box.x0 >= 0, draw
@@ -171,16 +169,16 @@ def test_nothing_that_is_drawn_reaches_over_the_edge(every_figure: list[tuple[Ca
         assert box.y1 <= height, draw
 
 
-def test_a_headline_stands_clear_of_what_is_under_it(every_figure: list[tuple[Callable[..., None], ...]]) -> None:
+def test_a_headline_overlaps_neither_axes_nor_legends(every_figure: list[tuple[Callable[..., None], ...]]) -> None:
     for draw, *arguments in every_figure:
-        figure = drawn(draw, *arguments)
+        figure = draw_figure(draw, *arguments)
         (headline,) = [text for text in figure.texts if text.get_text() == figure.get_suptitle()]
         assert all(headline.get_window_extent().y0 > axes.get_tightbbox().y1 for axes in figure.axes), draw
         for legend in figure.legends:
             assert not headline.get_window_extent().overlaps(legend.get_window_extent()), draw
 
 
-def test_a_style_of_the_notebook_changes_no_colour(
+def test_a_notebooks_style_changes_no_colour(
     tmp_path: Path, every_figure: list[tuple[Callable[..., None], ...]]
 ) -> None:
     for draw, *arguments in every_figure:
@@ -191,14 +189,14 @@ def test_a_style_of_the_notebook_changes_no_colour(
 
 
 def test_a_figure_can_be_drawn_on_again(few_errors: Score) -> None:
-    figure = drawn(plot_confusion, few_errors)
+    figure = draw_figure(plot_confusion, few_errors)
     plot_per_digit(figure, few_errors)
     assert len(figure.axes) == 1
 
 
 def test_the_lines_of_a_history_are_its_losses_accuracies_and_rates() -> None:
     history = history_of([0.9, 0.6, 0.5], rates=(0.01, 0.02, 0.03))
-    loss, accuracy, rate = drawn(plot_training_history, history).axes
+    loss, accuracy, rate = draw_figure(plot_training_history, history).axes
     lines = {line.get_label(): line.get_xydata() for line in loss.lines}
     assert np.allclose(lines["training"], [(1, 0.9), (2, 0.6), (3, 0.5)])
     assert np.allclose(lines["validation"], [(1, 0.95), (2, 0.65), (3, 0.55)])
@@ -209,75 +207,73 @@ def test_the_lines_of_a_history_are_its_losses_accuracies_and_rates() -> None:
 
 
 def test_the_last_epoch_that_was_saved_is_marked_as_kept() -> None:
-    figure = drawn(plot_training_history, history_of([0.9, 0.6, 0.5, 0.7], saved=(1, 3)))
+    figure = draw_figure(plot_training_history, history_of([0.9, 0.6, 0.5, 0.7], saved=(1, 3)))
     for axes in figure.axes:
         (kept,) = [line for line in axes.lines if line.get_label() == "kept"]
         assert list(kept.get_xdata()) == [3, 3]
     assert figure.get_suptitle() == "Epoch 3 of 4 kept, validation accuracy 94.00%"
 
 
-def test_a_history_of_which_nothing_was_kept_says_so() -> None:
-    figure = drawn(plot_training_history, history_of([0.9], saved=()))
+def test_a_history_without_a_kept_epoch() -> None:
+    figure = draw_figure(plot_training_history, history_of([0.9], saved=()))
     assert figure.get_suptitle() == "No epoch kept"
-    assert "kept" not in words(figure)
+    assert "kept" not in texts(figure)
 
 
-def test_without_validation_no_line_of_it_is_drawn_or_named() -> None:
-    assert "validation" in words(drawn(plot_training_history, history_of([0.9, 0.6])))
-    figure = drawn(plot_training_history, history_of([0.9, 0.6], validated=False))
-    assert "validation" not in words(figure)
+def test_without_validation_there_is_no_validation_curve() -> None:
+    assert "validation" in texts(draw_figure(plot_training_history, history_of([0.9, 0.6])))
+    figure = draw_figure(plot_training_history, history_of([0.9, 0.6], validated=False))
+    assert "validation" not in texts(figure)
     assert [line.get_label() for line in figure.axes[0].lines] == ["training", "kept"]
 
 
 @pytest.mark.parametrize(
     ("rates", "scale"), [((0.1, 0.005), "log"), ((0.1, 0.01), "linear"), ((0.1, 0.0), "linear"), ((0.1,), "linear")]
 )
-def test_a_learning_rate_that_varies_over_tenfold_is_drawn_by_its_logarithm(
-    rates: tuple[float, ...], scale: str
-) -> None:
-    rate = drawn(plot_training_history, history_of([0.9, 0.6, 0.5], rates=rates)).axes[2]
+def test_a_learning_rate_that_varies_more_than_tenfold_has_a_log_axis(rates: tuple[float, ...], scale: str) -> None:
+    rate = draw_figure(plot_training_history, history_of([0.9, 0.6, 0.5], rates=rates)).axes[2]
     assert rate.get_yscale() == scale
 
 
-def test_no_axis_of_accuracies_goes_beyond_all() -> None:
-    accuracy = drawn(plot_training_history, history_of([0.9, 0.0])).axes[1]
+def test_the_axis_of_accuracies_ends_at_1() -> None:
+    accuracy = draw_figure(plot_training_history, history_of([0.9, 0.0])).axes[1]
     assert accuracy.get_ylim()[1] == 1
 
 
-def test_lines_and_bars_are_told_apart_without_their_colour(few_errors: Score) -> None:
-    loss = drawn(plot_training_history, history_of([0.9, 0.6])).axes[0]
+def test_lines_and_bars_differ_without_colour(few_errors: Score) -> None:
+    loss = draw_figure(plot_training_history, history_of([0.9, 0.6])).axes[0]
     assert len({(line.get_linestyle(), line.get_marker()) for line in loss.lines}) == 3
-    (axes,) = drawn(plot_per_digit, few_errors).axes
-    looks = {
+    (axes,) = draw_figure(plot_per_digit, few_errors).axes
+    styles = {
         (round(np.dot(bars[0].get_facecolor()[:3], (0.3, 0.6, 0.1)), 1), bars[0].get_hatch())
         for bars in axes.containers
     }
-    assert len(looks) == 3
+    assert len(styles) == 3
 
 
-def test_one_epoch_is_told_by_one_tick() -> None:
-    loss = drawn(plot_training_history, history_of([0.5])).axes[0]
+def test_one_epoch_has_one_tick() -> None:
+    loss = draw_figure(plot_training_history, history_of([0.5])).axes[0]
     low, high = loss.get_xlim()
     assert [tick for tick in loss.get_xticks() if low <= tick <= high] == [1]
 
 
-def test_every_cell_of_a_confusion_that_is_not_0_is_told(few_errors: Score) -> None:
-    counts, shares = drawn(plot_confusion, few_errors).axes
-    told = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in counts.texts}
-    assert told == {cell: str(count) for cell, count in np.ndenumerate(few_errors.confusion) if count}
-    told = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in shares.texts}
-    assert (told[4, 4], told[4, 9], told[9, 4], told[7, 1], told[0, 0]) == ("94.0", "6.00", "4.00", "2.00", "100")
-    assert len(told) == 13
+def test_every_nonzero_cell_of_a_confusion_matrix_is_labelled(few_errors: Score) -> None:
+    counts, fractions = draw_figure(plot_confusion, few_errors).axes
+    cells = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in counts.texts}
+    assert cells == {cell: str(count) for cell, count in np.ndenumerate(few_errors.confusion) if count}
+    cells = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in fractions.texts}
+    assert (cells[4, 4], cells[4, 9], cells[9, 4], cells[7, 1], cells[0, 0]) == ("94.0", "6.00", "4.00", "2.00", "100")
+    assert len(cells) == 13
 
 
-def test_a_confusion_shows_its_labels_from_the_top(few_errors: Score) -> None:
-    for axes in drawn(plot_confusion, few_errors).axes:
+def test_a_confusion_matrix_starts_at_the_top(few_errors: Score) -> None:
+    for axes in draw_figure(plot_confusion, few_errors).axes:
         assert (axes.get_ylabel(), axes.get_xlabel()) == ("label", "predicted")
         assert axes.yaxis_inverted()
 
 
-def test_colour_is_for_errors_and_right_answers_are_grey(few_errors: Score) -> None:
-    for axes in drawn(plot_confusion, few_errors).axes:
+def test_errors_are_coloured_and_correct_predictions_are_grey(few_errors: Score) -> None:
+    for axes in draw_figure(plot_confusion, few_errors).axes:
         (mesh,) = axes.collections
         colours = mesh.to_rgba(mesh.get_array())
         none, some, most = colours[0, 1], colours[9, 4], colours[4, 9]
@@ -289,59 +285,59 @@ def test_colour_is_for_errors_and_right_answers_are_grey(few_errors: Score) -> N
 
 
 @pytest.mark.parametrize(
-    ("share", "told"),
+    ("fraction", "text"),
     [(1, "100"), (0.99996, "99.9"), (0.5, "50.0"), (0.0999, "9.99"), (0.0004, "0.04"), (1e-6, "0.01"), (0, "0.00")],
 )
-def test_no_percentage_is_rounded_to_all_or_nothing(share: float, told: str) -> None:
-    assert style.percent(share) == told
+def test_no_percentage_is_rounded_to_0_or_100(fraction: float, text: str) -> None:
+    assert style.percent(fraction) == text
 
 
 def test_the_bars_of_a_digit_are_its_precision_recall_and_f1(few_errors: Score) -> None:
-    (axes,) = drawn(plot_per_digit, few_errors).axes
+    (axes,) = draw_figure(plot_per_digit, few_errors).axes
     for bars, expected in zip(axes.containers, (few_errors.precision, few_errors.recall, few_errors.f1), strict=True):
         assert np.allclose([bar.get_y() + bar.get_height() for bar in bars], expected)
         assert np.allclose([bar.get_x() + bar.get_width() / 2 for bar in bars], np.arange(10), atol=0.3)
-    assert [line for line in words(axes) if line == "50"] == ["50"] * 10
+    assert [line for line in texts(axes) if line == "50"] == ["50"] * 10
 
 
 @pytest.mark.parametrize(("wrong", "floor"), [(0, 0.99), (1, 0.95), (5, 0.8), (12, 0.5), (30, 0)])
-def test_the_axis_begins_below_the_lowest_bar_and_says_where(wrong: int, floor: float) -> None:
+def test_the_axis_starts_below_the_lowest_bar_and_shows_its_start(wrong: int, floor: float) -> None:
     confusion = PERFECT.confusion.copy()
     confusion[4, 4] -= wrong
     confusion[4, 9] += wrong
-    (axes,) = drawn(plot_per_digit, Score(confusion)).axes
+    (axes,) = draw_figure(plot_per_digit, Score(confusion)).axes
     assert axes.get_ylim() == (floor, 1)
-    assert (f"The axis begins at {floor}, not at 0" in words(axes)) == (floor > 0)
+    assert (f"The axis starts at {floor}, not at 0" in texts(axes)) == (floor > 0)
     assert min(bar.get_height() for bars in axes.containers for bar in bars) > 0
 
 
-def test_a_digit_without_rows_has_no_bars_and_lowers_no_axis(no_threes: Score) -> None:
-    (axes,) = drawn(plot_per_digit, no_threes).axes
+def test_a_digit_without_rows_has_no_bars(no_threes: Score) -> None:
+    (axes,) = draw_figure(plot_per_digit, no_threes).axes
     assert [len(bars) for bars in axes.containers] == [9, 9, 9]
     assert axes.get_ylim()[0] > 0
-    assert words(axes).count("no rows") == 1
+    assert texts(axes).count("no rows") == 1
 
 
-def test_a_sample_tells_what_was_read_how_sure_and_whether_right() -> None:
+def test_a_sample_shows_prediction_confidence_and_correctness() -> None:
     labels = np.array([3, 9, 5])
-    figure = drawn(plot_samples, np.zeros((3, 28, 28), np.uint8), labels, answers(labels, {1: 0.625}))
+    figure = draw_figure(plot_samples, np.zeros((3, 28, 28), np.uint8), labels, probabilities_of(labels, {1: 0.625}))
     assert captions(figure) == ["✓ 3 90.0%", "✗ 9 → 0 62.5%", "✓ 5 90.0%"]
-    assert figure.get_suptitle() == "2 of 3 read rightly"
+    assert figure.get_suptitle() == "2 of 3 correct"
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 40, 41])
 def test_any_number_of_samples_is_drawn_up_to_40(digits: DigitTable, count: int) -> None:
     table = digits.select(np.arange(count))
-    figure = drawn(plot_samples, table.pixels, table.known_labels, answers(table.known_labels, {}))
+    figure = draw_figure(plot_samples, table.pixels, table.known_labels, probabilities_of(table.known_labels, {}))
     images = [image.get_array() for image in figure.axes[0].images]
     assert np.array_equal(images, table.pixels[:40])
-    assert figure.get_suptitle() == f"{min(count, 40)} of {min(count, 40)} read rightly"
+    assert figure.get_suptitle() == f"{min(count, 40)} of {min(count, 40)} correct"
 
 
-def test_digits_are_drawn_dark_on_light_and_the_right_way_up() -> None:
+def test_digits_are_dark_on_light_and_upright() -> None:
     image = np.zeros((1, 28, 28), np.uint8)
     image[0, 0] = 255
-    (axes,) = drawn(plot_samples, image, np.array([1]), answers(np.array([1]), {})).axes
+    (axes,) = draw_figure(plot_samples, image, np.array([1]), probabilities_of(np.array([1]), {})).axes
     (shown,) = axes.images
     paper, ink = shown.to_rgba(np.array([0, 255]))[:, :3]
     assert paper.min() == 1
@@ -350,45 +346,54 @@ def test_digits_are_drawn_dark_on_light_and_the_right_way_up() -> None:
     assert axes.transData.transform((0, top))[1] > axes.transData.transform((0, bottom))[1]
 
 
-def test_mistakes_are_the_rows_misread_the_surest_first(digits: DigitTable) -> None:
+def test_mistakes_are_drawn_most_confident_first(digits: DigitTable) -> None:
     wrong = {2: 0.5, 300: 0.75, 800: 0.625}
-    figure = drawn(plot_mistakes, digits.pixels, digits.known_labels, answers(digits.known_labels, wrong))
+    figure = draw_figure(
+        plot_mistakes, digits.pixels, digits.known_labels, probabilities_of(digits.known_labels, wrong)
+    )
     rows = [300, 800, 2]
     assert np.array_equal([image.get_array() for image in figure.axes[0].images], digits.pixels[rows])
     labels = digits.known_labels[rows]
     expected = zip(labels, (labels + 1) % 10, ("75.0", "62.5", "50.0"), strict=True)
-    assert captions(figure) == [f"✗ {label} → {digit} {sure}%" for label, digit, sure in expected]
-    assert figure.get_suptitle() == "3 of 1,297 digits misread"
+    assert captions(figure) == [f"✗ {label} → {digit} {confidence}%" for label, digit, confidence in expected]
+    assert figure.get_suptitle() == "3 of 1,297 digits misclassified"
 
 
-def test_of_many_mistakes_the_40_surest_are_drawn(digits: DigitTable) -> None:
+def test_of_many_mistakes_the_40_most_confident_are_drawn(digits: DigitTable) -> None:
     wrong = {row: 0.9 - row / 100 for row in range(50)}
-    figure = drawn(plot_mistakes, digits.pixels, digits.known_labels, answers(digits.known_labels, wrong))
+    figure = draw_figure(
+        plot_mistakes, digits.pixels, digits.known_labels, probabilities_of(digits.known_labels, wrong)
+    )
     assert np.array_equal([image.get_array() for image in figure.axes[0].images], digits.pixels[:40])
-    assert figure.get_suptitle() == "50 of 1,297 digits misread, the 40 surest mistakes"
+    assert figure.get_suptitle() == "50 of 1,297 digits misclassified, the 40 most confident are shown"
 
 
-def test_where_there_is_no_mistake_the_figure_says_so(digits: DigitTable) -> None:
-    figure = drawn(plot_mistakes, digits.pixels, digits.known_labels, answers(digits.known_labels, {}))
-    assert words(figure) == ["No mistakes: 1,297 of 1,297 digits read rightly"]
+def test_the_figure_of_mistakes_without_mistakes(digits: DigitTable) -> None:
+    figure = draw_figure(plot_mistakes, digits.pixels, digits.known_labels, probabilities_of(digits.known_labels, {}))
+    assert texts(figure) == ["No mistakes: 1,297 of 1,297 digits correct"]
 
 
-def test_a_reliability_shows_each_bin_with_its_interval_and_how_many_answers_it_has() -> None:
+def test_a_reliability_diagram_shows_each_bin_with_its_interval_and_its_size() -> None:
     labels = np.zeros(100, dtype=np.int64)
     probabilities = np.array([[0.8, 0.2]] * 60 + [[0.4, 0.6]] * 40)
-    (axes,) = drawn(plot_reliability, labels, probabilities).axes
-    _, unsure, none_right, sure, all_right = axes.lines
-    assert (list(sure.get_xdata()), list(unsure.get_xdata())) == (pytest.approx([0.8, 0.8]), pytest.approx([0.6, 0.6]))
-    low, high = sure.get_ydata()
-    assert (low, high) == (pytest.approx(0.93983, abs=1e-4), MOST), "the interval of 60 of 60, to the edge"
-    assert (list(all_right.get_ydata()), list(none_right.get_ydata())) == ([MOST], [LEAST])
-    assert {"60", "40"} <= {word.strip() for word in words(axes)}
+    (axes,) = draw_figure(plot_reliability, labels, probabilities).axes
+    _, low_bin, none_correct, high_bin, all_correct = axes.lines
+    assert (list(high_bin.get_xdata()), list(low_bin.get_xdata())) == (
+        pytest.approx([0.8, 0.8]),
+        pytest.approx([0.6, 0.6]),
+    )
+    low, high = high_bin.get_ydata()
+    assert (low, high) == (pytest.approx(0.93983, abs=1e-4), MAX_PROBABILITY), (
+        "the interval of 60 of 60, clipped to the axis"
+    )
+    assert (list(all_correct.get_ydata()), list(none_correct.get_ydata())) == ([MAX_PROBABILITY], [MIN_PROBABILITY])
+    assert {"60", "40"} <= {text.strip() for text in texts(axes)}
 
 
 def test_corruptions_show_accuracy_and_parity_over_their_severities(few_errors: Score) -> None:
-    figure = drawn(plot_corruptions, curves_of(PERFECT, few_errors))
+    figure = draw_figure(plot_corruptions, curves_of(PERFECT, few_errors))
     assert len(figure.axes) == len(CORRUPTIONS)
-    assert figure.get_suptitle() == "Accuracy under corruptions, of 500 rows"
+    assert figure.get_suptitle() == "Accuracy under corruptions, 500 rows"
     for axes, corruption in zip(figure.axes, CORRUPTIONS, strict=True):
         digit, parity = axes.lines
         assert tuple(digit.get_xdata()) == corruption.severities
@@ -399,13 +404,13 @@ def test_corruptions_show_accuracy_and_parity_over_their_severities(few_errors: 
         assert axes.get_ylim()[0] == 0
 
 
-def test_one_corruption_is_a_figure_of_its_own(few_errors: Score) -> None:
-    figure = drawn(plot_corruptions, dict(list(curves_of(PERFECT, few_errors).items())[1:2]))
+def test_one_corruption_has_its_own_headline(few_errors: Score) -> None:
+    figure = draw_figure(plot_corruptions, dict(list(curves_of(PERFECT, few_errors).items())[1:2]))
     assert (figure.get_suptitle(), len(figure.axes)) == ("Rotation", 1)
 
 
 def test_runs_are_compared_in_the_order_given_each_with_its_interval(few_errors: Score) -> None:
-    (axes,) = drawn(plot_comparison, {"second": few_errors, "first": PERFECT}).axes
+    (axes,) = draw_figure(plot_comparison, {"second": few_errors, "first": PERFECT}).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["second", "first"]
     assert axes.yaxis_inverted()
     *intervals, accuracies, parities = axes.lines
@@ -420,11 +425,11 @@ def test_runs_are_compared_in_the_order_given_each_with_its_interval(few_errors:
     assert [text.get_text() for text in axes.texts] == ["98.80%, parity 99.00%", "100.00%, parity 100.00%"]
 
 
-def test_progress_shows_each_score_beside_its_validation_interval_and_leaks_hollow() -> None:
-    figure = drawn(plot_progress, SUBMISSIONS[:3])
+def test_progress_shows_scores_with_validation_intervals_and_leaks_hollow() -> None:
+    figure = draw_figure(plot_progress, SUBMISSIONS[:3])
     (axes,) = figure.axes
-    honest, leaked = (line for line in axes.lines if line.get_marker() == "D")
-    assert list(honest.get_ydata()) == [0.994, 0.98]
+    valid, leaked = (line for line in axes.lines if line.get_marker() == "D")
+    assert list(valid.get_ydata()) == [0.994, 0.98]
     assert (list(leaked.get_ydata()), leaked.get_markerfacecolor()) == ([1.0], "none")
     (bars,) = axes.containers
     (spans,) = bars.lines[2]
@@ -432,9 +437,9 @@ def test_progress_shows_each_score_beside_its_validation_interval_and_leaks_holl
         pytest.approx(SUBMISSIONS[0].interval),
         pytest.approx(SUBMISSIONS[2].interval),
     ]
-    assert "Best public score 0.99400" in words(figure)
-    assert "2026-11-02\nunknown" in words(axes)
-    assert "No score that means anything" in words(drawn(plot_progress, SUBMISSIONS[2:3]))
+    assert "Best public score 0.99400" in texts(figure)
+    assert "2026-11-02\nunknown" in texts(axes)
+    assert "No valid public score" in texts(draw_figure(plot_progress, SUBMISSIONS[2:3]))
 
 
 def test_a_figure_is_saved_as_an_opaque_png(tmp_path: Path, few_errors: Score) -> None:
@@ -448,7 +453,7 @@ def test_a_figure_is_saved_as_an_opaque_png(tmp_path: Path, few_errors: Score) -
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_figure_that_cannot_be_drawn_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_figure_that_cannot_be_drawn_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "confusion.png"
     path.write_text("old")
     with pytest.raises(ZeroDivisionError):
@@ -457,16 +462,16 @@ def test_a_figure_that_cannot_be_drawn_leaves_the_old_file(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_figure_that_cannot_be_written_is_told_in_one_line(tmp_path: Path, few_errors: Score) -> None:
+def test_a_figure_that_cannot_be_written_is_reported(tmp_path: Path, few_errors: Score) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="a file stands where a folder is needed"):
+    with pytest.raises(UserError, match="a file exists where a folder is needed"):
         save_figure(tmp_path / "file" / "confusion.png", plot_confusion, few_errors)
 
 
 def test_drawing_needs_no_pyplot_and_changes_no_setting() -> None:
     program = (
         "import sys, matplotlib, numpy as np\n"
-        "matplotlib.use('agg')  # or reading the settings would look for one, through pyplot\n"
+        "matplotlib.use('agg')  # otherwise reading rcParams imports pyplot to find a backend\n"
         "before = dict(matplotlib.rcParams)\n"
         "from matplotlib.figure import Figure\n"
         "from pipeline import Score\n"
@@ -483,19 +488,19 @@ def test_the_command_line_starts_without_matplotlib() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_a_search_shows_its_trials_the_lowest_so_far_and_how_many_lie_above() -> None:
-    figure = drawn(plot_search_history, {0: 0.9, 2: 0.6, 3: 0.7, 5: 0.5, 6: 9.0}, {1: 0.8, 4: 90.0})
+def test_a_search_shows_its_trials_and_the_lowest_loss_so_far() -> None:
+    figure = draw_figure(plot_search_history, {0: 0.9, 2: 0.6, 3: 0.7, 5: 0.5, 6: 9.0}, {1: 0.8, 4: 90.0})
     (axes,) = figure.axes
     lines = {line.get_label(): np.asarray(line.get_xydata()).tolist() for line in axes.lines}
     assert lines["complete"] == [[0, 0.9], [2, 0.6], [3, 0.7], [5, 0.5]]
     assert lines["pruned"] == [[1, 0.8]]
     assert lines["lowest so far"] == [[0, 0.9], [2, 0.6], [3, 0.6], [5, 0.5], [6, 0.5], [6.5, 0.5]]
     assert figure.get_suptitle() == "Best of 7 trials: trial 5, validation loss 0.5000"
-    assert "The losses of 2 lie above the axis" in words(axes)
+    assert "Losses above the axis: 2" in texts(axes)
 
 
-def test_importances_stand_in_their_order_the_most_on_top() -> None:
-    (axes,) = drawn(plot_importances, {"momentum": 0.25, "learning_rate": 0.75}, 12).axes
+def test_importances_are_ordered_most_important_on_top() -> None:
+    (axes,) = draw_figure(plot_importances, {"momentum": 0.25, "learning_rate": 0.75}, 12).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["momentum", "learning_rate"]
     assert [bar.get_width() for bar in axes.patches] == [0.25, 0.75]
-    assert {"25%", "75%"} <= set(words(axes))
+    assert {"25%", "75%"} <= set(texts(axes))

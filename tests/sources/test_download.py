@@ -1,4 +1,4 @@
-"""Downloads: fetched once, and only if their content is the expected one."""
+"""Downloads: fetched once, and only with the expected SHA-256."""
 
 import functools
 import hashlib
@@ -17,19 +17,19 @@ CONTENT = b"digits"
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves files, silently."""
+    """Serve files without logging."""
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Write nothing."""
+        """Discard the message."""
 
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    """A server that offers digits.zip."""
-    offered = tmp_path / "offered"
-    offered.mkdir()
-    (offered / "digits.zip").write_bytes(CONTENT)
-    handler = functools.partial(Handler, directory=str(offered))
+    """Start a server of digits.zip; yield its URL."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "digits.zip").write_bytes(CONTENT)
+    handler = functools.partial(Handler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/digits.zip"
@@ -41,22 +41,22 @@ def test_a_download_with_the_expected_content_is_kept(address: str, tmp_path: Pa
     assert download.fetch(tmp_path / "data").read_bytes() == CONTENT
 
 
-def test_a_download_with_another_content_is_refused_and_leaves_nothing(address: str, tmp_path: Path) -> None:
+def test_a_download_with_other_content_is_refused_and_deleted(address: str, tmp_path: Path) -> None:
     download = Download("digits", address, hashlib.sha256(b"others").hexdigest(), ("digits.zip",))
     with pytest.raises(
-        UserError, match=r"digits\.zip: the download is damaged or was changed \(SHA-256 .*\); try again"
+        UserError, match=r"digits\.zip: the download is damaged or has changed \(SHA-256 .*\); try again"
     ):
         download.fetch(tmp_path / "data")
     assert list((tmp_path / "data").iterdir()) == []
 
 
-def test_a_file_that_is_there_is_taken_under_any_of_its_names(tmp_path: Path) -> None:
+def test_an_existing_file_is_used_under_any_of_its_names(tmp_path: Path) -> None:
     (tmp_path / "digits.json").write_bytes(b"mine")
     download = Download("digits", "http://127.0.0.1:9/", "", ("digits.zip", "digits.json"))
     assert download.fetch(tmp_path).read_bytes() == b"mine"
 
 
-def test_the_hashes_of_mnist_are_those_of_its_files(shared_data: Path) -> None:
+def test_the_hashes_of_mnist_match_its_files(shared_data: Path) -> None:
     for name, expected in MNIST_FILES.items():
         content = (shared_data / "MNIST" / "raw" / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == expected

@@ -9,7 +9,7 @@ from helpers.files import csv_text, idx
 from torchvision.datasets import MNIST
 
 from pipeline import DigitTable, Source, UserError, find_source
-from pipeline.sources.mnist import MIRROR_SECONDS, MNIST_FILES, answering_mirrors
+from pipeline.sources.mnist import MIRROR_TIMEOUT_SECONDS, MNIST_FILES, answering_mirrors
 
 
 @pytest.fixture
@@ -17,13 +17,13 @@ def no_mirrors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MNIST, "mirrors", [])
 
 
-def put_competition(folder: Path, digits: DigitTable) -> None:
+def write_competition(folder: Path, digits: DigitTable) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "train.csv").write_text(csv_text(digits.select(np.arange(30))))
     (folder / "test.csv").write_text(csv_text(DigitTable(digits.pixels[30:50])))
 
 
-def put_mnist(folder: Path, digits: DigitTable) -> None:
+def write_mnist(folder: Path, digits: DigitTable) -> None:
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for name in MNIST_FILES:
@@ -34,11 +34,11 @@ def put_mnist(folder: Path, digits: DigitTable) -> None:
 @pytest.mark.usefixtures("no_mirrors")
 def test_auto_prefers_the_competition_then_mnist_then_practice(tmp_path: Path, digits: DigitTable) -> None:
     assert find_source("auto", tmp_path).name == "practice"
-    put_mnist(tmp_path, digits)
+    write_mnist(tmp_path, digits)
     found = find_source("auto", tmp_path)
     assert found.name == "mnist"
     assert (len(found.read_train()), found.read_test().known_labels.dtype) == (70, np.int64)
-    put_competition(tmp_path, digits)
+    write_competition(tmp_path, digits)
     found = find_source("auto", tmp_path)
     assert found.name == "competition"
     assert (len(found.read_train()), len(found.read_test())) == (30, 20)
@@ -46,32 +46,32 @@ def test_auto_prefers_the_competition_then_mnist_then_practice(tmp_path: Path, d
 
 
 @pytest.mark.usefixtures("no_mirrors")
-def test_the_line_about_a_source_says_why_and_how_to_get_the_real_data(tmp_path: Path, digits: DigitTable) -> None:
+def test_a_source_states_its_reason_and_how_to_get_the_competitions_data(tmp_path: Path, digits: DigitTable) -> None:
     line = str(find_source("auto", tmp_path))
     assert "no competition files, and no mirror of MNIST answers" in line
     assert "digit-recognizer.zip from https://www.kaggle.com/competitions/digit-recognizer/data" in line
     assert "\n" not in line
-    put_competition(tmp_path, digits)
+    write_competition(tmp_path, digits)
     assert str(find_source("auto", tmp_path)) == f"competition, in {tmp_path} (found there)"
 
 
 @pytest.mark.usefixtures("no_mirrors")
-@pytest.mark.parametrize("alone", ["train.csv", "test.csv"])
-def test_one_of_the_competitions_files_is_never_passed_over_for_another_source(
-    alone: str, tmp_path: Path, digits: DigitTable
+@pytest.mark.parametrize("present", ["train.csv", "test.csv"])
+def test_a_single_file_of_the_competition_takes_precedence_over_other_sources(
+    present: str, tmp_path: Path, digits: DigitTable
 ) -> None:
-    put_competition(tmp_path, digits)
-    (other,) = {"train.csv", "test.csv"} - {alone}
-    (tmp_path / other).unlink()
+    write_competition(tmp_path, digits)
+    (missing,) = {"train.csv", "test.csv"} - {present}
+    (tmp_path / missing).unlink()
     found = find_source("auto", tmp_path)
     assert found.name == "competition"
-    with pytest.raises(UserError, match=f"{other}: there is no such file"):
-        (found.read_train if other == "train.csv" else found.read_test)()
+    with pytest.raises(UserError, match=f"{missing}: there is no such file"):
+        (found.read_train if missing == "train.csv" else found.read_test)()
 
 
 def test_a_path_names_a_folder_or_an_archive(tmp_path: Path, digits: DigitTable) -> None:
-    put_competition(tmp_path / "mine", digits)
-    put_mnist(tmp_path / "theirs", digits)
+    write_competition(tmp_path / "mine", digits)
+    write_mnist(tmp_path / "theirs", digits)
     assert find_source(str(tmp_path / "mine"), tmp_path).name == "competition"
     assert find_source(str(tmp_path / "theirs"), tmp_path).name == "mnist"
     (tmp_path / "empty").mkdir()
@@ -79,7 +79,7 @@ def test_a_path_names_a_folder_or_an_archive(tmp_path: Path, digits: DigitTable)
         find_source(str(tmp_path / "empty"), tmp_path)
 
 
-def test_practice_is_1297_digits_to_learn_and_500_to_answer(practice: Source) -> None:
+def test_practice_has_1297_training_rows_and_500_test_rows(practice: Source) -> None:
     train, test = practice.read_train(), practice.read_test()
     assert (len(train), len(test)) == (1297, 500)
     assert train.fingerprint.count_duplicates(test.fingerprint) == 0
@@ -87,17 +87,17 @@ def test_practice_is_1297_digits_to_learn_and_500_to_answer(practice: Source) ->
     assert share == pytest.approx(np.full(10, 500 / 1797), abs=0.01)
 
 
-def test_practice_keeps_its_answers_out_of_the_test_file(practice: Source) -> None:
+def test_practice_keeps_the_test_labels_in_a_separate_file(practice: Source) -> None:
     assert (practice.path / "test.csv").read_text().startswith("pixel0,")
     assert (practice.path / "answers.csv").read_text().startswith("ImageId,Label\n1,")
 
 
-def test_practice_digits_are_framed_as_mnists(practice: Source) -> None:
+def test_practice_digits_are_framed_like_mnist(practice: Source) -> None:
     pixels = practice.read_train().pixels.astype(float)
-    places = np.arange(28) + 0.5
+    positions = np.arange(28) + 0.5
     ink = pixels.sum(axis=(1, 2))
-    for middles in (pixels.sum(axis=1) @ places / ink, pixels.sum(axis=2) @ places / ink):
-        assert np.abs(middles - 14).max() < 1.01
+    for centres in (pixels.sum(axis=1) @ positions / ink, pixels.sum(axis=2) @ positions / ink):
+        assert np.abs(centres - 14).max() < 1.01
     for axis in (1, 2):
         with_ink = pixels.any(axis=axis)
         first, last = with_ink.argmax(axis=1), 27 - with_ink[:, ::-1].argmax(axis=1)
@@ -110,12 +110,12 @@ def test_damaged_practice_answers_are_named(answers: str, tmp_path: Path) -> Non
     found = find_source("practice", tmp_path)
     (found.path / "answers.csv").write_text(answers)
     with pytest.raises(
-        UserError, match=r"practice/answers\.csv: damaged .*; delete .*practice, which will be made again"
+        UserError, match=r"practice/answers\.csv: missing or damaged .*; delete .*practice, and it is created again"
     ):
         found.read_test()
 
 
-def test_practice_is_made_once(practice: Source) -> None:
+def test_practice_is_created_once(practice: Source) -> None:
     before = (practice.path / "train.csv").stat().st_mtime_ns
     find_source("practice", practice.path.parent)
     assert (practice.path / "train.csv").stat().st_mtime_ns == before
@@ -123,29 +123,29 @@ def test_practice_is_made_once(practice: Source) -> None:
 
 @pytest.fixture
 def silent_mirror() -> Iterator[str]:
-    """A server that takes connections and never says a word."""
+    """Start a server that accepts connections and never answers; yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/"
 
 
-def test_a_mirror_that_never_answers_costs_seconds(silent_mirror: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mirror_that_never_answers_times_out(silent_mirror: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MNIST, "mirrors", [silent_mirror, silent_mirror, silent_mirror])
     started = time.monotonic()
     assert answering_mirrors() == []
-    assert time.monotonic() - started < MIRROR_SECONDS + 2
+    assert time.monotonic() - started < MIRROR_TIMEOUT_SECONDS + 2
 
 
 @pytest.mark.usefixtures("no_mirrors")
-def test_mnist_that_cannot_be_had_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="none of its mirrors answers: put its four files into"):
+def test_unreachable_mnist_is_reported_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="none of its mirrors answers: copy its four files to"):
         find_source("mnist", tmp_path)
 
 
-def test_a_mirror_that_breaks_off_says_what_to_do(
+def test_a_failed_download_of_mnist_is_reported(
     tmp_path: Path, silent_mirror: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.sources.mnist.answering_mirrors", lambda: [silent_mirror])
-    monkeypatch.setattr("pipeline.sources.mnist.MIRROR_SECONDS", 0.1)
+    monkeypatch.setattr("pipeline.sources.mnist.MIRROR_TIMEOUT_SECONDS", 0.1)
     before = MNIST.mirrors
     with pytest.raises(UserError, match="the download of MNIST failed"):
         find_source("mnist", tmp_path)

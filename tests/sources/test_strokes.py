@@ -1,4 +1,4 @@
-"""Pen drawings: the archive that UCI offers, the form in JSON, and the frames that are made of them."""
+"""Pen drawings: UCI's archive, the JSON format, and rendering as frames."""
 
 import gzip
 import json
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline import UserError, find_source
-from pipeline.sources.pendigits import HELD_OUT, drawings, drawn_anew
+from pipeline.sources.pendigits import HELD_OUT_DRAWINGS, drawings, render_drawings
 from pipeline.sources.strokes import Drawing, canvas, read_drawings
 
 UNIPEN = """.VERSION 1.0
@@ -34,15 +34,15 @@ UNIPEN = """.VERSION 1.0
 """
 
 
-def packed(text: str) -> bytes:
-    """Return a text as the Unix program compress would pack it, with codes of 9 bits and each character a code."""
-    bits = sum(byte << (9 * place) for place, byte in enumerate(text.encode()))
+def compress(text: str) -> bytes:
+    """Return a text in the format of Unix's `compress`, with one 9-bit code per character."""
+    bits = sum(byte << (9 * index) for index, byte in enumerate(text.encode()))
     return b"\x1f\x9d\x89" + bits.to_bytes(-(-9 * len(text) // 8), "little")
 
 
-def uci_archive(path: Path, text: str = UNIPEN) -> Path:
+def write_uci_archive(path: Path, text: str = UNIPEN) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("pendigits-orig.tra.Z", packed(text))
+        archive.writestr("pendigits-orig.tra.Z", compress(text))
     return path
 
 
@@ -51,16 +51,16 @@ def seven() -> Drawing:
 
 
 def test_ucis_archive_is_read_with_y_pointing_down(tmp_path: Path) -> None:
-    read = read_drawings(uci_archive(tmp_path / "pendigits.zip"))
+    read = read_drawings(write_uci_archive(tmp_path / "pendigits.zip"))
     assert [drawing.label for drawing in read] == [7, 1]
     assert [len(stroke) for stroke in read[0].strokes] == [3, 2]
     assert read[0].strokes[0].tolist() == [[10, -40], [30, -40], [20, -10]]
 
 
-def test_the_json_form_holds_the_same(tmp_path: Path) -> None:
+def test_the_json_format_gives_the_same_drawings(tmp_path: Path) -> None:
     path = tmp_path / "pendigits.json.gz"
     path.write_bytes(gzip.compress(json.dumps([{"label": 1, "strokes": [[[5, -9], [5, -1]]]}]).encode()))
-    (from_json,), (_, from_uci) = read_drawings(path), read_drawings(uci_archive(tmp_path / "pendigits.zip"))
+    (from_json,), (_, from_uci) = read_drawings(path), read_drawings(write_uci_archive(tmp_path / "pendigits.zip"))
     assert from_json.label == from_uci.label
     assert np.array_equal(from_json.strokes[0], from_uci.strokes[0])
 
@@ -77,40 +77,38 @@ def test_the_json_form_holds_the_same(tmp_path: Path) -> None:
 )
 def test_a_damaged_archive_is_named_with_a_remedy(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match=rf"{name}: .*delete it, and fetch it again"):
+    with pytest.raises(UserError, match=rf"{name}: .*delete it and download it again"):
         read_drawings(tmp_path / name)
 
 
-def test_an_archive_that_cannot_be_fetched_is_asked_for_by_its_address(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_download_is_reported_with_its_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    with pytest.raises(UserError, match=r"bring https://archive\.ics\.uci\.edu/\S+ there as pendigits\.zip"):
+    with pytest.raises(UserError, match=r"save https://archive\.ics\.uci\.edu/\S+ as \S+pendigits\.zip"):
         find_source("pendigits", tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_drawing_keeps_its_proportions_where_it_is_placed() -> None:
+def test_a_placed_drawing_keeps_its_aspect_ratio() -> None:
     strokes, extent = seven().placed(100)
     assert extent.tolist() == [60, 100]
     assert np.concatenate(strokes).min(axis=0).tolist() == [0, 0]
 
 
-def test_a_brush_is_as_thick_as_it_says() -> None:
+def test_a_brush_has_the_given_diameter() -> None:
     line = canvas([np.array([[10.0, 20.0], [90.0, 20.0]])], (100, 40), 8)
     assert (np.asarray(line)[:, 50] > 127).sum() == 8
 
 
-def test_a_drawing_drawn_anew_differs_each_time_and_not_from_run_to_run() -> None:
-    once, again = (drawn_anew([seven()], 3, seed=0) for _ in range(2))
-    assert np.array_equal(once.pixels, again.pixels)
-    assert once.known_labels.tolist() == [7, 7, 7]
-    assert len(np.unique(once.pixels, axis=0)) == 3
+def test_frames_of_a_drawing_differ_and_are_reproducible() -> None:
+    first, again = (render_drawings([seven()], 3, seed=0) for _ in range(2))
+    assert np.array_equal(first.pixels, again.pixels)
+    assert first.known_labels.tolist() == [7, 7, 7]
+    assert len(np.unique(first.pixels, axis=0)) == 3
 
 
 def test_the_last_drawings_are_held_out(shared_data: Path, tmp_path: Path) -> None:
     (tmp_path / "pendigits.json.gz").symlink_to(shared_data / "pendigits_train_strokes.json.gz")
     training, held_out = drawings(tmp_path)
-    assert (len(training), len(held_out)) == (5_994, HELD_OUT)
+    assert (len(training), len(held_out)) == (5_994, HELD_OUT_DRAWINGS)
     everything = read_drawings(tmp_path / "pendigits.json.gz")
     assert np.array_equal(held_out[-1].strokes[0], everything[-1].strokes[0])

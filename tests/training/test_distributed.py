@@ -1,4 +1,4 @@
-"""Training on two processes, as torchrun and `accelerate launch` start them."""
+"""Training on two processes, started by torchrun and `accelerate launch`."""
 
 import json
 import os
@@ -24,17 +24,17 @@ from pipeline.models import build
 from pipeline.training.network import train_network
 from pipeline.training.trainer import require_divisible
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in Linux's /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in Linux's /proc")
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-MEETING = ["--rdzv_backend", "c10d", "--rdzv_endpoint"]
+RENDEZVOUS = ["--rdzv_backend", "c10d", "--rdzv_endpoint"]
 
 
 @contextmanager
 def launched(folder: Path, *command: str | Path) -> Iterator["subprocess.Popen[str]"]:
-    """Start a launcher in `folder`, in a session of its own that a failing test takes down with it."""
+    """Start a launcher in `folder`, in a new session, and kill the session if the test fails."""
     process = subprocess.Popen(
         list(map(str, command)),
         cwd=folder,
@@ -53,18 +53,18 @@ def launched(folder: Path, *command: str | Path) -> Iterator["subprocess.Popen[s
 
 
 def torchrun(*options: str) -> list[str]:
-    """Return a launcher of two processes on this machine; others may be at it beside this test."""
-    return [*TORCHRUN, *MEETING, f"127.0.0.1:{free_port()}", *options]
+    """Return a command that launches two processes, on a free port because other tests may run in parallel."""
+    return [*TORCHRUN, *RENDEZVOUS, f"127.0.0.1:{free_port()}", *options]
 
 
 def settings(*overrides: str) -> list[str]:
-    """Return the words of `train fast` with some settings, on the practice digits."""
-    sets = [word for override in overrides for word in ("--set", override)]
-    return ["train", "fast", "--source", "practice", *sets]
+    """Return the arguments of `train fast` with overrides, on the practice digits."""
+    options = [word for override in overrides for word in ("--set", override)]
+    return ["train", "fast", "--source", "practice", *options]
 
 
 def ranks(launcher: "subprocess.Popen[str]") -> dict[str, int]:
-    """Return the process of each rank that a launcher has started."""
+    """Return the process ids of a launcher's children by rank."""
     children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
     found = {}
     for child in children:
@@ -73,34 +73,34 @@ def ranks(launcher: "subprocess.Popen[str]") -> dict[str, int]:
     return found
 
 
-def under_way(folder: Path, launcher: "subprocess.Popen[str]") -> None:
-    """Wait until a training has written its second epoch, and so all that there is to keep of its first."""
+def wait_for_two_epochs(folder: Path, launcher: "subprocess.Popen[str]") -> None:
+    """Wait until the second epoch is written. All files of the first one are then complete."""
     history = folder / "history.csv"
 
-    def two_epochs() -> bool:
+    def has_two_epochs() -> bool:
         return history.exists() and len(history.read_text().splitlines()) > 2
 
-    until(lambda: two_epochs() or launcher.poll() is not None, "the second epoch does not end", 300)
+    until(lambda: has_two_epochs() or launcher.poll() is not None, "the second epoch does not end", 300)
     assert launcher.poll() is None, launcher.communicate()
 
 
-WHOLE = ["epochs=3", "minimum_updates=0", "batch_size=32", "gradient_accumulation=2", "precision=float32"]
-OF_1001 = [*WHOLE, "validation_fraction=0.7718"]
+THREE_EPOCHS = ["epochs=3", "minimum_updates=0", "batch_size=32", "gradient_accumulation=2", "precision=float32"]
+VALIDATE_1001_ROWS = [*THREE_EPOCHS, "validation_fraction=0.7718"]
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Outcome]:
-    """A run of two processes, with 1,001 rows set aside, in an empty folder."""
-    folder = tmp_path_factory.mktemp("together")
-    with launched(folder, *torchrun(), "-m", "--", "pipeline", *settings(*OF_1001)) as launcher:
+def distributed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Outcome]:
+    """Train on two processes, with 1,001 validation rows, in an empty folder."""
+    folder = tmp_path_factory.mktemp("distributed")
+    with launched(folder, *torchrun(), "-m", "--", "pipeline", *settings(*VALIDATE_1001_ROWS)) as launcher:
         out, err = launcher.communicate(timeout=300)
     assert launcher.returncode == 0, err
     [run] = (folder / "checkpoints").iterdir()
     return Run(run), Outcome(launcher.returncode, out, err)
 
 
-def test_two_processes_leave_one_run_and_speak_with_one_voice(together: tuple[Run, Outcome]) -> None:
-    run, outcome = together
+def test_two_processes_write_one_run_and_one_log(distributed: tuple[Run, Outcome]) -> None:
+    run, outcome = distributed
     assert run.card.finished
     assert run.card.processes == 2
     assert (run.folder / "report.txt").exists()
@@ -109,10 +109,8 @@ def test_two_processes_leave_one_run_and_speak_with_one_voice(together: tuple[Ru
     assert (run.folder / "training.log").read_text().count("epoch  train loss") == 1
 
 
-def test_two_processes_validate_the_model_that_is_kept_on_each_row_once(
-    together: tuple[Run, Outcome], practice: Source
-) -> None:
-    run, _ = together
+def test_two_processes_validate_on_each_row_once(distributed: tuple[Run, Outcome], practice: Source) -> None:
+    run, _ = distributed
     recipe = run.require_digits()
     _, validation = practice.read_train().split(recipe.validation_fraction, recipe.seed)
     assert len(validation) == run.card.validation_rows == 1001
@@ -123,71 +121,71 @@ def test_two_processes_validate_the_model_that_is_kept_on_each_row_once(
     labels = torch.from_numpy(validation.known_labels.copy())
     expected = cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing).item()
     assert run.card.scores["validation_loss"] == pytest.approx(expected, rel=1e-4)
-    right = (logits.argmax(1) == labels).sum().item()
-    assert run.card.scores["validation_accuracy"] * 1001 == pytest.approx(right, abs=1)
+    correct = (logits.argmax(1) == labels).sum().item()
+    assert run.card.scores["validation_accuracy"] * 1001 == pytest.approx(correct, abs=1)
 
 
-def test_two_processes_make_the_updates_of_one(together: tuple[Run, Outcome], practice: Source, tmp_path: Path) -> None:
-    alone = train_network(Recipe.load("fast", OF_1001), practice, str(tmp_path / "alone"), quiet=True)
-    # The rate of one-cycle depends on the updates before: it begins each epoch where it does for one process.
-    assert [epoch.learning_rate for epoch in together[0].history] == [epoch.learning_rate for epoch in alone.history]
-    for ours, theirs in zip(together[0].history, alone.history, strict=True):
-        assert ours.train_loss == pytest.approx(theirs.train_loss, rel=0.25)
+def test_two_processes_make_the_same_updates_as_one(
+    distributed: tuple[Run, Outcome], practice: Source, tmp_path: Path
+) -> None:
+    alone = train_network(Recipe.load("fast", VALIDATE_1001_ROWS), practice, str(tmp_path / "alone"), quiet=True)
+    # The one-cycle rate depends on the number of updates, which is the same as with one process.
+    assert [epoch.learning_rate for epoch in distributed[0].history] == [epoch.learning_rate for epoch in alone.history]
+    for found, expected in zip(distributed[0].history, alone.history, strict=True):
+        assert found.train_loss == pytest.approx(expected.train_loss, rel=0.25)
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
-    """What each of two processes saw of `distributed_worker.py`."""
-    folder = tmp_path_factory.mktemp("seen")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
+    """Run `distributed_worker.py` on two processes and return the observations of each."""
+    folder = tmp_path_factory.mktemp("observed")
     with launched(folder, *torchrun(), PROJECT / "tests" / "helpers" / "distributed_worker.py", folder) as launcher:
         _, err = launcher.communicate(timeout=300)
     assert launcher.returncode == 0, err
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
-def test_data_are_made_by_one_process_and_found_by_the_other(seen: list[dict[str, object]]) -> None:
-    assert [each["found"] for each in seen] == [False, True]
-    assert [each["from main"] for each in seen] == [0, 0]
+def test_the_main_process_creates_data_and_the_other_finds_them(observed: list[dict[str, object]]) -> None:
+    assert [each["found"] for each in observed] == [False, True]
+    assert [each["from main"] for each in observed] == [0, 0]
 
 
-def test_a_process_with_the_rows_in_another_order_is_refused(seen: list[dict[str, object]]) -> None:
-    assert "refused" not in seen[0]
-    assert "not the same rows as in the first process" in str(seen[1]["refused"])
+def test_a_process_with_rows_in_another_order_is_rejected(observed: list[dict[str, object]]) -> None:
+    assert "refused" not in observed[0]
+    assert "the rows here and in the main process differ" in str(observed[1]["refused"])
 
 
-def test_each_process_takes_its_share_of_a_batch_and_warps_it_in_its_own_way(seen: list[dict[str, object]]) -> None:
-    assert [each["batch"] for each in seen] == [128, 128]
-    assert seen[0]["warps"] != seen[1]["warps"]
+def test_processes_split_a_batch_and_augment_it_differently(observed: list[dict[str, object]]) -> None:
+    assert [each["batch"] for each in observed] == [128, 128]
+    assert observed[0]["warps"] != observed[1]["warps"]
 
 
-def test_1001_rows_stay_1001(seen: list[dict[str, object]]) -> None:
-    assert seen[0]["right of 1001"] == seen[1]["right of 1001"]
-    assert float(str(seen[0]["right of 1001"])) == pytest.approx(round(float(str(seen[0]["right of 1001"]))))
+def test_each_of_1001_validation_rows_counts_once(observed: list[dict[str, object]]) -> None:
+    assert observed[0]["right of 1001"] == observed[1]["right of 1001"]
+    assert float(str(observed[0]["right of 1001"])) == pytest.approx(round(float(str(observed[0]["right of 1001"]))))
 
 
-def test_training_stops_for_all_when_the_first_process_sees_no_improvement(seen: list[dict[str, object]]) -> None:
-    assert [each["out of patience"] for each in seen] == [[False, False, False, True]] * 2
+def test_early_stopping_of_the_main_process_stops_all_processes(observed: list[dict[str, object]]) -> None:
+    assert [each["out of patience"] for each in observed] == [[False, False, False, True]] * 2
 
 
-def test_a_hook_is_asked_once_and_ends_all_processes(seen: list[dict[str, object]]) -> None:
-    assert [each["asked"] for each in seen] == [[1, 2, 3], []]
-    assert [each["ended by"] for each in seen] == ["enough", "enough"]
+def test_on_epoch_is_called_once_and_can_stop_all_processes(observed: list[dict[str, object]]) -> None:
+    assert [each["asked"] for each in observed] == [[1, 2, 3], []]
+    assert [each["ended by"] for each in observed] == ["enough", "enough"]
 
 
-def test_when_a_process_is_killed_the_other_says_how_to_go_on_and_one_process_does(
-    tmp_path: Path, practice: Source
-) -> None:
+def test_the_loss_of_a_process_is_reported_and_one_process_can_resume(tmp_path: Path, practice: Source) -> None:
     folder = tmp_path / "checkpoints" / "mine"
     long = ["epochs=24", "minimum_updates=0"]
     with launched(tmp_path, *torchrun(), "-m", "--", "pipeline", *settings(*long), "--run", "mine") as launcher:
-        under_way(folder, launcher)
+        wait_for_two_epochs(folder, launcher)
         os.kill(ranks(launcher)["0"], signal.SIGKILL)
         _, err = launcher.communicate(timeout=60)
     assert launcher.returncode == 1
-    told = [line for line in err.splitlines() if line.startswith("error: ")]
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
     recipe = "checkpoints/mine/recipe.yaml"
-    assert told == [
-        "error: another process of this training was lost, or cannot be reached; "
+    assert errors == [
+        "error: another process of this training was lost or cannot be reached; "
         f"to resume: python -m pipeline train {recipe} --run checkpoints/mine --resume"
     ]
     run = Run.open(folder)
@@ -200,8 +198,8 @@ def test_when_a_process_is_killed_the_other_says_how_to_go_on_and_one_process_do
     assert run.card.scores["validation_loss"] < before[0].validation_loss
 
 
-def test_two_processes_go_on_with_the_run_of_one(tmp_path: Path, practice: Source) -> None:
-    recipe = Recipe.load("fast", WHOLE)
+def test_two_processes_resume_the_run_of_one(tmp_path: Path, practice: Source) -> None:
+    recipe = Recipe.load("fast", THREE_EPOCHS)
     alone = train_network(recipe, practice, str(tmp_path / "alone"), quiet=True)
 
     def stop(epoch: Epoch) -> None:
@@ -210,8 +208,10 @@ def test_two_processes_go_on_with_the_run_of_one(tmp_path: Path, practice: Sourc
     folder = tmp_path / "checkpoints" / "mine"
     with pytest.raises(KeyboardInterrupt):
         train_network(recipe, practice, str(folder), on_epoch=stop, quiet=True)
-    go_on = ["train", "checkpoints/mine/recipe.yaml", "--source", "practice", "--run", "mine", "--resume", "--quiet"]
-    with launched(tmp_path, *ACCELERATE, "--main_process_port", str(free_port()), "-m", "pipeline", *go_on) as launcher:
+    resume = ["train", "checkpoints/mine/recipe.yaml", "--source", "practice", "--run", "mine", "--resume", "--quiet"]
+    with launched(
+        tmp_path, *ACCELERATE, "--main_process_port", str(free_port()), "-m", "pipeline", *resume
+    ) as launcher:
         out, err = launcher.communicate(timeout=300)
     assert (launcher.returncode, out) == (0, ""), err
     run = Run(folder)
@@ -220,11 +220,11 @@ def test_two_processes_go_on_with_the_run_of_one(tmp_path: Path, practice: Sourc
     assert run.history[-1].train_loss == pytest.approx(alone.history[-1].train_loss, rel=0.25)
 
 
-LEFT = {"by an error": ("raise UserError('lost')", (0, "lost\n")), "at its end": ("pass", (-signal.SIGTERM, ""))}
+BLOCKS = {"by an error": ("raise UserError('lost')", (0, "lost\n")), "at its end": ("pass", (-signal.SIGTERM, ""))}
 
 
-@pytest.mark.parametrize(("block", "end"), LEFT.values(), ids=LEFT)
-def test_sigterm_ends_a_process_but_not_before_it_has_told_why_it_ends(block: str, end: tuple[int, str]) -> None:
+@pytest.mark.parametrize(("block", "expected"), BLOCKS.values(), ids=BLOCKS)
+def test_sigterm_ends_a_process_after_it_has_reported_its_error(block: str, expected: tuple[int, str]) -> None:
     lines = [
         "import os, signal",
         "from pipeline.errors import UserError",
@@ -244,18 +244,18 @@ def test_sigterm_ends_a_process_but_not_before_it_has_told_why_it_ends(block: st
         capture_output=True,
         check=False,
     )
-    assert (process.returncode, process.stdout) == end
+    assert (process.returncode, process.stdout) == expected
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_launcher_leaves_a_run_to_go_on_with_and_one_line(sent: signal.Signals, tmp_path: Path) -> None:
+def test_a_stopped_launcher_leaves_a_resumable_run_and_prints_one_line(sent: signal.Signals, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints" / "mine"
     long = settings("epochs=1000", "minimum_updates=0")
     with launched(tmp_path, *torchrun(), "-m", "--", "pipeline", *long, "--run", "mine") as launcher:
-        under_way(folder, launcher)
-        if sent is signal.SIGINT:  # a terminal's Ctrl-C reaches all of them
+        wait_for_two_epochs(folder, launcher)
+        if sent is signal.SIGINT:  # Ctrl-C in a terminal reaches all processes
             os.killpg(launcher.pid, sent)
-        else:  # a scheduler's end of a job reaches the launcher
+        else:  # a job scheduler signals the launcher
             launcher.send_signal(sent)
         out, err = launcher.communicate(timeout=60)
     assert (out + err).count("Stopped in epoch ") == 1
@@ -264,7 +264,7 @@ def test_a_stopped_launcher_leaves_a_run_to_go_on_with_and_one_line(sent: signal
 
 
 @pytest.mark.parametrize("words", [["submit"], ["sweep", "fast", "--trials", "1"], ["recipes"]])
-def test_what_one_process_does_is_refused_to_several(
+def test_commands_other_than_train_reject_several_processes(
     words: list[str], command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -275,18 +275,20 @@ def test_what_one_process_does_is_refused_to_several(
     )
 
 
-def test_fine_tuning_is_refused_to_several(practice: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fine_tuning_rejects_several_processes(
+    practice: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pipeline.config.fine_tuning import FineTuning
     from pipeline.training.fine_tune import fine_tune
 
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="tunes it in one process here"):
+    with pytest.raises(UserError, match="fine-tuning runs in a single process"):
         fine_tune(FineTuning.load("even-odd"), practice, str(tmp_path / "run"))
 
 
-def test_a_batch_that_cannot_be_divided_is_refused_with_one_that_can() -> None:
+def test_an_indivisible_batch_size_is_rejected_with_a_divisible_one() -> None:
     require_divisible(128, 4)
-    with pytest.raises(UserError, match=r"batch of 128 images cannot be divided among 3 .*--set batch_size=126"):
+    with pytest.raises(UserError, match=r"batch_size 128 is not divisible by 3 .*--set batch_size=126"):
         require_divisible(128, 3)
     with pytest.raises(UserError, match="--set batch_size=64"):
         require_divisible(2, 64)
@@ -294,49 +296,49 @@ def test_a_batch_that_cannot_be_divided_is_refused_with_one_that_can() -> None:
 
 @pytest.fixture
 def hosts() -> Iterator[dict[str, str]]:
-    """Two hosts with a cable between them, made of network namespaces: the name of each, and its address."""
+    """Create two network namespaces joined by a cable, and yield their addresses by name."""
     if os.geteuid() or not shutil.which("ip"):
-        pytest.skip("only root with Debian's iproute2 can make network namespaces")
-    made = {f"digits{os.getpid()}{end}": f"10.213.0.{place}" for place, end in enumerate("ab", start=1)}
-    first, second = made
+        pytest.skip("network namespaces need root and iproute2")
+    addresses = {f"digits{os.getpid()}{end}": f"10.213.0.{place}" for place, end in enumerate("ab", start=1)}
+    first, second = addresses
 
     def ip(*words: str) -> None:
         subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
 
     try:
         try:
-            for host in made:
+            for host in addresses:
                 ip("netns", "add", host)
             ip("-n", first, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", second)
         except subprocess.CalledProcessError as error:
-            pytest.skip(f"this machine lets nobody make network namespaces: {error.stderr.strip()}")
-        for host, address in made.items():
+            pytest.skip(f"this machine forbids network namespaces: {error.stderr.strip()}")
+        for host, address in addresses.items():
             ip("-n", host, "link", "set", "lo", "up")
             ip("-n", host, "address", "add", f"{address}/24", "dev", "cable")
             ip("-n", host, "link", "set", "cable", "up")
-        yield made
+        yield addresses
     finally:
-        for host in made:
+        for host in addresses:
             subprocess.run(["ip", "netns", "delete", host], check=False, capture_output=True)
 
 
-def test_two_machines_that_share_no_disk_train_one_run(
+def test_two_machines_without_a_shared_disk_train_one_run(
     hosts: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ENVIRONMENT, "GLOO_SOCKET_IFNAME", "cable")
-    meeting = [*TORCHRUN[:-1], "1", "--nnodes", "2", *MEETING, f"{next(iter(hosts.values()))}:29400"]
+    command = [*TORCHRUN[:-1], "1", "--nnodes", "2", *RENDEZVOUS, f"{next(iter(hosts.values()))}:29400"]
     with ExitStack() as stack:
         launchers = []
         for host, address in hosts.items():
             (tmp_path / host).mkdir()
-            # Neither host knows its address by its name: they are told who is where.
-            place = ["--local_addr", address, "--rdzv_conf", f"is_host={int(host.endswith('a'))}"]
-            command = [*meeting, *place, "-m", "--", "pipeline", *settings(*WHOLE), "--run", "mine"]
-            launchers.append(stack.enter_context(launched(tmp_path / host, "ip", "netns", "exec", host, *command)))
+            # The hosts cannot resolve their names: give each its address and its role.
+            options = ["--local_addr", address, "--rdzv_conf", f"is_host={int(host.endswith('a'))}"]
+            full = [*command, *options, "-m", "--", "pipeline", *settings(*THREE_EPOCHS), "--run", "mine"]
+            launchers.append(stack.enter_context(launched(tmp_path / host, "ip", "netns", "exec", host, *full)))
         ended = [launcher.communicate(timeout=300) for launcher in launchers]
     assert [launcher.returncode for launcher in launchers] == [0, 0], ended
     folders = [tmp_path / host / "checkpoints" / "mine" for host in hosts]
-    [folder] = [folder for folder in folders if folder.exists()]  # the machines settle which of them is the first
+    [folder] = [folder for folder in folders if folder.exists()]  # the machines agree on the main one
     assert Run(folder).card.finished
     assert len(Run(folder).history) == 3
     assert sorted("fast on 2 x cpu" in out for out, _ in ended) == [False, True]

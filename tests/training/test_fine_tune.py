@@ -27,9 +27,9 @@ from pipeline.models.parity import ParityNetwork
 from pipeline.reports.compare import compare, table
 from pipeline.reports.evaluate import validation_rows
 from pipeline.reports.figures import plot_comparison
-from pipeline.training.fine_tune import History, ParityDataset, fine_tune
+from pipeline.training.fine_tune import HistoryCallback, ParityDataset, fine_tune
 
-FOREIGN = """
+TRANSFORMERS_ONLY_PROGRAM = """
 import sys
 import numpy as np, torch
 from PIL import Image
@@ -48,11 +48,11 @@ print(pipeline("image-classification", model=folder)(pictures[0])[0]["label"])
 
 @pytest.fixture
 def copy(parity_run: Run, tmp_path: Path) -> Run:
-    """A copy of the finished run, to be damaged."""
+    """Return a copy of the finished run, which tests may damage."""
     return Run(Path(shutil.copytree(parity_run.folder, tmp_path / "copy")))
 
 
-def test_even_odd_is_the_ancestors_recipe() -> None:
+def test_even_odd_has_the_original_projects_settings() -> None:
     recipe = load_recipe("even-odd")
     assert isinstance(recipe, FineTuning)
     assert (recipe.dataset, recipe.validation_fraction, recipe.seed) == ("mnist", 0.1, 42)
@@ -65,14 +65,14 @@ def test_even_odd_is_the_ancestors_recipe() -> None:
     assert recipe.save_total_limit == 2
 
 
-def test_a_saved_recipe_loads_as_it_was_and_as_its_own_kind(tmp_path: Path) -> None:
+def test_a_saved_recipe_loads_unchanged(tmp_path: Path) -> None:
     recipe = load_recipe("even-odd", ["pretrained=null", "labels=[gerade, ungerade]"])
     recipe.save(tmp_path / "recipe.yaml")
     assert load_recipe(tmp_path / "recipe.yaml") == recipe
 
 
-def test_a_recipe_that_reads_no_digits_is_refused_where_digits_are_needed() -> None:
-    with pytest.raises(UserError, match="even-odd: tells odd from even, not which digit it is; take one that reads"):
+def test_a_parity_recipe_is_rejected_if_digits_are_needed() -> None:
+    with pytest.raises(UserError, match="even-odd: predicts parity only, not digits; use one that predicts digits"):
         Recipe.load("even-odd")
 
 
@@ -83,33 +83,31 @@ def test_a_recipe_that_reads_no_digits_is_refused_where_digits_are_needed() -> N
         ("learning_rate=0", "learning_rate: 0 is not valid"),
         ("validation_fraction=0", "validation_fraction: 0 is not valid"),
         ("trainer=transformer", "trainer: 'transformer' is not valid"),
-        ("save_strategy=epoch", "only what was evaluated can be the best; set it as eval_strategy is"),
-        ("save_steps=750", "only what was evaluated can be the best; set a multiple of 500"),
-        ("labels=[odd, odd]", "the two need names that differ"),
+        ("save_strategy=epoch", "only an evaluated checkpoint can be the best; set it to the value of eval_strategy"),
+        ("save_steps=750", "only an evaluated checkpoint can be the best; set a multiple of 500"),
+        ("labels=[odd, odd]", "the two names must differ"),
         ("labels=[odd]", "labels: ['odd'] is not valid"),
-        ("save_dir=figures", "that folder of the run holds something else"),
-        ("save_dir=checkpoints", "that folder of the run holds something else"),
+        ("save_dir=figures", "the run uses that folder for other files"),
+        ("save_dir=checkpoints", "the run uses that folder for other files"),
         ("output_dir=../elsewhere", "output_dir: '../elsewhere' is not valid"),
     ],
 )
-def test_a_wrong_setting_is_refused_with_its_reason(override: str, fault: str) -> None:
+def test_an_invalid_setting_is_rejected_with_its_reason(override: str, fault: str) -> None:
     with pytest.raises(UserError) as refusal:
         load_recipe("even-odd", [override])
     assert str(refusal.value).startswith(f"--set {override}: ")
     assert fault in str(refusal.value)
 
 
-def test_yaml_that_does_not_parse_is_refused_with_its_file_and_line(
-    command: Callable[..., Outcome], tmp_path: Path
-) -> None:
+def test_invalid_yaml_is_reported_with_its_file_and_line(command: Callable[..., Outcome], tmp_path: Path) -> None:
     (tmp_path / "training.yaml").write_text("name: mine\ntrainer: transformers\n  epochs: 3\nbatch_size: 32\n")
-    ended = command("train", "training.yaml")
-    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert ended.err.startswith("error: training.yaml, line 3, column 9: not valid YAML (")
-    assert ended.err.endswith("correct it there\n")
+    outcome = command("train", "training.yaml")
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert outcome.err.startswith("error: training.yaml, line 3, column 9: not valid YAML (")
+    assert outcome.err.endswith("correct that line\n")
 
 
-def test_a_fine_tuning_is_a_run_like_any_other(parity_run: Run) -> None:
+def test_fine_tuning_writes_a_complete_run(parity_run: Run) -> None:
     names = {path.name for path in parity_run.folder.iterdir()}
     assert names == {
         *("card.json", "fingerprint.safetensors", "history.csv", "recipe.yaml", "training.log"),
@@ -129,35 +127,35 @@ def test_a_fine_tuning_is_a_run_like_any_other(parity_run: Run) -> None:
     assert "2/2" in (parity_run.folder / "training.log").read_text()
 
 
-def test_the_model_that_is_kept_is_the_best_of_its_checkpoints(parity_run: Run, practice: Source) -> None:
+def test_the_saved_model_is_the_best_checkpoint(parity_run: Run, practice: Source) -> None:
     rows = validation_rows(parity_run, practice)
     found = Predictor.load(parity_run.folder).predict(rows.pixels).score(rows.known_labels)
-    # Trainer evaluates in bfloat16 where the processor has it: a row may fall to the other side.
+    # Trainer evaluates in bfloat16 on CPUs that support it, which may change the prediction for a row.
     assert found.accuracy == pytest.approx(parity_run.card.scores["validation_parity_accuracy"], abs=1.5 / 130)
 
 
-def test_transformers_loads_the_run_where_the_project_is_not_known_and_answers_as_predictor_does(
+def test_transformers_loads_the_run_without_this_project_and_matches_predictor(
     parity_run: Run, digits: DigitTable, tmp_path: Path
 ) -> None:
     pixels = digits.pixels[:100]
     np.save(tmp_path / "pixels.npy", pixels)
     folder = parity_run.folder / "transformers"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-I", "-c", FOREIGN, str(folder)]
-    ended = subprocess.run(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    command = [sys.executable, "-I", "-c", TRANSFORMERS_ONLY_PROGRAM, str(folder)]
+    outcome = subprocess.run(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     logits = torch.from_numpy(np.load(tmp_path / "logits.npy"))
     assert np.abs(ParityNetwork.load(folder).logits(pixels) - logits.numpy()).max() < 1e-5
     predictions = Predictor.load(parity_run.folder).predict(pixels)
     assert np.allclose(predictions.probabilities, logits.softmax(1).numpy(), atol=1e-6)
-    assert ended.stdout.strip() == predictions.parity[0]
+    assert outcome.stdout.strip() == predictions.parity[0]
 
 
-def test_predictions_of_parity_know_no_digits(parity_run: Run, practice: Source) -> None:
+def test_parity_predictions_have_no_digits(parity_run: Run, practice: Source) -> None:
     test = practice.read_test()
     predictions = Predictor.load(parity_run.folder).predict(test.pixels)
     assert predictions.probabilities.shape == (500, 2)
     assert predictions.digits is None
-    with pytest.raises(UserError, match="tells odd from even, not which digit it is"):
+    with pytest.raises(UserError, match="predicts parity only, not digits"):
         _ = predictions.known_digits
     assert predictions.p_odd == pytest.approx(predictions.probabilities[:, 1])
     assert (np.array(predictions.parity) == np.where(predictions.p_odd > 0.5, "odd", "even")).all()
@@ -166,8 +164,8 @@ def test_predictions_of_parity_know_no_digits(parity_run: Run, practice: Source)
     found = predictions.score(test.known_labels)
     assert found.accuracy == found.parity.accuracy > 0.8
     assert found.confusion.shape == (2, 2)
-    none = Predictor.load(parity_run.folder).predict(np.empty((0, 28, 28), np.uint8))
-    assert (len(none), none.digits, none.parity) == (0, None, [])
+    empty = Predictor.load(parity_run.folder).predict(np.empty((0, 28, 28), np.uint8))
+    assert (len(empty), empty.digits, empty.parity) == (0, None, [])
 
 
 def test_a_reading_of_parity_has_a_parity_and_no_text(parity_run: Run) -> None:
@@ -180,12 +178,12 @@ def test_a_reading_of_parity_has_a_parity_and_no_text(parity_run: Run) -> None:
     assert (blank.text, blank.parity, blank.confidence) == ("", None, None)
 
 
-def test_the_page_shows_the_parity_and_says_that_digits_are_unknown(parity_run: Run) -> None:
+def test_the_page_shows_parity_and_unknown_digits(parity_run: Run) -> None:
     reading = Predictor.load(parity_run.folder).read(Drawing("7").page())
-    sure = bool(reading.predictions.is_digit[-1])
+    is_digit = bool(reading.predictions.is_digit[-1])
     number = views.number(reading)
-    assert (f">{reading.parity}</p>" in number) is sure
-    assert ("digits unknown" in number) is sure
+    assert (f">{reading.parity}</p>" in number) is is_digit
+    assert ("digits unknown" in number) is is_digit
     cards = views.cards(reading)
     assert cards.count('title="even: ') == cards.count('title="odd: ') == 1
     answer = views.as_json(reading)
@@ -206,16 +204,23 @@ def test_an_evaluation_leaves_a_report_of_two_classes_and_every_figure(
     assert len(list((copy.folder / "figures").glob("*.png"))) == 6
 
 
-def test_parity_stands_side_by_side_with_a_digit_runs(
+def test_a_parity_run_and_a_digit_run_are_compared(
     parity_run: Run, run: Run, digits: DigitTable, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.csv").write_text(csv_text(digits.select(np.arange(60))))
     compared = compare([run.folder, parity_run.folder], str(tmp_path / "mine.csv"), tmp_path)
-    header, ours, theirs = table(compared).splitlines()
-    assert len(header) == len(ours) == len(theirs)
+    header, digit_line, parity_line = table(compared).splitlines()
+    assert len(header) == len(digit_line) == len(parity_line)
     low, high = compared[1].score.parity.interval
-    assert theirs.split()[1:7] == ["-", "-", f"{compared[1].score.accuracy:.2%}", f"{low:.2%}", "to", f"{high:.2%}"]
-    assert f"{compared[0].score.parity.accuracy:.2%}" in ours
+    assert parity_line.split()[1:7] == [
+        "-",
+        "-",
+        f"{compared[1].score.accuracy:.2%}",
+        f"{low:.2%}",
+        "to",
+        f"{high:.2%}",
+    ]
+    assert f"{compared[0].score.parity.accuracy:.2%}" in digit_line
     figure = Figure()
     plot_comparison(figure, {each.run.folder.name: each.score for each in compared})
     (axes,) = figure.axes
@@ -224,7 +229,7 @@ def test_parity_stands_side_by_side_with_a_digit_runs(
     assert parities == pytest.approx([each.score.parity.accuracy for each in compared])
 
 
-def test_what_needs_digits_refuses_the_run_in_one_line(
+def test_commands_for_digits_reject_a_parity_run_in_one_line(
     command: Callable[..., Outcome], parity_run: Run, digits: DigitTable, tmp_path: Path
 ) -> None:
     (tmp_path / "digits.csv").write_text(csv_text(digits.select(np.arange(5))))
@@ -234,39 +239,39 @@ def test_what_needs_digits_refuses_the_run_in_one_line(
         ("predict", parity_run.folder, "digits.csv", "--out", "answers.csv"),
         ("export", parity_run.folder, "--to", "onnx", "--out", "model.onnx"),
     ):
-        ended = command(*arguments)
-        assert (ended.status, ended.err.count("\n")) == (2, 1)
-        assert "odd from even, not which digit it is" in ended.err or "--to transformers" in ended.err
-        assert "Data: " not in ended.out
+        outcome = command(*arguments)
+        assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+        assert "predicts parity only, not digits" in outcome.err or "--to transformers" in outcome.err
+        assert "Data: " not in outcome.out
     assert {path.name for path in tmp_path.iterdir()} <= {"digits.csv", "submissions"}
 
 
 def test_read_prints_the_parity(command: Callable[..., Outcome], parity_run: Run, tmp_path: Path) -> None:
     Drawing("3").page().save(tmp_path / "three.png")
-    ended = command("read", parity_run.folder, "three.png")
-    assert ended.status == 0
-    assert ended.out.startswith("three.png: digits unknown, ")
-    assert ended.out.endswith(" % sure\n")
+    outcome = command("read", parity_run.folder, "three.png")
+    assert outcome.status == 0
+    assert outcome.out.startswith("three.png: digits unknown, ")
+    assert outcome.out.endswith(" % confidence\n")
 
 
 def test_train_reports_on_the_test_part_and_limits_its_rows(
     command: Callable[..., Outcome], tiny: Path, tmp_path: Path
 ) -> None:
     settings = [part for setting in (*SMALL, "epochs=1", f"pretrained={tiny}") for part in ("--set", setting)]
-    ended = command("train", "even-odd", "--source", "practice", "--run", "mine", "--limit", "200", *settings)
-    assert (ended.status, ended.err) == (0, "")
+    outcome = command("train", "even-odd", "--source", "practice", "--run", "mine", "--limit", "200", *settings)
+    assert (outcome.status, outcome.err) == (0, "")
     run = Run(tmp_path / "checkpoints" / "mine")
     assert (run.card.train_rows, run.card.validation_rows) == (200, 40)
     assert (run.folder / "report.txt").read_text().startswith("checkpoints/mine on practice: 500 rows\naccuracy")
-    assert "On the test part: " in ended.out
-    assert f"{run.card.validation_rows} right)" in ended.out
+    assert "On the test part: " in outcome.out
+    assert f"{run.card.validation_rows} right)" in outcome.out
     exported = command("export", "mine", "--to", "transformers", "--out", "hub")
     assert exported.status == 0
     assert "whether it is odd or even" in (tmp_path / "hub" / "README.md").read_text()
 
 
-class Stop(History):
-    """Ctrl-C, after so many updates."""
+class InterruptCallback(HistoryCallback):
+    """Simulate Ctrl-C after `after` updates."""
 
     after = 30
 
@@ -276,7 +281,7 @@ class Stop(History):
         return super().on_step_end(args, state, control)
 
 
-def test_a_stopped_training_goes_on_from_its_last_whole_checkpoint_to_the_same_weights(
+def test_an_interrupted_run_resumes_from_its_last_complete_checkpoint_to_identical_weights(
     parity_run: Run,
     practice: Source,
     tmp_path: Path,
@@ -286,29 +291,29 @@ def test_a_stopped_training_goes_on_from_its_last_whole_checkpoint_to_the_same_w
     recipe, folder = parity_run.recipe, tmp_path / "run"
     assert isinstance(recipe, FineTuning)
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.training.fine_tune.History", Stop)
+        patch.setattr("pipeline.training.fine_tune.HistoryCallback", InterruptCallback)
         with pytest.raises(KeyboardInterrupt):
             fine_tune(recipe, practice, str(folder), quiet=True)
-    assert f"those until {folder}/checkpoints/checkpoint-20 are kept" in caplog.text
+    assert f"the last checkpoint is {folder}/checkpoints/checkpoint-20" in caplog.text
     assert f"train {folder}/recipe.yaml --run {folder} --resume" in caplog.text
-    with pytest.raises(UserError, match="there is no model; the run was stopped before its end: go on by --resume"):
+    with pytest.raises(UserError, match="contains no model; the run is unfinished: resume it with --resume"):
         Predictor.load(folder)
     shutil.copytree(folder / "checkpoints" / "checkpoint-20", folder / "checkpoints" / "checkpoint-30")
-    (folder / "checkpoints" / "checkpoint-30" / "trainer_state.json").unlink()  # as if it had been killed
-    with pytest.raises(UserError, match="began on other data"):
+    (folder / "checkpoints" / "checkpoint-30" / "trainer_state.json").unlink()  # as after a kill
+    with pytest.raises(UserError, match="was started on other data"):
         fine_tune(recipe, practice, str(folder), limit=100, resume=True, quiet=True)
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.models.parity.ParityNetwork.begin", None)  # the first weights are not asked for again
+        patch.setattr("pipeline.models.parity.ParityNetwork.from_recipe", None)  # must not be called again
         run = fine_tune(recipe, practice, str(folder), resume=True, quiet=True)
     assert [epoch.epoch for epoch in run.history] == [epoch.epoch for epoch in parity_run.history]
-    again, once = (ParityNetwork.load(each.folder / "transformers").model.state_dict() for each in (run, parity_run))
-    assert all(torch.equal(again[name], once[name]) for name in once)
+    found, expected = (
+        ParityNetwork.load(each.folder / "transformers").model.state_dict() for each in (run, parity_run)
+    )
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def test_images_are_made_as_the_processor_makes_them_of_pictures_a_batch_at_a_time(
-    tiny: Path, digits: DigitTable
-) -> None:
-    network = ParityNetwork.begin(load_recipe("even-odd", [f"pretrained={tiny}", "image_size=48"]))  # type: ignore[arg-type]
+def test_batches_match_the_image_processors_output_for_pictures(tiny: Path, digits: DigitTable) -> None:
+    network = ParityNetwork.from_recipe(load_recipe("even-odd", [f"pretrained={tiny}", "image_size=48"]))  # type: ignore[arg-type]
     dataset = ParityDataset(digits, network)
     batch = dataset.__getitems__([5, 0, 700])
     pictures = [Image.fromarray(digits.pixels[row]) for row in (5, 0, 700)]
@@ -318,12 +323,12 @@ def test_images_are_made_as_the_processor_makes_them_of_pictures_a_batch_at_a_ti
     assert batch["labels"].tolist() == (digits.known_labels[[5, 0, 700]] % 2).tolist()
 
 
-def test_the_classifier_of_pretrained_weights_is_replaced_and_the_rest_is_kept(tiny: Path) -> None:
+def test_the_head_of_a_pretrained_model_is_replaced_and_the_backbone_is_kept(tiny: Path) -> None:
     from transformers import AutoModelForImageClassification
 
     original = AutoModelForImageClassification.from_pretrained(tiny)
     assert original.config.num_labels == 5
-    network = ParityNetwork.begin(load_recipe("even-odd", [f"pretrained={tiny}", "image_size=32"]))  # type: ignore[arg-type]
+    network = ParityNetwork.from_recipe(load_recipe("even-odd", [f"pretrained={tiny}", "image_size=32"]))  # type: ignore[arg-type]
     assert network.model.config.id2label == {0: "even", 1: "odd"}
     kept = network.model.state_dict()
     assert kept["classifier.1.weight"].shape == (2, 16)
@@ -332,27 +337,27 @@ def test_the_classifier_of_pretrained_weights_is_replaced_and_the_rest_is_kept(t
 
 
 @pytest.mark.parametrize(
-    ("harm", "fault"),
+    ("damage", "fault"),
     [
-        (shutil.rmtree, "there is no such folder; give one with a config.json"),
-        (lambda folder: (folder / "config.json").unlink(), "Transformers cannot load it"),
-        (lambda folder: (folder / "config.json").write_text("{"), "Transformers cannot load it"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "Transformers cannot load it"),
-        (lambda folder: (folder / "preprocessor_config.json").unlink(), "Transformers cannot load it"),
-        (lambda folder: os.truncate(folder / "model.safetensors", 5000), "Transformers cannot load it"),
+        (shutil.rmtree, "no such folder; give one that contains config.json"),
+        (lambda folder: (folder / "config.json").unlink(), "Transformers cannot load the model"),
+        (lambda folder: (folder / "config.json").write_text("{"), "Transformers cannot load the model"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "Transformers cannot load the model"),
+        (lambda folder: (folder / "preprocessor_config.json").unlink(), "Transformers cannot load the model"),
+        (lambda folder: os.truncate(folder / "model.safetensors", 5000), "Transformers cannot load the model"),
         (
             lambda folder: (folder / "config.json").write_text(
                 (folder / "config.json").read_text().replace('"embedding_size": 8', '"embedding_size": 12')
             ),
-            "the weights are not those of its config.json: resnet",
+            "the weights do not match config.json: resnet",
         ),
     ],
 )
-def test_a_folder_that_cannot_be_begun_with_is_named_in_one_line(
-    harm: Callable[[Path], object], fault: str, tiny: Path, practice: Source, tmp_path: Path
+def test_a_damaged_folder_of_pretrained_weights_is_named_in_one_line(
+    damage: Callable[[Path], object], fault: str, tiny: Path, practice: Source, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(tiny, tmp_path / "deep" / "weights"))
-    harm(folder)
+    damage(folder)
     with pytest.raises(UserError) as refusal:
         fine_tune(load_recipe("even-odd", [f"pretrained={folder}"]), practice, str(tmp_path / "run"), quiet=True)  # type: ignore[arg-type]
     assert str(refusal.value).startswith(f"{folder}: {fault}")
@@ -360,17 +365,17 @@ def test_a_folder_that_cannot_be_begun_with_is_named_in_one_line(
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 
-def test_a_run_for_another_number_of_classes_or_cut_off_is_refused(copy: Run, tiny: Path) -> None:
+def test_a_truncated_run_or_another_number_of_classes_is_rejected(copy: Run, tiny: Path) -> None:
     os.truncate(copy.folder / "transformers" / "model.safetensors", 5000)
-    with pytest.raises(UserError, match="transformers: Transformers cannot load it"):
+    with pytest.raises(UserError, match="transformers: Transformers cannot load the model"):
         Predictor.load(copy.folder)
     shutil.rmtree(copy.folder / "transformers")
     shutil.copytree(tiny, copy.folder / "transformers")
-    with pytest.raises(UserError, match="transformers: tells 5 classes apart where 2 are expected; copy the run again"):
+    with pytest.raises(UserError, match="transformers: the model has 5 classes, expected 2; copy the run again"):
         Predictor.load(copy.folder)
 
 
-def test_a_hub_that_cannot_be_reached_is_told_within_seconds_with_the_three_ways_on(tmp_path: Path) -> None:
+def test_an_unreachable_hub_is_reported_within_seconds_with_three_remedies(tmp_path: Path) -> None:
     environment = {
         **os.environ,
         "HF_ENDPOINT": f"http://127.0.0.1:{free_port()}",
@@ -379,22 +384,24 @@ def test_a_hub_that_cannot_be_reached_is_told_within_seconds_with_the_three_ways
     }
     program = (
         "import sys, time; from pathlib import Path; from pipeline import UserError\n"
-        "from pipeline.models.parity import fetched\n"
+        "from pipeline.models.parity import fetch_from_hub\n"
         "started = time.monotonic()\n"
-        "try: fetched('microsoft/resnet-18')\n"
+        "try: fetch_from_hub('microsoft/resnet-18')\n"
         "except UserError as error: print(error)\n"
         "assert time.monotonic() - started < 10"
     )
-    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    assert ended.stdout.count("\n") == 1
+    outcome = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert outcome.stdout.count("\n") == 1
     for words in (
-        "microsoft/resnet-18: there is no such folder, and the Hugging Face hub does not give it (",
-        "try again with a network",
+        "microsoft/resnet-18: no such folder, and the download from the Hugging Face hub failed (",
+        "check your network connection and try again",
         "hf download microsoft/resnet-18 --local-dir FOLDER",
         "--set pretrained=FOLDER",
         "--set pretrained=null",
     ):
-        assert words in ended.stdout
+        assert words in outcome.stdout
 
 
 def test_a_model_in_the_hubs_cache_needs_no_network(
@@ -411,5 +418,5 @@ def test_a_model_in_the_hubs_cache_needs_no_network(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(parity, "urlopen", None)
     started = time.monotonic()
-    assert parity.fetched("someone/tiny") == snapshot
+    assert parity.fetch_from_hub("someone/tiny") == snapshot
     assert time.monotonic() - started < 5

@@ -9,13 +9,15 @@ from pipeline.training.trainer import Trainer
 
 
 def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Return what TensorBoard shows of a run."""
-    shown = EventAccumulator(str(folder / "tensorboard"))
-    shown.Reload()
-    return {tag: [(event.step, event.value) for event in shown.Scalars(tag)] for tag in shown.Tags()["scalars"]}
+    """Return the scalars that TensorBoard shows for a run, as (step, value) by tag."""
+    accumulator = EventAccumulator(str(folder / "tensorboard"))
+    accumulator.Reload()
+    return {
+        tag: [(event.step, event.value) for event in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]
+    }
 
 
-def test_a_training_keeps_its_lines_and_its_curves(tmp_path: Path, practice: Source, recipe: Recipe) -> None:
+def test_a_run_writes_its_log_and_tensorboard_events(tmp_path: Path, practice: Source, recipe: Recipe) -> None:
     run = train(recipe, practice, str(tmp_path / "mine"), quiet=True)
     lines = (run.folder / "training.log").read_text().splitlines()
     assert [line.split()[1] for line in lines if "/3 " in line] == ["1/3", "2/3", "3/3"]
@@ -25,7 +27,7 @@ def test_a_training_keeps_its_lines_and_its_curves(tmp_path: Path, practice: Sou
         assert (step, loss) == (epoch.epoch, pytest.approx(epoch.validation_loss))
 
 
-def test_the_screen_stays_as_it_was_while_a_quiet_training_keeps_its_log(
+def test_a_quiet_run_prints_nothing_and_restores_the_logger(
     tmp_path: Path, practice: Source, recipe: Recipe, capfd: pytest.CaptureFixture[str]
 ) -> None:
     level = logging.getLogger("pipeline").level
@@ -35,7 +37,7 @@ def test_the_screen_stays_as_it_was_while_a_quiet_training_keeps_its_log(
     assert (logging.getLogger("pipeline").level, logging.getLogger("pipeline").handlers) == (level, handlers)
 
 
-def test_a_resumed_training_goes_on_with_its_log_and_its_curves(
+def test_a_resumed_run_appends_to_its_log_and_events(
     tmp_path: Path, practice: Source, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate, calls = Trainer.evaluate, []

@@ -21,12 +21,14 @@ from pipeline.training.optim import make_scheduler
 from pipeline.training.trainer import Trainer
 
 
-def trainer_of(recipe: Recipe, digits: DigitTable, folder: Path) -> Trainer:
+def make_trainer(recipe: Recipe, digits: DigitTable, folder: Path) -> Trainer:
+    """Return a trainer for the recipe on a split of the digits."""
     training, validation = digits.split(recipe.validation_fraction, recipe.seed)
     return Trainer(recipe, training, validation, Run(folder))
 
 
-def weights(run: Run) -> bytes:
+def model_bytes(run: Run) -> bytes:
+    """Return the contents of the run's model file."""
     return run.model_path.read_bytes()
 
 
@@ -34,7 +36,7 @@ def weights(run: Run) -> bytes:
 def test_the_same_seed_gives_the_same_weights(name: str, tmp_path: Path, practice: Source) -> None:
     recipe = Recipe.load(name, ["epochs=1", "minimum_updates=0", "batch_size=256"])
     runs = [train(recipe, practice, str(tmp_path / folder), quiet=True) for folder in "ab"]
-    assert weights(runs[0]) == weights(runs[1])
+    assert model_bytes(runs[0]) == model_bytes(runs[1])
 
 
 def test_another_seed_gives_other_weights(tmp_path: Path, practice: Source, recipe: Recipe) -> None:
@@ -42,7 +44,7 @@ def test_another_seed_gives_other_weights(tmp_path: Path, practice: Source, reci
         train(recipe.model_copy(update={"seed": seed, "epochs": 1}), practice, str(tmp_path / str(seed)), quiet=True)
         for seed in (0, 1)
     ]
-    assert weights(runs[0]) != weights(runs[1])
+    assert model_bytes(runs[0]) != model_bytes(runs[1])
 
 
 @pytest.mark.parametrize(
@@ -53,36 +55,36 @@ def test_another_seed_gives_other_weights(tmp_path: Path, practice: Source, reci
         ["scheduler=step", "step_size=1", "gamma=0.1", "optimizer=adam", "gradient_accumulation=2"],
     ],
 )
-def test_a_training_that_was_interrupted_resumes_to_the_same_bits(
+def test_an_interrupted_run_resumes_to_identical_weights(
     settings: list[str], tmp_path: Path, practice: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = Recipe.load("fast", ["epochs=4", "minimum_updates=0", "batch_size=128", *settings])
-    whole = train(recipe, practice, str(tmp_path / "whole"), quiet=True)
+    uninterrupted = train(recipe, practice, str(tmp_path / "whole"), quiet=True)
 
     evaluate, calls = Trainer.evaluate, []
 
-    def interrupted(self: Trainer) -> object:
+    def interrupt(self: Trainer) -> object:
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
         return evaluate(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "evaluate", interrupted)
+        patch.setattr(Trainer, "evaluate", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, practice, str(tmp_path / "halves"), quiet=True)
-    halves = Run.open(tmp_path / "halves")
-    assert (len(halves.history), halves.card.finished) == (2, False)
+    interrupted = Run.open(tmp_path / "halves")
+    assert (len(interrupted.history), interrupted.card.finished) == (2, False)
     train(recipe, practice, str(tmp_path / "halves"), resume=True, quiet=True)
-    assert weights(halves) == weights(whole)
-    assert halves.card.finished
-    assert not halves.progress_path.exists()
-    for half, one in zip(halves.history, whole.history, strict=True):
-        assert half.model_copy(update={"seconds": 0}) == one.model_copy(update={"seconds": 0})
+    assert model_bytes(interrupted) == model_bytes(uninterrupted)
+    assert interrupted.card.finished
+    assert not interrupted.progress_path.exists()
+    for found, expected in zip(interrupted.history, uninterrupted.history, strict=True):
+        assert found.model_copy(update={"seconds": 0}) == expected.model_copy(update={"seconds": 0})
 
 
-def started(folder: Path, digits: DigitTable, *arguments: str) -> subprocess.Popen[str]:
-    """Start `train fast` on these digits in a process of its own, in `folder`."""
+def start_training(folder: Path, digits: DigitTable, *arguments: str) -> subprocess.Popen[str]:
+    """Start `train fast` on these digits in a separate process, in `folder`."""
     data = folder / "data" / "train.csv"
     if not data.exists():
         data.parent.mkdir()
@@ -97,7 +99,7 @@ def started(folder: Path, digits: DigitTable, *arguments: str) -> subprocess.Pop
     )
 
 
-def await_file(path: Path, process: subprocess.Popen[str]) -> None:
+def wait_for_file(path: Path, process: subprocess.Popen[str]) -> None:
     """Wait until the process has written a file."""
     deadline = time.monotonic() + 300
     while not path.exists():
@@ -106,26 +108,26 @@ def await_file(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-def test_a_training_that_was_killed_resumes_to_the_same_bits(tmp_path: Path, digits: DigitTable) -> None:
+def test_a_killed_run_resumes_to_identical_weights(tmp_path: Path, digits: DigitTable) -> None:
     settings = ["--set", "epochs=4", "--set", "minimum_updates=80"]
-    assert started(tmp_path, digits, "--run", "whole", *settings).wait(300) == 0
-    killed = started(tmp_path, digits, "--run", "killed", *settings)
+    assert start_training(tmp_path, digits, "--run", "whole", *settings).wait(300) == 0
+    killed = start_training(tmp_path, digits, "--run", "killed", *settings)
     history = tmp_path / "checkpoints" / "killed" / "history.csv"
-    await_file(history, killed)  # it is there from the end of the first epoch
-    time.sleep(0.3)  # into the second
+    wait_for_file(history, killed)  # written at the end of the first epoch
+    time.sleep(0.3)  # the second epoch is running
     killed.kill()
     assert killed.wait() == -signal.SIGKILL
     with history.open() as file:
         assert 1 <= len(list(csv.DictReader(file))) < 4
-    resumed = started(tmp_path, digits, "--run", "killed", *settings, "--resume")
+    resumed = start_training(tmp_path, digits, "--run", "killed", *settings, "--resume")
     assert resumed.wait(300) == 0, resumed.communicate()
     runs = [Run(tmp_path / "checkpoints" / name) for name in ("whole", "killed")]
-    assert weights(runs[0]) == weights(runs[1])
+    assert model_bytes(runs[0]) == model_bytes(runs[1])
 
 
-def test_control_c_keeps_the_best_so_far_and_says_how_to_go_on(tmp_path: Path, digits: DigitTable) -> None:
-    process = started(tmp_path, digits, "--run", "mine", "--set", "epochs=1000")
-    await_file(tmp_path / "checkpoints" / "mine" / "model.safetensors", process)
+def test_an_interrupt_keeps_the_best_model_and_prints_the_resume_command(tmp_path: Path, digits: DigitTable) -> None:
+    process = start_training(tmp_path, digits, "--run", "mine", "--set", "epochs=1000")
+    wait_for_file(tmp_path / "checkpoints" / "mine" / "model.safetensors", process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -154,28 +156,28 @@ def test_a_run_is_not_resumed_with_other_settings_or_other_data(
         patch.setattr(Trainer, "evaluate", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train(recipe, practice, str(tmp_path / "stopped"), quiet=True)
-    with pytest.raises(UserError, match="began with other settings; resume it with"):
+    with pytest.raises(UserError, match="was started with other settings; resume it with"):
         train(recipe.model_copy(update={"seed": 9}), practice, str(tmp_path / "stopped"), resume=True, quiet=True)
     fewer = Source(
         "practice", practice.path, "", lambda: practice.read_train().select(np.arange(500)), practice.read_test
     )
-    with pytest.raises(UserError, match="began on other data"):
+    with pytest.raises(UserError, match="was started on other data"):
         train(recipe, fewer, str(tmp_path / "stopped"), resume=True, quiet=True)
 
 
-def test_training_stops_after_patience_and_keeps_the_best_weights(
+def test_early_stopping_keeps_the_best_weights(
     tmp_path: Path, digits: DigitTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = Recipe.load("fast", ["epochs=9", "patience=2", "min_delta=0.05", "minimum_updates=0", "batch_size=512"])
-    trainer = trainer_of(recipe, digits, tmp_path)
-    losses = iter([0.9, 0.5, 0.47, 0.46])  # the last two are no improvement by 0.05
+    trainer = make_trainer(recipe, digits, tmp_path)
+    losses = iter([0.9, 0.5, 0.47, 0.46])  # the last two improve by less than 0.05
     evaluate, seen = Trainer.evaluate, []
 
-    def told(self: Trainer) -> object:
+    def evaluate_with_set_loss(self: Trainer) -> object:
         seen.append({name: value.clone() for name, value in self.model.state_dict().items()})
         return next(losses), evaluate(self)[1]
 
-    monkeypatch.setattr(Trainer, "evaluate", told)
+    monkeypatch.setattr(Trainer, "evaluate", evaluate_with_set_loss)
     monkeypatch.setattr(Trainer, "finish", lambda self: None)
     trainer.fit(quiet=True)
     assert [epoch.saved for epoch in trainer.history] == [True, True, False, False]
@@ -184,11 +186,11 @@ def test_training_stops_after_patience_and_keeps_the_best_weights(
     assert not all(torch.equal(kept[name], value) for name, value in seen[3].items())
 
 
-def test_the_step_scheduler_steps_once_an_epoch(tmp_path: Path, digits: DigitTable) -> None:
+def test_the_step_scheduler_steps_once_per_epoch(tmp_path: Path, digits: DigitTable) -> None:
     recipe = Recipe.load(
         "fast", ["scheduler=step", "step_size=1", "gamma=0.5", "learning_rate=0.008", "epochs=3", "minimum_updates=0"]
     )
-    trainer = trainer_of(recipe, digits, tmp_path)
+    trainer = make_trainer(recipe, digits, tmp_path)
     for _ in range(3):
         trainer.one_epoch(quiet=True)
     assert [epoch.learning_rate for epoch in trainer.history] == [0.008, 0.004, 0.002]
@@ -199,7 +201,7 @@ def test_one_cycle_ends_with_the_last_update(accumulation: int, tmp_path: Path, 
     recipe = Recipe.load(
         "fast", ["epochs=2", "minimum_updates=0", "batch_size=128", f"gradient_accumulation={accumulation}"]
     )
-    trainer = trainer_of(recipe, digits, tmp_path)
+    trainer = make_trainer(recipe, digits, tmp_path)
     for _ in range(2):
         trainer.one_epoch(quiet=True)
     batches = 1167 // 128
@@ -232,28 +234,28 @@ def test_validation_counts_each_row_once(tmp_path: Path, digits: DigitTable, rec
     assert loss == pytest.approx(cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing).item(), rel=1e-4)
 
 
-def test_a_run_that_diverges_says_what_to_change(tmp_path: Path, practice: Source, recipe: Recipe) -> None:
-    wild = recipe.model_copy(update={"learning_rate": 1e30})
+def test_a_diverged_run_names_the_remedy(tmp_path: Path, practice: Source, recipe: Recipe) -> None:
+    diverging = recipe.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(UserError, match="lower learning_rate"):
-        train(wild, practice, str(tmp_path / "wild"), quiet=True)
+        train(diverging, practice, str(tmp_path / "wild"), quiet=True)
 
 
-def test_a_validation_loss_that_is_not_a_number_is_told_as_well(
+def test_a_validation_loss_of_nan_is_reported(
     tmp_path: Path, practice: Source, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Trainer, "evaluate", lambda self: (float("nan"), 0.1))
-    with pytest.raises(UserError, match="it has diverged; lower learning_rate"):
+    with pytest.raises(UserError, match=r"training diverged in epoch 1 \(loss .* nan\); lower learning_rate"):
         train(recipe, practice, str(tmp_path / "wild"), quiet=True)
 
 
-def test_float32_trains_too(tmp_path: Path, practice: Source, recipe: Recipe) -> None:
+def test_training_works_in_float32(tmp_path: Path, practice: Source, recipe: Recipe) -> None:
     plain = recipe.model_copy(update={"precision": "float32", "epochs": 2})
     run = train(plain, practice, str(tmp_path / "plain"), quiet=True)
     assert run.card.precision == "float32"
     assert run.history[-1].train_loss < run.history[0].train_loss
 
 
-def test_without_validation_rows_every_row_is_trained_on_and_the_last_epoch_is_kept(
+def test_without_validation_rows_all_rows_are_training_rows_and_the_last_epoch_is_kept(
     tmp_path: Path, practice: Source, recipe: Recipe
 ) -> None:
     whole = recipe.model_copy(update={"validation_fraction": 0.0})
@@ -264,16 +266,16 @@ def test_without_validation_rows_every_row_is_trained_on_and_the_last_epoch_is_k
     assert "no rows were set aside" in run.card.validation_in_words
     assert [epoch.saved for epoch in run.history] == [True] * whole.epochs
     assert {epoch.validation_loss for epoch in run.history} == {None}
-    with pytest.raises(UserError, match="no rows were set aside"):
+    with pytest.raises(UserError, match="has no validation rows"):
         labelled_rows(run, "validation", tmp_path)
 
 
-def test_patience_without_validation_rows_is_refused() -> None:
+def test_patience_without_validation_rows_is_rejected() -> None:
     with pytest.raises(UserError, match=r"patience: 10 is not valid: .*set validation_fraction above 0"):
         Recipe.load("resnet18", ["validation_fraction=0"])
 
 
-def test_where_no_rows_are_set_aside_confidence_is_fitted_on_training_rows(practice: Source, tmp_path: Path) -> None:
+def test_without_validation_rows_the_temperature_is_fitted_on_training_rows(practice: Source, tmp_path: Path) -> None:
     recipe = Recipe.load("fast", ["epochs=2", "minimum_updates=30", "validation_fraction=0"])
     run = train(recipe, practice, str(tmp_path / "run"), quiet=True)
-    assert 0.1 < run.card.temperature < 0.95  # smoothed labels make raw confidence too modest
+    assert 0.1 < run.card.temperature < 0.95  # label smoothing makes the raw confidence too low

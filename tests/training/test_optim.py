@@ -20,7 +20,7 @@ from pipeline.training.optim import DENORMAL_LIMIT, flush_denormals, make_optimi
     ],
 )
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_every_optimizer_in_any_layout_steps_as_torchs_plain_one(
+def test_every_optimizer_matches_torchs_own_in_any_memory_layout(
     name: str, reference: type, arguments: dict[str, float], layout: torch.memory_format
 ) -> None:
     recipe = Recipe.load("resnet18", [f"optimizer={name}", "weight_decay=0.1"])
@@ -43,7 +43,7 @@ def test_every_optimizer_in_any_layout_steps_as_torchs_plain_one(
     assert ours[0].weight.is_contiguous(memory_format=layout)
 
 
-def test_the_fused_step_is_given_channels_last_weights_without_a_copy() -> None:
+def test_fused_adam_gets_channels_last_weights_without_a_copy() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3)).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(Recipe.load("resnet18"), model)
     model(torch.randn(2, 3, 6, 6)).sum().backward()
@@ -54,7 +54,7 @@ def test_the_fused_step_is_given_channels_last_weights_without_a_copy() -> None:
 
 
 def rates(settings: list[str], losses: list[float] | None = None) -> list[float]:
-    """Return the learning rate of each of ten epochs, of ten updates each."""
+    """Return the learning rate at the start of ten epochs with ten updates each."""
     recipe = Recipe.load("fast", ["epochs=10", "learning_rate=1", "optimizer=sgd", *settings])
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=recipe.learning_rate)
     scheduler = make_scheduler(recipe, optimizer, updates_per_epoch=10)
@@ -72,21 +72,21 @@ def rates(settings: list[str], losses: list[float] | None = None) -> list[float]
     return found
 
 
-def test_without_a_scheduler_the_learning_rate_stays() -> None:
+def test_without_a_scheduler_the_learning_rate_is_constant() -> None:
     assert rates(["scheduler=none"]) == [1.0] * 10
 
 
-def test_step_falls_every_so_many_epochs_and_exponential_after_each() -> None:
+def test_step_decays_every_step_size_epochs_and_exponential_every_epoch() -> None:
     assert rates(["scheduler=step", "step_size=4", "gamma=0.5"]) == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25]
     assert rates(["scheduler=exponential", "gamma=0.5"]) == [0.5**epoch for epoch in range(10)]
 
 
-def test_cosine_falls_from_the_learning_rate_to_nought() -> None:
+def test_cosine_decays_from_the_learning_rate_to_zero() -> None:
     expected = [(1 + math.cos(math.pi * epoch / 10)) / 2 for epoch in range(10)]
     assert rates(["scheduler=cosine"]) == pytest.approx(expected)
 
 
-def test_plateau_falls_where_the_validation_loss_has_not_for_longer_than_its_patience() -> None:
+def test_plateau_decays_if_the_validation_loss_stagnates_beyond_its_patience() -> None:
     losses = [5.0, 4, 4, 4, 4, 3, 3, 3, 2, 2]
     settings = ["scheduler=plateau", "gamma=0.1", "scheduler_patience=1"]
     found = rates(settings, losses)
@@ -102,7 +102,7 @@ def test_one_cycle_rises_and_falls() -> None:
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop", "muon"])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_tiny_numbers_are_cleared_and_no_others(name: str, layout: torch.memory_format) -> None:
+def test_only_denormal_numbers_are_flushed(name: str, layout: torch.memory_format) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(64, 2)).to(memory_format=layout)
     optimizer = make_optimizer(Recipe.load("fast", [f"optimizer={name}"]), model)
     model(torch.randn(5, 3, 6, 6)).square().sum().backward()

@@ -1,4 +1,4 @@
-"""Every recipe, as it is but for one short epoch, on 2,000 digits."""
+"""Train every recipe for one short epoch on 2,000 digits."""
 
 from pathlib import Path
 
@@ -12,27 +12,27 @@ from pipeline.training.trainer import Trainer
 
 SMALLEST = {
     "best": ["members=2"],
-    "sketch": ["pen_drawings=0", "outliers=0"],  # which need a network too
-    "resnet18-imagenet": ["pretrained=null", "image_size=32"],  # its weights need a network
+    "sketch": ["pen_drawings=0", "outliers=0"],  # the downloads need a network connection
+    "resnet18-imagenet": ["pretrained=null", "image_size=32"],  # the download needs a network connection
 }
 
 
 @pytest.fixture(scope="module")
 def source(practice: Source) -> Source:
-    """2,000 real digits: all 1,797 of the practice set, and some of them twice."""
+    """Return 2,000 real digits: all 1,797 of the practice set, some of them twice."""
     table = concatenate([practice.read_train(), practice.read_test()])
     rows = np.arange(2000) % len(table)
     return Source("practice", practice.path, "", lambda: table.select(rows), practice.read_test)
 
 
 @pytest.mark.parametrize("name", DIGIT_RECIPES)
-def test_every_recipe_trains_and_answers(name: str, source: Source, tmp_path: Path) -> None:
+def test_every_recipe_trains_and_predicts(name: str, source: Source, tmp_path: Path) -> None:
     settings = ["epochs=1", "minimum_updates=0", *SMALLEST.get(name, [])]
     recipe = Recipe.load(name, settings)
     run = train(recipe, source, str(tmp_path / name), quiet=True)
     epoch = run.history[-1]
-    guessing = np.log(10)
-    assert epoch.train_loss < 1.2 * guessing + (3 if recipe.model == "resnet50" else 1)
+    chance_loss = np.log(10)
+    assert epoch.train_loss < 1.2 * chance_loss + (3 if recipe.model == "resnet50" else 1)
     test = source.read_test()
     predictions = Predictor.load(run.folder).predict(test.pixels)
     assert predictions.probabilities.shape == (500, 10)
@@ -48,10 +48,10 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_light_cnn_learns_with_every_variation(setting: str, digits: DigitTable, tmp_path: Path) -> None:
-    always = ["learning_rate=3e-4", "step_size=1", "gamma=0.9", "scheduler_patience=0", "minimum_updates=0"]
+def test_light_cnn_trains_with_every_setting(setting: str, digits: DigitTable, tmp_path: Path) -> None:
+    common = ["learning_rate=3e-4", "step_size=1", "gamma=0.9", "scheduler_patience=0", "minimum_updates=0"]
     rate = ["learning_rate=0.03"] if setting == "optimizer=sgd" else []
-    recipe = Recipe.load("light-cnn", [*always, "epochs=2", "batch_size=32", *rate, setting])
+    recipe = Recipe.load("light-cnn", [*common, "epochs=2", "batch_size=32", *rate, setting])
     training, validation = digits.split(recipe.validation_fraction, recipe.seed)
     trainer = Trainer(recipe, training, validation, Run(tmp_path))
     losses = [trainer.one_epoch(quiet=True).train_loss for _ in range(2)]

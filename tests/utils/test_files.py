@@ -11,7 +11,7 @@ from pipeline import UserError
 from pipeline.utils.files import open_atomic, require_writable
 
 
-def test_the_new_content_takes_the_old_ones_place(tmp_path: Path) -> None:
+def test_the_new_content_replaces_the_old(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "file"
     for content in ("old", "new"):
         with open_atomic(path) as temporary:
@@ -20,7 +20,7 @@ def test_the_new_content_takes_the_old_ones_place(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_an_error_half_way_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
+def test_after_an_error_only_the_old_content_remains(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
     with pytest.raises(ZeroDivisionError), open_atomic(path) as temporary:
@@ -30,11 +30,11 @@ def test_an_error_half_way_leaves_the_old_content_and_nothing_else(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(handle: int) -> None:
+def test_a_full_disk_is_reported_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_disk_full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", raise_disk_full)
     path = tmp_path / "file"
     path.write_text("old")
     with pytest.raises(UserError, match="the disk is full: free some space"), open_atomic(path) as temporary:
@@ -42,12 +42,12 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     assert path.read_text() == "old"
 
 
-def test_a_disk_that_is_really_full_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_real_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip("a small disk can be mounted by root alone")
+        pytest.skip("only root can mount a small disk")
     try:
         path = tmp_path / "solution.csv"
         path.write_text("old")
@@ -60,24 +60,24 @@ def test_a_disk_that_is_really_full_leaves_the_old_file(tmp_path: Path) -> None:
         subprocess.run(["umount", tmp_path], check=True)
 
 
-def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_process_killed_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "solution.csv"
     path.write_text("old")
     program = (
         "import sys, os, signal, pathlib, numpy as np\n"
-        "from pipeline.kaggle.solution import write\n"
+        "from pipeline.kaggle.solution import write_solution\n"
         "def digits():\n"
         "    yield np.arange(10)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "write(pathlib.Path(sys.argv[1]), digits())\n"
+        "write_solution(pathlib.Path(sys.argv[1]), digits())\n"
     )
-    ended = subprocess.run([sys.executable, "-c", program, path], check=False)
-    assert ended.returncode == -signal.SIGKILL
+    completed = subprocess.run([sys.executable, "-c", program, path], check=False)
+    assert completed.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
 
 
-def test_a_folder_in_the_files_place_is_refused_early(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="a folder has that name"):
+def test_require_writable_refuses_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a folder with that name exists"):
         require_writable(tmp_path)
     require_writable(tmp_path / "new folder" / "file")
     assert list((tmp_path / "new folder").iterdir()) == []

@@ -1,4 +1,4 @@
-"""Tasks that are dealt to worker processes."""
+"""The worker pool: results, dying workers, and shutdown."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from pipeline.utils.workers import Outcome, deal
 
 
 def square(number: int) -> int:
-    """Return the square; some numbers end the process, or are refused."""
+    """Return the square; 3 and 4 kill the process, 5 raises a UserError, 6 takes ten minutes."""
     if number == 3:
         os._exit(7)
     if number == 4:
@@ -25,23 +25,23 @@ def square(number: int) -> int:
     return number * number
 
 
-def test_each_task_is_done_once() -> None:
+def test_each_task_runs_once() -> None:
     outcomes = list(deal(square, [0, 1, 2, 7, 8], 2))
     assert sorted(outcome.task for outcome in outcomes) == [0, 1, 2, 7, 8]
     assert all(outcome.result == outcome.task**2 for outcome in outcomes)
 
 
-def test_a_worker_that_dies_costs_its_task_and_the_others_continue() -> None:
+def test_if_a_worker_dies_its_task_fails_and_the_others_continue() -> None:
     outcomes = {outcome.task: outcome for outcome in deal(square, [3, 0, 1, 2], 2)}
     assert outcomes.keys() == {0, 1, 2, 3}
     assert outcomes[3] == Outcome(3, death="status 7")
 
 
-def test_tasks_are_left_over_if_all_workers_die() -> None:
+def test_remaining_tasks_are_not_run_if_all_workers_die() -> None:
     assert list(deal(square, [4, 0, 1], 1)) == [Outcome(4, death="signal 9")]
 
 
-def test_a_user_error_of_a_worker_is_raised_here() -> None:
+def test_a_user_error_in_a_worker_is_raised_in_the_parent() -> None:
     with pytest.raises(UserError, match="no fives"):
         list(deal(square, [0, 5, 1], 1))
 

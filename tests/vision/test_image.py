@@ -15,20 +15,20 @@ FRAMES = np.stack([glyph.frame for glyph in glyphs(DRAWING.page())]).astype(floa
 
 
 def assert_same(picture: Image.Image | np.ndarray | Path, tolerance: float = 0.05) -> None:
-    """Hold the frames of a picture against those of the drawing."""
+    """Assert that the frames of a picture equal those of the drawing, up to a fraction of their ink."""
     found = glyphs(picture)
     assert len(found) == len(FRAMES)
     assert np.abs(np.stack([glyph.frame for glyph in found]) - FRAMES).sum() < tolerance * FRAMES.sum()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "I", "F"])
-def test_every_mode_is_read_alike(mode: str) -> None:
+def test_every_mode_gives_the_same_frames(mode: str) -> None:
     page = DRAWING.page()
-    through = page if mode in {"HSV", "YCbCr", "CMYK", "P", "RGBX", "RGBA"} else page.convert("L")
-    assert_same((through.convert("LA") if mode == "PA" else through).convert(mode), 0.1)
+    converted = page if mode in {"HSV", "YCbCr", "CMYK", "P", "RGBX", "RGBA"} else page.convert("L")
+    assert_same((converted.convert("LA") if mode == "PA" else converted).convert(mode), 0.1)
 
 
-def test_sixteen_bits_are_read_alike() -> None:
+def test_sixteen_bits_give_the_same_frames() -> None:
     grey = np.asarray(DRAWING.page().convert("L")).astype(np.uint16) * 257
     assert_same(grey)
     assert_same(Image.fromarray(grey))
@@ -43,7 +43,7 @@ def test_a_palette_may_be_transparent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", ["L", "RGB", "RGBA"])
-def test_arrays_are_read_alike(channels: str) -> None:
+def test_arrays_give_the_same_frames(channels: str) -> None:
     values = np.asarray(DRAWING.page().convert(channels))
     assert_same(values)
     assert_same(values / 255)
@@ -52,7 +52,7 @@ def test_arrays_are_read_alike(channels: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "gif", "bmp", "webp", "tif", "ppm"])
-def test_every_kind_of_file_is_read_alike(kind: str, tmp_path: Path) -> None:
+def test_every_file_format_gives_the_same_frames(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"page.{kind}"
     DRAWING.page().save(path)
     assert_same(path, 0.1)
@@ -60,7 +60,7 @@ def test_every_kind_of_file_is_read_alike(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_orientation_of_a_photo_is_obeyed(orientation: int, tmp_path: Path) -> None:
+def test_the_exif_orientation_of_a_photo_is_applied(orientation: int, tmp_path: Path) -> None:
     turns = [
         None,
         Image.Transpose.FLIP_LEFT_RIGHT,
@@ -81,37 +81,37 @@ def test_the_orientation_of_a_photo_is_obeyed(orientation: int, tmp_path: Path) 
     assert np.abs(np.subtract([glyph.box for glyph in found], DRAWING.boxes)).max() <= 2
 
 
-def test_of_an_animation_the_first_frame_is_read(tmp_path: Path) -> None:
+def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
     other = Drawing("31").page()
     DRAWING.page().save(tmp_path / "page.gif", save_all=True, append_images=[other, other])
     assert_same(tmp_path / "page.gif")
 
 
 def png(width: int, height: int) -> bytes:
-    """Return a PNG of one bit a pixel, all 0: of any size it takes few bytes."""
+    """Return a PNG with one bit per pixel, all 0; it takes few bytes at any size."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
-    squeeze = zlib.compressobj(9)
+    compressor = zlib.compressobj(9)
     row = bytes(1 + -(-width // 8))
-    body = b"".join(squeeze.compress(row) for _ in range(height)) + squeeze.flush()
+    body = b"".join(compressor.compress(row) for _ in range(height)) + compressor.flush()
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
 def saved(kind: str) -> bytes:
-    """Return the drawing as a file."""
+    """Return the drawing as the bytes of a file."""
     file = io.BytesIO()
     DRAWING.page().save(file, kind)
     return file.getvalue()
 
 
 FAULTS = {
-    "text.png": (b"two thousand and twenty-five", "is not a picture of a known kind"),
-    "drawing.svg": (b'<svg xmlns="http://www.w3.org/2000/svg"></svg>', "is not a picture of a known kind"),
-    "page.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture of a known kind"),
-    "header.png": (saved("png")[:20], "is not a picture of a known kind"),
+    "text.png": (b"two thousand and twenty-five", "is not a picture in a supported format"),
+    "drawing.svg": (b'<svg xmlns="http://www.w3.org/2000/svg"></svg>', "is not a picture in a supported format"),
+    "page.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture in a supported format"),
+    "header.png": (saved("png")[:20], "is not a picture in a supported format"),
     "empty.png": (b"", "is empty"),
     "half.jpg": (saved("jpeg")[:4000], "is damaged"),
     "half.png": (saved("png")[:900], "is damaged"),
@@ -124,7 +124,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_bad_file_is_refused_in_one_line_that_names_it(name: str, tmp_path: Path) -> None:
+def test_a_bad_file_is_refused_in_one_line_with_its_name_and_a_remedy(name: str, tmp_path: Path) -> None:
     body, fault = FAULTS[name]
     path = tmp_path / name
     path.write_bytes(body)
@@ -171,7 +171,7 @@ def test_an_image_over_the_limit_is_refused() -> None:
         glyphs(Image.new("1", (8_000, 8_000)))
 
 
-def test_a_picture_is_left_as_it_was(tmp_path: Path) -> None:
+def test_a_picture_is_not_modified(tmp_path: Path) -> None:
     canvas = DRAWING.canvas()
     before = canvas.copy()
     glyphs(canvas)

@@ -11,14 +11,14 @@ from pipeline import Glyph, UserError, glyphs
 
 
 def assert_found(found: Sequence[Glyph], boxes: Sequence[Box], within: float = 3) -> None:
-    """Hold glyphs against the boxes of digits, in their order, to so many pixels."""
+    """Assert that glyphs have these bounding boxes, in order, to `within` pixels."""
     assert len(found) == len(boxes), [glyph.box for glyph in found]
     for glyph, box in zip(found, boxes, strict=True):
         assert np.abs(np.subtract(glyph.box, box)).max() <= within, (glyph.box, box)
 
 
 def difference(a: Sequence[Glyph], b: Sequence[Glyph]) -> float:
-    """Return by how much the frames differ, as a share of their ink."""
+    """Return the absolute difference of two lists of frames, as a fraction of their ink."""
     assert len(a) == len(b)
     one, other = (np.stack([glyph.frame for glyph in each]).astype(float) for each in (a, b))
     return float(np.abs(one - other).sum() / one.sum())
@@ -37,7 +37,7 @@ def test_the_strokes_of_one_digit_are_one_glyph(shape: str, brush: int) -> None:
     assert_found(glyphs(drawing.page()), drawing.boxes, within=1)
 
 
-def test_digits_that_are_close_or_lean_over_one_another_are_two() -> None:
+def test_digits_that_are_close_or_overlap_are_two() -> None:
     close = Drawing("18", gap=4)
     assert_found(glyphs(close.page()), close.boxes, within=1)
     leaning = Drawing(["leaning 7", "6"], brush=8, gap=-30)
@@ -47,7 +47,7 @@ def test_digits_that_are_close_or_lean_over_one_another_are_two() -> None:
 
 @pytest.mark.parametrize("number", ["0", "1", "2", "4", "7", "9"])
 @pytest.mark.parametrize("brush", [10, 26])
-def test_a_frame_is_as_mnist_made_its_own(number: str, brush: int) -> None:
+def test_a_frame_has_mnists_size_centre_and_grey_levels(number: str, brush: int) -> None:
     [glyph] = glyphs(Drawing(number, height=220, brush=brush).canvas())
     assert (glyph.frame.dtype, glyph.frame.shape) == (np.uint8, (28, 28))
     rows, columns = np.nonzero(glyph.frame > 100)
@@ -58,13 +58,13 @@ def test_a_frame_is_as_mnist_made_its_own(number: str, brush: int) -> None:
     assert ((glyph.frame > 20) & (glyph.frame < 235)).any()
 
 
-def test_the_shape_is_kept() -> None:
+def test_the_aspect_ratio_is_kept() -> None:
     [glyph] = glyphs(Drawing("1", height=200, brush=12).canvas())
     rows, columns = np.nonzero(glyph.frame > 100)
     assert np.ptp(columns) + 1 < 5 < 18 < np.ptp(rows) + 1
 
 
-def test_place_size_and_thickness_leave_a_frame_as_it_was() -> None:
+def test_position_size_and_stroke_width_hardly_change_a_frame() -> None:
     plain = glyphs(Drawing("2").canvas())
     assert difference(plain, glyphs(Drawing("2", corner=(300, 17)).canvas())) < 0.02
     assert difference(plain, glyphs(Drawing("2", height=240, brush=28).canvas())) < 0.15
@@ -75,7 +75,7 @@ def test_place_size_and_thickness_leave_a_frame_as_it_was() -> None:
 
 @pytest.mark.parametrize("brush", [1, 2, 3])
 @pytest.mark.parametrize("number", ["2", "3", "5", "6", "8"])
-def test_a_hair_line_is_one_digit_without_gaps(number: str, brush: int) -> None:
+def test_a_hairline_is_one_digit_without_gaps(number: str, brush: int) -> None:
     [fine] = glyphs(Drawing(number, height=240, brush=brush).canvas())
     _, parts = ndimage.label(fine.frame > 100, np.ones((3, 3)))
     assert parts == 1
@@ -105,7 +105,7 @@ def test_a_digit_may_fill_its_picture() -> None:
     assert difference(glyphs(image), glyphs(tight)) < 0.05
 
 
-def test_an_image_of_mnist_is_framed_as_it_was() -> None:
+def test_framing_a_frame_hardly_changes_it() -> None:
     [glyph] = glyphs(Drawing("5", height=200, brush=24).canvas())
     again = glyphs(Image.fromarray(glyph.frame))
     assert difference([glyph], again) < 0.25
@@ -121,11 +121,11 @@ def test_an_image_of_mnist_is_framed_as_it_was() -> None:
         Image.effect_noise((400, 300), 12),
     ],
 )
-def test_a_blank_picture_holds_nothing(blank: Image.Image) -> None:
+def test_a_blank_picture_has_no_digits(blank: Image.Image) -> None:
     assert glyphs(blank) == []
 
 
-def test_an_empty_page_holds_nothing() -> None:
+def test_an_empty_page_has_no_digits() -> None:
     page = Drawing("", size=(1200, 900)).photo(shadow=True)
     assert glyphs(Image.open(io.BytesIO(page))) == []
 
@@ -141,7 +141,7 @@ def test_specks_are_left_out() -> None:
 
 @pytest.mark.parametrize("lines", ["", "ruled", "squared"])
 @pytest.mark.parametrize("number", ["2025", "6", "71938"])
-def test_pen_on_paper_is_read_in_a_photo(number: str, lines: str) -> None:
+def test_pen_on_paper_is_found_in_a_photo(number: str, lines: str) -> None:
     drawing = Drawing(number, height=130, brush=9, gap=35, corner=(300, 330), size=(1200, 900))
     assert_found(glyphs(Image.open(io.BytesIO(drawing.photo(lines)))), drawing.boxes)
 
@@ -157,10 +157,10 @@ def test_a_pattern_is_refused() -> None:
     pattern = np.zeros((600, 600), dtype=np.uint8)
     dashes = np.arange(600) % 30 < 9
     pattern[np.logical_and.outer(dashes, dashes)] = 255
-    with pytest.raises(UserError, match="the picture holds 400 marks, over the limit of 200; cut it to one number"):
+    with pytest.raises(UserError, match="the picture has 400 marks, over the limit of 200; crop it to one number"):
         glyphs(pattern)
 
 
-def test_boxes_are_in_the_pixels_of_a_picture_of_any_size() -> None:
+def test_boxes_are_in_pixels_of_the_original_picture() -> None:
     drawing = Drawing("36", height=700, brush=60, corner=(900, 500), size=(3000, 2000))
     assert_found(glyphs(drawing.page()), drawing.boxes, within=4)
