@@ -13,8 +13,8 @@ from typing import Any
 
 from pipeline import find_source
 from pipeline.config.recipe import load_recipe
-from pipeline.config.settings import names
-from pipeline.metrics.interval import interval_of
+from pipeline.config.settings import recipe_names
+from pipeline.metrics.interval import wilson_interval
 from pipeline.utils.files import open_atomic
 
 HERE = Path(__file__).parent
@@ -100,7 +100,7 @@ def accuracy_table(recipes: list[str]) -> str:
     for recipe in recipes:
         figures = measure("accuracy", recipe=recipe)
         correct = round(figures["accuracy"] * figures["rows"])
-        low, high = interval_of(correct, figures["rows"])
+        low, high = wilson_interval(correct, figures["rows"])
         rows.append(
             [
                 f"`{recipe}`",
@@ -140,8 +140,8 @@ def main() -> None:
     """Run all measurements, print the report and write it."""
     quick = "--quick" in sys.argv[1:]
     source = find_source("auto", Path("data"))
-    recipes = ["fast", "resnet18"] if quick else names()
-    from_scratch = ["fast"] if quick else [name for name in names() if not load_recipe(name).pretrained]
+    recipes = ["fast", "resnet18"] if quick else recipe_names()
+    from_scratch = ["fast"] if quick else [name for name in recipe_names() if not load_recipe(name).pretrained]
     report = f"""# Results
 
 Written by `make bench{" QUICK=1" * quick}` on {datetime.now(UTC):%F}: {os.cpu_count()} cores; digits: {source.name}.

@@ -18,10 +18,10 @@ from sklearn.metrics import roc_auc_score
 from pipeline import Predictor, UserError
 from pipeline.data.table import DigitTable
 from pipeline.digits import Pixels
-from pipeline.metrics.interval import accuracy_in_words
-from pipeline.sources.outliers import characters, made
-from pipeline.sources.pendigits import drawings
-from pipeline.sources.strokes import Drawing, Points, canvas
+from pipeline.metrics.interval import format_accuracy
+from pipeline.sources.outliers import load_characters, make_non_digits
+from pipeline.sources.pendigits import load_drawings
+from pipeline.sources.strokes import Drawing, Points, render_strokes
 from pipeline.vision.frame import glyphs
 
 NUMBER_COUNT = 500
@@ -34,7 +34,7 @@ PAD_SIDE_PX = 400
 def draw_strokes(strokes: list[Points], width: int, brush: float) -> Image.Image:
     """Return strokes in black on a transparent canvas of `width` x PAD_SIDE_PX, like the picture of a pad."""
     image = Image.new("RGBA", (width, PAD_SIDE_PX))
-    image.putalpha(canvas(strokes, (width, PAD_SIDE_PX), brush))
+    image.putalpha(render_strokes(strokes, (width, PAD_SIDE_PX), brush))
     return image
 
 
@@ -83,7 +83,7 @@ def report_rejected(predictor: Predictor, held_out: list[Drawing], greek: Pixels
     print(f"\nRejected: {(~digits.is_digit).mean():.2%} of {len(digits):,} digits.")
     non_digits = {
         "Greek characters": greek,
-        "scribbles, joined digits, halves, specks": made(table, GENERATED_OUTLIER_COUNT, seed=1),
+        "scribbles, joined digits, halves, specks": make_non_digits(table, GENERATED_OUTLIER_COUNT, seed=1),
     }
     for name, images in non_digits.items():
         outliers = predictor.predict(images)
@@ -99,8 +99,8 @@ def main() -> None:
     """Run all measurements and print them."""
     run, data = [*sys.argv[1:], "data"][:2]
     try:
-        _, held_out = drawings(Path(data))
-        greek = characters(Path(data), held_out=True)
+        _, held_out = load_drawings(Path(data))
+        greek = load_characters(Path(data), held_out=True)
     except UserError as error:
         print(f"no measurement: {error}")
         return
@@ -119,7 +119,7 @@ def main() -> None:
     for name, each in jobs.items():
         correct, segmented, times = measure(predictor, each)
         p50, p95 = np.percentile(times, [50, 95])
-        found = accuracy_in_words(correct, len(each))
+        found = format_accuracy(correct, len(each))
         print(f"| {name} | {found} | {segmented / len(each):.1%} | {p50:.1f} | {p95:.1f} |", flush=True)
     report_rejected(predictor, held_out, greek)
 

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from pipeline import CsvFile, DigitTable, Predictor, Recipe, Run, find_source, train
-from pipeline.data.loader import ink, normalise
+from pipeline.data.loader import normalise, to_ink
 from pipeline.digits import SIDE, Labels
 from pipeline.inference.fuse import FusedConvReLU
 from pipeline.models import build
@@ -106,16 +106,16 @@ def layer_shares(recipe: str) -> dict[str, float]:
     predictor = Predictor(build(settings), settings)
     images = torch.randn(1024, 1, settings.image_size, settings.image_size).to(dtype).contiguous(memory_format=LAYOUT)
     calls: list[tuple[FusedConvReLU, Tensor]] = []
-    layers = [module for module in predictor.quick.modules() if isinstance(module, FusedConvReLU)]
+    layers = [module for module in predictor.fused.modules() if isinstance(module, FusedConvReLU)]
     hooks = [layer.register_forward_hook(lambda layer, inputs, _: calls.append((layer, inputs[0]))) for layer in layers]
     with torch.inference_mode():
-        predictor.quick(images)
+        predictor.fused(images)
         for hook in hooks:
             hook.remove()
         ratios = []
         for _ in range(3):
             convolutions = sum(min(seconds(lambda: layer(given), 5)) for layer, given in calls)  # noqa: B023
-            ratios.append(convolutions / min(seconds(lambda: predictor.quick(images), 5)))
+            ratios.append(convolutions / min(seconds(lambda: predictor.fused(images), 5)))
     prediction = statistics.median(ratios)
     return {"prediction": prediction, "update": update_share(settings, dtype)}
 
@@ -172,10 +172,10 @@ def training(recipe: str, images: int, threads: int = 0) -> dict[str, float]:
     passes = 3 if images <= 60_000 else 1
     if passes == 1:  # a long pass needs no warm-up
         started = time.perf_counter()
-        trainer.pass_over_batches(1, quiet=True)
+        trainer.train_batches(1, quiet=True)
         times = [time.perf_counter() - started]
     else:
-        times = seconds(lambda: trainer.pass_over_batches(1, quiet=True), passes)
+        times = seconds(lambda: trainer.train_batches(1, quiet=True), passes)
     return {**rates(images, times), "seconds": statistics.median(times), "MiB": peak_mib()}
 
 
@@ -195,7 +195,7 @@ def confident_predictor(recipe: str) -> Predictor:
     model = build(settings)
     with torch.no_grad():
         for _ in range(20):
-            model.train()(normalise(ink(torch.from_numpy(digits(64).pixels.copy())), settings))
+            model.train()(normalise(to_ink(torch.from_numpy(digits(64).pixels.copy())), settings))
         list(model.modules())[-1].weight.mul_(100)  # type: ignore[operator, union-attr]
     return Predictor(model, settings)
 
@@ -290,7 +290,7 @@ def naive_prediction(recipe: str, images: int) -> dict[str, float]:
     """
     settings = Recipe.load(recipe)
     model = build(settings).eval()
-    prepared = normalise(ink(torch.from_numpy(digits(images).pixels.copy())), settings)
+    prepared = normalise(to_ink(torch.from_numpy(digits(images).pixels.copy())), settings)
 
     def predict() -> list[Labels]:
         with torch.no_grad():

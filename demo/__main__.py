@@ -82,9 +82,8 @@ def serve(
 
 def main() -> None:
     """Run the command line; print a UserError as one line on stderr and exit with status 2."""
-    gc.set_threshold(
-        50_000
-    )  # imports create many objects and no garbage; collection takes a quarter of the start-up time
+    # Imports create many objects and no garbage: collection takes a quarter of the start-up time.
+    gc.set_threshold(50_000)
     try:
         app()
     except UserError as error:

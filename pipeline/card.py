@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.metrics.interval import accuracy_in_words
+from pipeline.metrics.interval import format_accuracy
 
 
 class Epoch(BaseModel):
@@ -67,5 +67,5 @@ class Card(BaseModel):
         for key, prefix in (("validation_accuracy", ""), ("validation_parity_accuracy", "odd or even: ")):
             if key in self.scores:
                 correct = round(self.scores[key] * self.validation_rows)
-                return prefix + accuracy_in_words(correct, self.validation_rows)
+                return prefix + format_accuracy(correct, self.validation_rows)
         return "unknown (training was stopped before it finished)"

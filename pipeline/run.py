@@ -19,11 +19,11 @@ from torch import Tensor
 
 from pipeline.card import Card, Epoch
 from pipeline.config.fine_tuning import FineTuning
-from pipeline.config.recipe import Recipe, load_saved_recipe, no_digits
+from pipeline.config.recipe import Recipe, load_saved_recipe, parity_only_message
 from pipeline.data.table import BLOCKS, Fingerprint
 from pipeline.errors import UserError, did_you_mean
 from pipeline.utils.files import open_atomic, write_atomic
-from pipeline.utils.tensors import contiguous, put_tensors, read_tensors, take_tensors
+from pipeline.utils.tensors import contiguous, extract_tensors, insert_tensors, read_tensors
 
 CHECKPOINTS = Path("checkpoints")
 
@@ -148,7 +148,7 @@ class Run:
         """Return the recipe; raise a UserError if the run predicts parity only."""
         recipe = self.recipe
         if isinstance(recipe, FineTuning):
-            raise UserError(no_digits(self))
+            raise UserError(parity_only_message(self))
         return recipe
 
     @cached_property
@@ -227,14 +227,14 @@ class Run:
     def save_progress(self, state: dict[str, Any]) -> None:
         """Save a nested state of dicts, lists, tensors, numbers, strings, booleans and None; tuples load as lists."""
         tensors: dict[str, Tensor] = {}
-        structure = take_tensors(state, tensors)
+        structure = extract_tensors(state, tensors)
         content = safetensors.torch.save(contiguous(tensors), metadata={"state": json.dumps(structure)})
         write_atomic(self.progress_path, content)
 
     def load_progress(self) -> dict[str, Any]:
         """Return the state that `save_progress` wrote, with its tensors on the CPU."""
         tensors, metadata = read_tensors(self.progress_path)
-        state: dict[str, Any] = put_tensors(json.loads(metadata["state"]), tensors)
+        state: dict[str, Any] = insert_tensors(json.loads(metadata["state"]), tensors)
         return state
 
     def finish(self, card: Card) -> None:

@@ -16,8 +16,8 @@ from helpers.commands import Outcome
 from helpers.kaggle_server import KEY, NAME, KaggleServer
 from helpers.page import Page
 from helpers.paths import PROJECT, SHARED
-from helpers.recipes import SMALL
-from helpers.waiting import answers, free_port, until
+from helpers.recipes import SMALL_FINE_TUNING
+from helpers.waiting import free_port, is_up, wait_until
 
 from pipeline import DigitTable, Recipe, Run, Source, find_source, train
 from pipeline.__main__ import main
@@ -112,7 +112,7 @@ def parity_run(tmp_path_factory: pytest.TempPathFactory, practice: Source, tiny:
     """A finished run that predicts parity."""
     from pipeline.training.fine_tune import fine_tune
 
-    recipe = FineTuning.load("even-odd", [*SMALL, f"pretrained={tiny}"])
+    recipe = FineTuning.load("even-odd", [*SMALL_FINE_TUNING, f"pretrained={tiny}"])
     return fine_tune(recipe, practice, str(tmp_path_factory.mktemp("checkpoints") / "parity"), quiet=True)
 
 
@@ -157,7 +157,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
     page = Page(f"http://127.0.0.1:{port}", folder, temporary, process.pid)
     with httpx.Client() as client:
-        until(lambda: answers(client, page.address), "the page does not respond")
+        wait_until(lambda: is_up(client, page.address), "the page does not respond")
     yield page
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=20)

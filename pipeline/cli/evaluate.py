@@ -35,7 +35,7 @@ def compare(
 ) -> None:
     """Compare runs by accuracy, parity accuracy, loss, size, time and speed, and plot checkpoints/comparison.png."""
     log_to_stdout(quiet)
-    from pipeline.reports.compare import compare, table
+    from pipeline.reports.compare import compare, format_comparison
     from pipeline.reports.figures import plot_comparison
     from pipeline.reports.style import save_figure
     from pipeline.run import CHECKPOINTS
@@ -43,4 +43,4 @@ def compare(
     compared = compare(runs, on, data)
     figure = CHECKPOINTS / "comparison.png"
     save_figure(figure, plot_comparison, {each.run.folder.name: each.score for each in compared})
-    log.info("%s\n\nEvaluated on %s; figure: %s", table(compared), on, figure)
+    log.info("%s\n\nEvaluated on %s; figure: %s", format_comparison(compared), on, figure)

@@ -95,10 +95,10 @@ def recipes() -> None:
     """List the recipes with their training time on 2 CPU cores and their accuracy on MNIST's test images."""
     log_to_stdout(quiet=False)
     from pipeline.config.recipe import load_recipe
-    from pipeline.config.settings import names
+    from pipeline.config.settings import recipe_names
 
     log.info("%-18s %7s  %8s  summary", "recipe", "minutes", "accuracy")
-    for name in names():
+    for name in recipe_names():
         recipe = load_recipe(name)
         minutes = "-" if recipe.minutes is None else f"{recipe.minutes:.1f}"
         accuracy = "-" if recipe.accuracy is None else f"{recipe.accuracy:.2f} %"

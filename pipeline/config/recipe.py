@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from pipeline.config.choices import ARCHITECTURES, CHOICES, SCHEDULERS, chooser_of, require_known, unused_because
 from pipeline.config.fine_tuning import FineTuning
-from pipeline.config.settings import RECIPES, Settings, find, read_yaml
+from pipeline.config.settings import RECIPES, Settings, find_recipe, read_yaml
 from pipeline.errors import UserError
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -186,7 +186,7 @@ class Recipe(Settings):
             UserError: as `Settings.from_values`; the recipe predicts parity only; or a setting has no effect.
         """
         if "trainer" in values:
-            raise UserError(no_digits(path.stem if path.parent == RECIPES else path))
+            raise UserError(parity_only_message(path.stem if path.parent == RECIPES else path))
         recipe = super().from_values(values, path, overrides)
         overridden = {override.partition("=")[0].strip(): override for override in overrides}
         chosen = {chooser: getattr(recipe, chooser) for chooser in CHOICES}
@@ -206,7 +206,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe | Fin
 
     For errors, see `Settings.load`.
     """
-    path = find(name)
+    path = find_recipe(name)
     values = read_yaml(path)
     kind = FineTuning if "trainer" in values else Recipe
     return kind.from_values(values, path, overrides)
@@ -220,6 +220,6 @@ def load_saved_recipe(path: Path) -> Recipe | FineTuning:
     return Recipe.from_values({key: value for key, value in values.items() if not unused_because(key, values)}, path)
 
 
-def no_digits(name: object) -> str:
+def parity_only_message(name: object) -> str:
     """Return the error message for a parity recipe or run that is used to predict digits."""
     return f"{name}: predicts parity only, not digits; use one that predicts digits, such as fast"

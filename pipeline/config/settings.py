@@ -37,7 +37,7 @@ class Settings(BaseModel):
         Raises:
             UserError: the recipe does not exist, its YAML is malformed, or a key or value is not valid.
         """
-        path = find(name)
+        path = find_recipe(name)
         return cls.from_values(read_yaml(path), path, overrides)
 
     @classmethod
@@ -54,7 +54,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            key, fault = first_fault(error, cls.model_fields)
+            key, fault = first_error(error, cls.model_fields)
             raise UserError(f"{origins.get(key, path)}: {fault}") from None
 
     def save(self, path: Path, header: str = "") -> None:
@@ -64,24 +64,24 @@ class Settings(BaseModel):
             temporary.write_text(comments + yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
 
 
-def names() -> list[str]:
+def recipe_names() -> list[str]:
     """Return the names of the built-in recipes, sorted."""
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
-def find(name: str | Path) -> Path:
+def find_recipe(name: str | Path) -> Path:
     """Return the file of a recipe, given the name of a built-in recipe or the path of a YAML file.
 
     Raises:
         UserError: `name` is neither; the message suggests the closest name.
     """
-    if str(name) in names():
+    if str(name) in recipe_names():
         return RECIPES / f"{name}.yaml"
     path = Path(name)
     if path.suffix in {".yaml", ".yml"}:
         return path
     raise UserError(
-        f'no recipe "{name}"{did_you_mean(str(name), names())} (known: {", ".join(names())}; '
+        f'no recipe "{name}"{did_you_mean(str(name), recipe_names())} (known: {", ".join(recipe_names())}; '
         "or give the path of a .yaml file)"
     )
 
@@ -121,7 +121,7 @@ def _parse(text: str, origin: str) -> Any:
         raise UserError(f"{origin}{place}: not valid YAML ({reason}); correct that line") from None
 
 
-def first_fault(error: ValidationError, known: Collection[str]) -> tuple[str, str]:
+def first_error(error: ValidationError, known: Collection[str]) -> tuple[str, str]:
     """Return the key of the first error that pydantic found, and its message, which suggests the closest known key."""
     # A misspelt key also leaves the correct key missing: report the misspelling first.
     fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")

@@ -84,13 +84,13 @@ def _keep_batch(batch: Any) -> Any:
     return batch
 
 
-def ink(pixels: Tensor) -> Tensor:
+def to_ink(pixels: Tensor) -> Tensor:
     """Return uint8 (B, 28, 28) as float32 (B, 1, 28, 28), 0 = paper, 1 = full ink."""
     return pixels.unsqueeze(1).float().div_(255)
 
 
 def normalise(images: Tensor, recipe: Recipe) -> Tensor:
-    """Return the network's input from `ink`: resized to (B, 1, image_size, image_size), then (image - mean) / std."""
+    """Return the network's input from `to_ink`: resized to (B, 1, image_size, image_size) and normalised."""
     if recipe.image_size != images.shape[-1]:
         images = interpolate(images, [recipe.image_size] * 2, mode="bilinear", antialias=True)
     return (images - recipe.mean).div_(recipe.std)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pipeline.card import Epoch
 from pipeline.config.choices import SCHEDULERS
 from pipeline.config.recipe import Recipe
-from pipeline.config.settings import first_fault
+from pipeline.config.settings import first_error
 from pipeline.data.table import DigitTable
 from pipeline.digits import Labels
 from pipeline.errors import UserError, did_you_mean
@@ -26,7 +26,7 @@ from pipeline.models import build
 from pipeline.run import Run
 from pipeline.training.trainer import Trainer
 from pipeline.utils.files import is_zip, starts_with, write_atomic
-from pipeline.utils.tensors import contiguous, put_tensors, read_tensors, take_tensors
+from pipeline.utils.tensors import contiguous, extract_tensors, insert_tensors, read_tensors
 
 RECIPE_KEYS = {"dropout1": "feature_dropout", "dropout2": "dropout", "random_state": "seed"}
 """Recipe keys of the parameters that have another name in a recipe."""
@@ -104,7 +104,7 @@ class FittedState:
         if with_progress:
             if self.progress is None:
                 raise UserError(f"{path}: this model was loaded without training progress; save it with save_model")
-            metadata["progress"] = take_tensors(self.progress, tensors)
+            metadata["progress"] = extract_tensors(self.progress, tensors)
         header = {"classifier": json.dumps(metadata, default=np.generic.item)}
         write_atomic(path, safetensors.torch.save(contiguous(tensors), metadata=header))
 
@@ -132,7 +132,7 @@ class FittedState:
                 DataSpec(classes, **metadata["images"]),
                 {name: tensor for name, tensor in tensors.items() if "." in name},
                 [Epoch(**epoch) for epoch in metadata["history"]],
-                put_tensors(metadata["progress"], tensors) if "progress" in metadata else None,
+                insert_tensors(metadata["progress"], tensors) if "progress" in metadata else None,
             )
             state.network()
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -207,7 +207,7 @@ def recipe_of(parameters: Mapping[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(Recipe.load("light-cnn").model_dump() | values)
     except ValidationError as error:
-        key, fault = first_fault(error, Recipe.model_fields)
+        key, fault = first_error(error, Recipe.model_fields)
         names = {setting: parameter for parameter, setting in RECIPE_KEYS.items()}
         raise UserError(f"{names.get(key, key)}{fault.removeprefix(key)}") from None
 

@@ -1,7 +1,7 @@
 """Write the model card (README.md) of an exported run: provenance, accuracy and usage."""
 
 from pipeline.config.fine_tuning import FineTuning
-from pipeline.metrics.interval import accuracy_in_words
+from pipeline.metrics.interval import format_accuracy
 from pipeline.run import Run
 
 CODE_NOTICE = """
@@ -53,6 +53,6 @@ def _format_accuracies(run: Run) -> str:
     lines = [f"- Validation accuracy: {card.validation_in_words}"]
     for key, name in (("mnist_accuracy", "accuracy"), ("mnist_parity_accuracy", "parity accuracy")):
         if key in card.scores:
-            accuracy = accuracy_in_words(round(card.scores[key] * MNIST_TEST_ROWS), MNIST_TEST_ROWS)
+            accuracy = format_accuracy(round(card.scores[key] * MNIST_TEST_ROWS), MNIST_TEST_ROWS)
             lines.append(f"- MNIST test set, {name}: {accuracy}")
     return "\n".join(lines)

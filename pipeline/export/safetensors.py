@@ -7,7 +7,7 @@ import safetensors.torch
 
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.export.network import class_names
-from pipeline.inference.predictor import trained
+from pipeline.inference.predictor import load_network
 from pipeline.models.parity import ParityNetwork
 from pipeline.run import Run
 from pipeline.utils.files import write_atomic
@@ -22,7 +22,7 @@ def write_safetensors(run: Run, out: Path) -> None:
         weights = ParityNetwork.load(run.folder / recipe.save_dir).model.state_dict()
     else:
         classes = class_names(recipe)
-        weights = trained(run, recipe).state_dict()
+        weights = load_network(run, recipe).state_dict()
     metadata = {
         "format": "pt",
         "recipe": recipe.model_dump_json(),

@@ -17,7 +17,7 @@ from pipeline.export.model_card import model_card
 from pipeline.export.network import class_names, load_calibrated
 from pipeline.models import architecture
 from pipeline.models.ensemble import Ensemble
-from pipeline.models.parity import ParityNetwork, quieter
+from pipeline.models.parity import ParityNetwork, quiet_transformers
 from pipeline.run import Run
 from pipeline.utils.files import folder_atomic, require_writable
 from pipeline.utils.tensors import contiguous
@@ -45,7 +45,7 @@ def write_transformers(run: Run, out: Path) -> None:
     """Write a folder with config.json, weights, the image processor's settings, a model card and, if needed, code."""
     recipe = run.recipe
     marker = {EXPORT_KEY: {"run": run.folder.name, "recipe": recipe.name}}
-    with folder_atomic(out) as folder, quieter():
+    with folder_atomic(out) as folder, quiet_transformers():
         if isinstance(recipe, FineTuning):
             network = ParityNetwork.load(run.folder / recipe.save_dir)
             network.model.config.update(marker)
@@ -81,10 +81,10 @@ def _write_resnet(recipe: Recipe, model: nn.Module, folder: Path, marker: dict[s
     """
     from transformers import ResNetConfig, ResNetForImageClassification
 
-    from pipeline.models.huggingface_resnet import SHAPES, renamed
+    from pipeline.models.huggingface_resnet import SHAPES, rename_weights
 
     exported = ResNetForImageClassification(ResNetConfig(**SHAPES[recipe.model], **_label_maps(recipe), **marker))
-    weights = renamed(model.state_dict())
+    weights = rename_weights(model.state_dict())
     first = "resnet.embedder.embedder.convolution.weight"
     weights[first] = weights[first].expand(-1, 3, -1, -1) / 3
     exported.load_state_dict(weights)
@@ -134,10 +134,10 @@ def _member_prefixes(recipe: Recipe) -> list[str]:
 
 def _rename_resnet_weights(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Return the weights of torchvision's ResNet under a prefix, with the names of our own ResNet."""
-    from pipeline.models.huggingface_resnet import renamed
+    from pipeline.models.huggingface_resnet import rename_weights
 
     own = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
-    return {f"{prefix}classifier.{name}": tensor for name, tensor in renamed(own).items()}
+    return {f"{prefix}classifier.{name}": tensor for name, tensor in rename_weights(own).items()}
 
 
 def _label_maps(recipe: Recipe) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pipeline.digits import CLASSES, SIDE
 from pipeline.errors import UserError
 from pipeline.inference.predictions import Reading
 from pipeline.utils.files import explain_write_error, open_atomic, require_writable
-from pipeline.vision.image import WORKING_SIDE, Picture, eight_bit, opened
+from pipeline.vision.image import WORKING_SIDE, Picture, open_picture, to_eight_bit
 
 TABLE_NAME = "corrections.csv"
 COLUMNS = ("time", "drawing", "frame", "label", "read", "confidence", "run")
@@ -47,7 +47,7 @@ def keep_correction(folder: Path, picture: Picture, reading: Reading, number: st
         )
     now = datetime.now(UTC)
     name = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-    image = ImageOps.exif_transpose(eight_bit(opened(picture)))
+    image = ImageOps.exif_transpose(to_eight_bit(open_picture(picture)))
     image.thumbnail((WORKING_SIDE, WORKING_SIDE))
     _save(folder / f"{name}.png", image)
     predictions, lines = reading.predictions, []

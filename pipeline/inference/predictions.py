@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config.recipe import no_digits
+from pipeline.config.recipe import parity_only_message
 from pipeline.digits import CLASSES, PARITIES, Labels
 from pipeline.errors import UserError
 from pipeline.metrics.calibration import digit_score, softmax
@@ -49,7 +49,7 @@ class Predictions:
         """The digits. Raise a UserError if the network predicts parity only."""
         digits = self.digits
         if digits is None:
-            raise UserError(no_digits("this run"))
+            raise UserError(parity_only_message("this run"))
         return digits
 
     @property
@@ -139,7 +139,7 @@ class Reading:
         return float(confidence[-1] if self.predictions.digits is None else confidence.prod())
 
 
-def predictions_of(logits: NDArray[np.float32], threshold: float) -> Predictions:
+def make_predictions(logits: NDArray[np.float32], threshold: float) -> Predictions:
     """Return the predictions for calibrated logits, float32 (N, classes). `threshold` is as in `Predictions`."""
     p_digit = digit_score(logits) if logits.shape[1] > CLASSES else None
     return Predictions(softmax(logits[:, :CLASSES]), p_digit, threshold)

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.config.fine_tuning import FineTuning
-from pipeline.config.recipe import Recipe, no_digits
-from pipeline.data.loader import ink, normalise, ordered_loader
+from pipeline.config.recipe import Recipe, parity_only_message
+from pipeline.data.loader import normalise, ordered_loader, to_ink
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, PARITIES, SIDE, Labels, Pixels
 from pipeline.errors import UserError
 from pipeline.inference.fuse import fuse
-from pipeline.inference.predictions import DEFAULT_DIGIT_THRESHOLD, Predictions, Reading, predictions_of
+from pipeline.inference.predictions import DEFAULT_DIGIT_THRESHOLD, Predictions, Reading, make_predictions
 from pipeline.inference.saliency import saliency
 from pipeline.metrics.calibration import digit_score, softmax
 from pipeline.models import build
@@ -57,12 +57,12 @@ class Predictor:
         self.dtype = compute_dtype(recipe.precision, self.device)
         self.memory_format = memory_format(self.device)
         self._model = model
-        self.exact = fuse(model, self.device).to(self.device).to(memory_format=self.memory_format)
-        self.quick = copy.deepcopy(self.exact).to(self.dtype)
+        self.fused_float32 = fuse(model, self.device).to(self.device).to(memory_format=self.memory_format)
+        self.fused = copy.deepcopy(self.fused_float32).to(self.dtype)
 
     @cached_property
-    def trained(self) -> nn.Module:
-        """The network without fusion, for saliency's gradients. It is created on first use."""
+    def unfused(self) -> nn.Module:
+        """The network before fusion, for saliency's gradients. It is created on first use."""
         return copy.deepcopy(self._model).eval().to(self.device)
 
     @classmethod
@@ -80,7 +80,7 @@ class Predictor:
         if isinstance(recipe, FineTuning):
             return ParityPredictor(ParityNetwork.load(found.folder / recipe.save_dir))
         card = found.card
-        return cls(trained(found, recipe), recipe, card.temperature, card.digit_threshold)
+        return cls(load_network(found, recipe), recipe, card.temperature, card.digit_threshold)
 
     def predict(self, pixels: Pixels) -> Predictions:
         """Return the predictions for images, in order.
@@ -96,15 +96,15 @@ class Predictor:
             UserError: the array has the wrong dtype or shape.
         """
         table = DigitTable(pixels)
-        logits = self.logits(self.quick, self.dtype, table)
+        logits = self.logits(self.fused, self.dtype, table)
         if self.dtype is not torch.float32:
             doubtful = softmax(logits).max(axis=1) < BFLOAT16_SAFE_CONFIDENCE
             if self.recipe.classes > CLASSES:
                 score = _log_odds(digit_score(logits / np.float32(self.temperature)))
                 doubtful |= np.abs(score - _log_odds(self.threshold)) < MAX_ROUNDING_ERROR / self.temperature
             rows = np.flatnonzero(doubtful)
-            logits[rows] = self.logits(self.exact, torch.float32, table.select(rows))
-        return predictions_of(logits / np.float32(self.temperature), self.threshold)
+            logits[rows] = self.logits(self.fused_float32, torch.float32, table.select(rows))
+        return make_predictions(logits / np.float32(self.temperature), self.threshold)
 
     def saliency(self, pixels: Pixels, digits: Labels) -> NDArray[np.float32]:
         """Return each pixel's contribution to the logit of a digit, float32 (N, 28, 28).
@@ -119,9 +119,9 @@ class Predictor:
             UserError: an array has the wrong dtype or shape.
         """
         table = DigitTable(pixels, digits)
-        images = ink(torch.from_numpy(table.pixels.copy()).to(self.device))
+        images = to_ink(torch.from_numpy(table.pixels.copy()).to(self.device))
         labels = torch.from_numpy(table.known_labels.copy()).to(self.device)
-        return saliency(self.trained, self.recipe, images, labels).cpu().numpy()
+        return saliency(self.unfused, self.recipe, images, labels).cpu().numpy()
 
     def read(self, picture: Picture) -> Reading:
         """Return the number in a picture. A blank picture gives an empty reading.
@@ -143,7 +143,7 @@ class Predictor:
         logits = np.empty((len(table), self.recipe.classes), dtype=np.float32)
         done = 0
         for batch, *_ in ordered_loader(table, BATCH_SIZE):
-            images = normalise(ink(batch.to(self.device)), self.recipe)
+            images = normalise(to_ink(batch.to(self.device)), self.recipe)
             outputs = model(images.to(dtype).contiguous(memory_format=self.memory_format))
             logits[done : done + len(batch)] = outputs.float().cpu().numpy()
             done += len(batch)
@@ -167,10 +167,10 @@ class ParityPredictor(Predictor):
 
     def saliency(self, pixels: Pixels, digits: Labels) -> NDArray[np.float32]:
         """Raise a UserError: the model has no logits of digits to explain."""
-        raise UserError(no_digits("this run"))
+        raise UserError(parity_only_message("this run"))
 
 
-def trained(run: Run, recipe: Recipe) -> nn.Module:
+def load_network(run: Run, recipe: Recipe) -> nn.Module:
     """Return a run's network with its trained weights. Errors are as in `Predictor.load`."""
     model = build(recipe)
     weights = run.load_model()

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import UserError
-from pipeline.metrics.interval import interval_of
+from pipeline.metrics.interval import wilson_interval
 from pipeline.utils.files import open_atomic, require_writable
 
 LOCK_SECONDS = 30.0
@@ -54,7 +54,7 @@ class Entry(BaseModel):
         """The 95 % interval of the validation accuracy, or None if the accuracy is unknown."""
         if self.validation_accuracy is None or not self.validation_rows:
             return None
-        return interval_of(round(self.validation_accuracy * self.validation_rows), self.validation_rows)
+        return wilson_interval(round(self.validation_accuracy * self.validation_rows), self.validation_rows)
 
 
 class Ledger:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.digits import CLASSES, Labels
-from pipeline.metrics.interval import interval_of
+from pipeline.metrics.interval import wilson_interval
 
 REJECTED_FRACTION = 0.002
 """Fraction of digits that may be rejected as non-digits."""
@@ -37,8 +37,8 @@ class ReliabilityBin:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the accuracy, from `interval_of`."""
-        return interval_of(self.correct, self.rows)
+        """The 95 % interval of the accuracy, from `wilson_interval`."""
+        return wilson_interval(self.correct, self.rows)
 
 
 def reliability_bins(probabilities: NDArray[np.float32], labels: Labels) -> list[ReliabilityBin]:
@@ -79,7 +79,7 @@ def calibration_error(probabilities: NDArray[np.float32], labels: Labels) -> flo
     return float(sum(abs(each.sum()) for each in bins)) / len(labels)
 
 
-def temperature(logits: NDArray[np.float32], labels: Labels) -> float:
+def fit_temperature(logits: NDArray[np.float32], labels: Labels) -> float:
     """Return the temperature T at which softmax(logits / T) is calibrated, by maximum likelihood.
 
     Temperature scaling (Guo et al. 2017, arXiv:1706.04599). After Platt (1999), the target probability of a label is

@@ -3,7 +3,7 @@
 import math
 
 
-def interval_of(correct: int, rows: int) -> tuple[float, float]:
+def wilson_interval(correct: int, rows: int) -> tuple[float, float]:
     """Return the 95 % Wilson score interval of an accuracy (Wilson 1927), valid near 1 and for few rows too."""
     z = 1.959964
     middle = (correct + z * z / 2) / (rows + z * z)
@@ -11,7 +11,7 @@ def interval_of(correct: int, rows: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def accuracy_in_words(correct: int, rows: int) -> str:
+def format_accuracy(correct: int, rows: int) -> str:
     """Return an accuracy formatted with its 95 % interval and its counts."""
-    low, high = interval_of(correct, rows)
+    low, high = wilson_interval(correct, rows)
     return f"{correct / rows:.2%} (95% interval {low:.2%} to {high:.2%}; {correct:,} of {rows:,} right)"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.digits import CLASSES, PARITIES, Labels
 from pipeline.metrics.calibration import calibration_error
-from pipeline.metrics.interval import accuracy_in_words, interval_of
+from pipeline.metrics.interval import format_accuracy, wilson_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +49,8 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the accuracy, from `interval_of`."""
-        return interval_of(self.correct, self.rows)
+        """The 95 % interval of the accuracy, from `wilson_interval`."""
+        return wilson_interval(self.correct, self.rows)
 
     @property
     def parity(self) -> "Score":
@@ -90,7 +90,7 @@ class Score:
         return sorted((pair for pair in pairs if pair.count), key=lambda pair: -pair.count)
 
     def __str__(self) -> str:
-        return accuracy_in_words(self.correct, self.rows)
+        return format_accuracy(self.correct, self.rows)
 
     def report(self) -> str:
         """Return the metrics as text: overall, per class, the most confused digits, and the confusion matrix.
@@ -149,7 +149,7 @@ def _fraction(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.f
     return part / np.maximum(whole, 1)
 
 
-def surest_mistakes(probabilities: NDArray[np.float32], labels: Labels) -> NDArray[np.int64]:
+def most_confident_mistakes(probabilities: NDArray[np.float32], labels: Labels) -> NDArray[np.int64]:
     """Return the rows with wrong predictions, int64 (M,), in descending order of confidence.
 
     Args:

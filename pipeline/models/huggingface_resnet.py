@@ -38,7 +38,7 @@ class ResNet(nn.Module):
         return logits
 
 
-def renamed(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def rename_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of torchvision's ResNet under ResNetForImageClassification's names."""
     return {_new_name(name): tensor for name, tensor in weights.items()}
 

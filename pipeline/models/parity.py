@@ -90,7 +90,7 @@ class ParityNetwork:
             raise UserError(f"{folder}: no such folder; give one that contains config.json and model.safetensors")
         classes = {"id2label": names, "label2id": _inverse(names)} if names else {}
         try:
-            with quieter():
+            with quiet_transformers():
                 config = AutoConfig.from_pretrained(folder)
                 model, loading = AutoModelForImageClassification.from_pretrained(
                     folder,
@@ -195,7 +195,7 @@ def _require_response(address: str) -> None:
 
 
 @contextmanager
-def quieter() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Silence Transformers' log and progress bars on stderr. The run logs its own."""
     from transformers.utils import logging as transformers_logging
 

@@ -26,7 +26,7 @@ class RunComparison:
     """Prediction speed on this machine, the median of three passes."""
 
 
-def table(compared: Sequence[RunComparison]) -> str:
+def format_comparison(compared: Sequence[RunComparison]) -> str:
     """Return the comparison as text, one line per run; "-" marks figures that a parity run does not have."""
     width = max(len(each.run.folder.name) for each in compared)
     lines = [

@@ -7,7 +7,7 @@ from pipeline.config.fine_tuning import FineTuning
 from pipeline.data.formats import open_digits
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
-from pipeline.inference.predictions import Predictions, predictions_of
+from pipeline.inference.predictions import Predictions, make_predictions
 from pipeline.inference.predictor import Predictor
 from pipeline.metrics.score import Score
 from pipeline.reports.figures import plot_confusion, plot_per_digit, plot_training_history
@@ -80,7 +80,7 @@ def predictions_on(run: Run, predictor: Predictor, table: DigitTable, on: str) -
     out_of_fold = run.out_of_fold if on == "validation" else None
     if out_of_fold is None:
         return predictor.predict(table.pixels)
-    return predictions_of(out_of_fold.logits, run.card.digit_threshold)
+    return make_predictions(out_of_fold.logits, run.card.digit_threshold)
 
 
 def labelled_rows(run: Run, on: str, data: Path) -> DigitTable:

@@ -6,7 +6,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from pipeline.digits import CLASSES, PARITIES, Labels, Pixels
-from pipeline.metrics.score import surest_mistakes
+from pipeline.metrics.score import most_confident_mistakes
 from pipeline.reports.style import BLUE, INK, MUTED, ORANGE, PAPER_AND_INK, SMALL, TEXT, percent, prepare_figure
 
 MAX_IMAGES = 40
@@ -34,7 +34,7 @@ def plot_mistakes(figure: Figure, pixels: Pixels, labels: Labels, probabilities:
         labels: int64 (N,), digits or parities, like the columns of `probabilities`.
         probabilities: float32 (N, C), of digits or of parity.
     """
-    wrong = surest_mistakes(probabilities, labels)
+    wrong = most_confident_mistakes(probabilities, labels)
     shown = wrong[:MAX_IMAGES]
     headline = f"{len(wrong):,} of {len(labels):,} digits misclassified"
     if len(wrong) > MAX_IMAGES:

@@ -19,7 +19,7 @@ from pipeline.inference.predictions import Predictions
 from pipeline.inference.predictor import Predictor
 from pipeline.metrics.calibration import reliability_bins
 from pipeline.metrics.label_errors import label_errors
-from pipeline.metrics.score import ConfusedPair, Score, score, surest_mistakes
+from pipeline.metrics.score import ConfusedPair, Score, most_confident_mistakes, score
 from pipeline.reports.corruptions import CORRUPTIONS, SEED, Corruption
 from pipeline.reports.evaluate import predictions_on
 from pipeline.reports.reliability import plot_corruptions, plot_reliability
@@ -90,7 +90,7 @@ def write_page(run: Run, table: DigitTable, on: str, predictor: Predictor | None
     predictions = predictions_on(run, predictor, table, on)
     probabilities = predictions.probabilities
     result = score(predictions.known_digits, labels, probabilities)
-    wrong = surest_mistakes(probabilities, labels)
+    wrong = most_confident_mistakes(probabilities, labels)
     suspects = label_errors(probabilities, labels)
     sample = table.sample(CORRUPTED_ROWS, SEED)
     curves = _score_corruptions(predictor, sample)

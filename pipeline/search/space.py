@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, get_args
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from pipeline.config.recipe import Recipe
-from pipeline.config.settings import first_fault, read_yaml
+from pipeline.config.settings import first_error, read_yaml
 from pipeline.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _parse_range(key: str, value: dict[str, Any]) -> Range:
     try:
         parsed = Range.model_validate(value)
     except ValidationError as error:
-        raise UserError(f"{key}: {first_fault(error, Range.model_fields)[1]}") from None
+        raise UserError(f"{key}: {first_error(error, Range.model_fields)[1]}") from None
     for end in (parsed.low, parsed.high):
         _validate(key, end)
     if not parsed.low < parsed.high:

@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.config.recipe import Recipe
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
-from pipeline.metrics.interval import accuracy_in_words
+from pipeline.metrics.interval import format_accuracy
 from pipeline.search.space import SearchSpace
 from pipeline.utils.files import require_writable
 from pipeline.utils.imports import INSTALL_COMMAND, missing_package
@@ -256,7 +256,7 @@ def setting_importances(study: Study) -> dict[str, float]:
     return optuna.importance.get_param_importances(study)
 
 
-def format_accuracy(trial: FrozenTrial) -> str:
+def format_validation_accuracy(trial: FrozenTrial) -> str:
     """Return the validation accuracy of a complete trial with its confidence interval."""
     rows = trial.user_attrs["validation_rows"]
-    return accuracy_in_words(round(trial.user_attrs["validation_accuracy"] * rows), rows)
+    return format_accuracy(round(trial.user_attrs["validation_accuracy"] * rows), rows)

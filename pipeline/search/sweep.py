@@ -16,9 +16,9 @@ from pipeline.search.study import (
     HEADER,
     Search,
     best_trial,
-    format_accuracy,
     format_summary,
     format_trial,
+    format_validation_accuracy,
     hide_password,
     setting_importances,
     storage_errors,
@@ -172,7 +172,9 @@ def _report_results(search: Search, study: "Study") -> None:
     shares = setting_importances(study)
     if shares:
         save_figure(search.folder / "importances.png", plot_importances, shares, len(complete))
-    log.info("\n%s\n\nValidation accuracy of the best trial: %s", format_summary(study), format_accuracy(winner))
+    log.info(
+        "\n%s\n\nValidation accuracy of the best trial: %s", format_summary(study), format_validation_accuracy(winner)
+    )
     log.info("Written to %s. To train the best recipe: python -m pipeline train %s", search.folder, recipe)
 
 
@@ -184,7 +186,7 @@ def _write_recipe(search: Search, winner: "FrozenTrial") -> Path:
         path,
         f"python -m pipeline train {path}\n"
         f"Trial {winner.number} of the study {search.recipe.name}, in {hide_password(search.url)}: validation loss "
-        f"{winner.value:.4f}, accuracy\n{format_accuracy(winner)}.\n"
+        f"{winner.value:.4f}, accuracy\n{format_validation_accuracy(winner)}.\n"
         "Both figures are optimistic: the trial was selected on the same validation rows.",
     )
     return path

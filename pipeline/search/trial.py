@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from pipeline.card import Epoch
 from pipeline.config.recipe import Recipe
-from pipeline.config.settings import first_fault
+from pipeline.config.settings import first_error
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
 from pipeline.search.study import Search
@@ -90,7 +90,7 @@ def _recipe_of(search: Search, trial: Trial) -> Recipe:
     try:
         return search.with_settings(search.space.suggest(trial))
     except ValidationError as error:
-        _prune(trial, first_fault(error, Recipe.model_fields)[1])
+        _prune(trial, first_error(error, Recipe.model_fields)[1])
 
 
 def _prune(trial: Trial, reason: str) -> NoReturn:

@@ -53,12 +53,12 @@ def add_extra_data(recipe: Recipe, training: DigitTable, validation: DigitTable,
     non_digits, calibration = None, validation
     if recipe.outliers:
         count = recipe.outliers // 2
-        characters = outliers.characters(data)
+        characters = outliers.load_characters(data)
         repeated = np.resize(np.arange(len(characters)), recipe.outliers - count)
-        non_digits = np.concatenate([characters[repeated], outliers.made(training, count, recipe.seed)])
+        non_digits = np.concatenate([characters[repeated], outliers.make_non_digits(training, count, recipe.seed)])
         log.info("Added %s non-digit images", f"{len(non_digits):,}")
     if recipe.pen_drawings:
-        drawings, _ = pendigits.drawings(data)
+        drawings, _ = pendigits.load_drawings(data)
         held_out = round(recipe.validation_fraction * len(drawings))
         rendered = pendigits.render_drawings(drawings[held_out:], recipe.pen_drawings, recipe.seed)
         log.info("Added %s pen drawings", f"{len(rendered):,}")

@@ -33,7 +33,7 @@ HALVABLE_DIGITS = (0, 2, 5, 6)
 """Digits whose left and right halves are non-digits; half of a 4 may be a 1, and half of an 8 a 3."""
 
 
-def characters(data: Path, held_out: bool = False) -> Pixels:
+def load_characters(data: Path, held_out: bool = False) -> Pixels:
     """Return characters of other scripts, framed like digits, uint8 (N, 28, 28).
 
     They are from Omniglot (Lake et al. 2015, MIT licence), which is downloaded to `data` if it is missing.
@@ -61,7 +61,7 @@ def characters(data: Path, held_out: bool = False) -> Pixels:
     return np.array([frame for frame in frames if held_out or not is_bar(frame)])
 
 
-def made(table: DigitTable, rows: int, seed: int) -> Pixels:
+def make_non_digits(table: DigitTable, rows: int, seed: int) -> Pixels:
     """Return generated non-digits, uint8 (rows, 28, 28).
 
     Of eight images, three are scribbles, two are pairs of joined digits, one is half a digit, and two are noise or

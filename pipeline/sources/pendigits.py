@@ -8,7 +8,7 @@ from pipeline.data.table import DigitTable
 from pipeline.digits import Pixels
 from pipeline.sources.download import Download
 from pipeline.sources.source import Source
-from pipeline.sources.strokes import Drawing, Points, canvas, read_drawings
+from pipeline.sources.strokes import Drawing, Points, read_drawings, render_strokes
 from pipeline.vision.frame import frame_digit
 
 PENDIGITS = Download(
@@ -23,7 +23,7 @@ DRAWING_SIDE_PX = 120
 """Longer side of a drawing on its canvas; framing keeps only its shape."""
 
 
-def drawings(data: Path) -> tuple[list[Drawing], list[Drawing]]:
+def load_drawings(data: Path) -> tuple[list[Drawing], list[Drawing]]:
     """Return (training drawings, held-out drawings); download them to the folder `data` if they are missing.
 
     Raises:
@@ -67,7 +67,7 @@ def frame_strokes(strokes: list[Points], extent: Points, brush: float) -> Pixels
         brush: diameter of the brush in pixels.
     """
     width, height = (int(np.ceil(length + 2 * brush)) + 1 for length in extent)
-    image = canvas([stroke + brush for stroke in strokes], (width, height), brush)
+    image = render_strokes([stroke + brush for stroke in strokes], (width, height), brush)
     return frame_digit((np.asarray(image) / 255).astype(np.float32))
 
 
@@ -77,6 +77,6 @@ def pendigits_source(data: Path) -> Source:
         "pendigits",
         PENDIGITS.fetch(data),
         "requested",
-        lambda: render_drawings(drawings(data)[0], 1, seed=0),
-        lambda: render_drawings(drawings(data)[1], 1, seed=0),
+        lambda: render_drawings(load_drawings(data)[0], 1, seed=0),
+        lambda: render_drawings(load_drawings(data)[1], 1, seed=0),
     )

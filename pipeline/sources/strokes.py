@@ -44,7 +44,7 @@ class Drawing:
         return [(stroke - low) * scale for stroke in self.strokes], extent * scale
 
 
-def canvas(strokes: Sequence[Points], size: tuple[int, int], brush: float) -> Image.Image:
+def render_strokes(strokes: Sequence[Points], size: tuple[int, int], brush: float) -> Image.Image:
     """Return strokes drawn on an empty canvas, mode L, 0 = paper, 255 = ink.
 
     Args:

@@ -7,10 +7,10 @@ from torch import nn
 
 from pipeline.config.recipe import Recipe
 from pipeline.data.augment import augment
-from pipeline.data.loader import ink, normalise, ordered_loader
+from pipeline.data.loader import normalise, ordered_loader, to_ink
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES
-from pipeline.metrics.calibration import digit_threshold, temperature
+from pipeline.metrics.calibration import digit_threshold, fit_temperature
 from pipeline.utils.device import memory_format
 
 CALIBRATION_ROWS = 6000
@@ -45,11 +45,11 @@ def calibrate(
     model.eval()
     logit_batches = []
     for pixels, _ in ordered_loader(table, BATCH_SIZE):
-        images = ink(pixels.to(device))
+        images = to_ink(pixels.to(device))
         images = normalise(augment(images, recipe) if augmented else images, recipe)
         logit_batches.append(model(images.contiguous(memory_format=memory_format(device))).cpu())
     logits: NDArray[np.float32] = torch.cat(logit_batches).numpy()
-    fitted = temperature(logits[:, :CLASSES], table.known_labels)
+    fitted = fit_temperature(logits[:, :CLASSES], table.known_labels)
     logits /= np.float32(fitted)
     groups = np.split(logits, [validation_rows])
     return fitted, min(digit_threshold(group) for group in groups if len(group))

@@ -19,7 +19,7 @@ from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES
 from pipeline.errors import UserError
 from pipeline.inference.predictor import Predictor
-from pipeline.metrics.calibration import digit_threshold, softmax, temperature
+from pipeline.metrics.calibration import digit_threshold, fit_temperature, softmax
 from pipeline.metrics.score import score
 from pipeline.models import build
 from pipeline.run import OutOfFold, Run
@@ -172,7 +172,7 @@ def _merge_members(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDAr
         member = _member_run(run, index)
         weights |= {f"members.{index}.{name}": tensor for name, tensor in member.load_model().items()}
         predictor = Predictor.load(member)
-        sums[held_out] += predictor.logits(predictor.exact, torch.float32, table.select(held_out))
+        sums[held_out] += predictor.logits(predictor.fused_float32, torch.float32, table.select(held_out))
         counts[held_out] += 1
         histories.append(member.history)
         minutes += member.card.minutes
@@ -180,7 +180,7 @@ def _merge_members(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDAr
     logits: NDArray[np.float32] = (sums[predicted] / counts[predicted, None]).astype(np.float32)
     labels = table.known_labels[predicted]
     card = run.card
-    card.temperature = temperature(logits[:, :CLASSES], labels)
+    card.temperature = fit_temperature(logits[:, :CLASSES], labels)
     logits /= np.float32(card.temperature)
     card.digit_threshold = digit_threshold(logits)
     probabilities = softmax(logits[:, :CLASSES])

@@ -19,7 +19,7 @@ from pipeline.card import Epoch
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
-from pipeline.models.parity import ParityNetwork, quieter
+from pipeline.models.parity import ParityNetwork, quiet_transformers
 from pipeline.run import Run
 from pipeline.sources.source import Source
 from pipeline.training.log import RunLogger, format_epoch, log_start
@@ -55,7 +55,7 @@ def fine_tune(
     run, rows = start_run(recipe, source, name, corrections, limit, resume=resume)
     if rows is None:
         return run
-    with quieter():
+    with quiet_transformers():
         torch.manual_seed(recipe.seed)
         checkpoint = _last_checkpoint(run.folder / recipe.output_dir)
         network = ParityNetwork.load(checkpoint) if checkpoint else ParityNetwork.from_recipe(recipe)

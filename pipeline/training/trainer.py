@@ -20,7 +20,7 @@ from pipeline.card import Epoch
 from pipeline.config.choices import SCHEDULERS
 from pipeline.config.recipe import Recipe
 from pipeline.data.augment import augment
-from pipeline.data.loader import ink, normalise, ordered_loader, training_loader
+from pipeline.data.loader import normalise, ordered_loader, to_ink, training_loader
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, Pixels
 from pipeline.errors import UserError
@@ -127,28 +127,28 @@ class Trainer:
                 devices = self.accelerator.num_processes
                 device = str(self.device) if devices == 1 else f"{devices} x {self.device.type}"
                 log_start(self.run, self.recipe, device, self.dtype, self.rows)
-                while len(self.history) < self.recipe.epochs and not self.out_of_patience:
-                    epoch = self.one_epoch(quiet)
+                while len(self.history) < self.recipe.epochs and not self.should_stop_early:
+                    epoch = self.run_epoch(quiet)
                     if run_logger:
                         run_logger.add(epoch)
                     if self.on_epoch:
                         broadcast_from_main(partial(self.on_epoch, epoch))
-                if self.out_of_patience:
+                if self.should_stop_early:
                     log.info("Early stopping: no improvement in %d epochs.", self.stale_epochs)
         finally:
             self.accelerator.end_training()
 
     @property
-    def out_of_patience(self) -> bool:
+    def should_stop_early(self) -> bool:
         """Whether the validation loss has not improved for `patience` epochs."""
         return self.recipe.patience is not None and self.stale_epochs >= self.recipe.patience
 
-    def one_epoch(self, quiet: bool) -> Epoch:
+    def run_epoch(self, quiet: bool) -> Epoch:
         """Train one epoch, validate, and save the history, the progress and, if it is the best, the model."""
         number = len(self.history) + 1
         started = time.perf_counter()
         learning_rate = float(self.scheduler.get_last_lr()[0])
-        train_loss, train_accuracy = self.pass_over_batches(number, quiet)
+        train_loss, train_accuracy = self.train_batches(number, quiet)
         validation_loss, validation_accuracy = self.evaluate()
         # All processes use the main process's values, and therefore make the same decisions below.
         train_loss, train_accuracy, validation_loss, validation_accuracy = broadcast_object_list(
@@ -189,7 +189,7 @@ class Trainer:
         log.info("%s", format_epoch(epoch, self.recipe.epochs))
         return epoch
 
-    def pass_over_batches(self, number: int, quiet: bool) -> tuple[float, float]:
+    def train_batches(self, number: int, quiet: bool) -> tuple[float, float]:
         """Run one epoch's updates and return the mean training loss and accuracy over its batches."""
         recipe, accelerator = self.recipe, self.accelerator
         self.model.train()
@@ -203,7 +203,7 @@ class Trainer:
         bar = tqdm(self.batches, f"epoch {number}/{recipe.epochs}", leave=False, disable=hidden or None, unit="batch")
         for index, (pixels, labels) in enumerate(bar):
             with accelerator.accumulate(self.model):
-                images = normalise(augment(ink(pixels), recipe), recipe)
+                images = normalise(augment(to_ink(pixels), recipe), recipe)
                 with autocast(self.dtype, self.device):
                     logits = self.model(images.contiguous(memory_format=memory_format(self.device)))
                 logits = logits.float()
@@ -235,7 +235,7 @@ class Trainer:
             return None, None
         self.model.eval()
         gathered = [
-            self.accelerator.gather_for_metrics((self.model(normalise(ink(pixels), self.recipe)), labels))
+            self.accelerator.gather_for_metrics((self.model(normalise(to_ink(pixels), self.recipe)), labels))
             for pixels, labels in self.validation
         ]
         logits = torch.cat([batch[0] for batch in gathered])

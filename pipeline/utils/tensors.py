@@ -28,7 +28,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise UserError(f"{path}: missing or damaged ({error}); copy it again, or train the run again") from None
 
 
-def take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+def extract_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
     """Convert `value` to JSON-compatible values, and move its tensors into `tensors`.
 
     A dict becomes {"dict": [[key, value], ...]}, which preserves numeric keys. A tensor becomes {"tensor": its name}.
@@ -38,18 +38,18 @@ def take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
         tensors[name] = value
         return {"tensor": name}
     if isinstance(value, dict):
-        return {"dict": [[key, take_tensors(item, tensors)] for key, item in value.items()]}
+        return {"dict": [[key, extract_tensors(item, tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
-        return [take_tensors(item, tensors) for item in value]
+        return [extract_tensors(item, tensors) for item in value]
     return value
 
 
-def put_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Return the original value: the inverse of `take_tensors`."""
+def insert_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return the original value: the inverse of `extract_tensors`."""
     if isinstance(value, list):
-        return [put_tensors(item, tensors) for item in value]
+        return [insert_tensors(item, tensors) for item in value]
     if isinstance(value, dict):
         if "tensor" in value:
             return tensors[value["tensor"]]
-        return {key: put_tensors(item, tensors) for key, item in value["dict"]}
+        return {key: insert_tensors(item, tensors) for key, item in value["dict"]}
     return value

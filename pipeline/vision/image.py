@@ -26,7 +26,7 @@ Picture = Image.Image | str | Path | NDArray[Any]
 Grey = NDArray[np.float32]
 
 
-def opened(picture: Picture) -> Image.Image:
+def open_picture(picture: Picture) -> Image.Image:
     """Return a picture as a PIL image of at most 50 megapixels; only the header of a file is decoded.
 
     Raises:
@@ -107,16 +107,16 @@ def to_grey(picture: Picture) -> tuple[Grey, tuple[float, float]]:
         scale: (across, down), pixels of the picture per pixel of the copy; each is 1 or more, up to rounding.
 
     Raises:
-        UserError: the errors of `opened`, or the file is damaged.
+        UserError: the errors of `open_picture`, or the file is damaged.
     """
-    image = opened(picture)
+    image = open_picture(picture)
     width, height = image.size
     try:
         if image is not picture:
             image.draft(None, (WORKING_SIDE, WORKING_SIDE))  # decodes a JPEG at 1/2, 1/4 or 1/8 of its size
         if image.getexif().get(ORIENTATION_TAG, 1) > 4:
             width, height = height, width
-        image = eight_bit(ImageOps.exif_transpose(image))
+        image = to_eight_bit(ImageOps.exif_transpose(image))
     except Exception as error:  # decoders raise almost any exception on damaged data
         raise UserError(f"{_describe(picture)} is damaged ({error}); save or copy it again") from None
     if max(image.size) > WORKING_SIDE:
@@ -127,7 +127,7 @@ def to_grey(picture: Picture) -> tuple[Grey, tuple[float, float]]:
     return np.asarray(grey, dtype=np.float32) / np.float32(255), (width / image.width, height / image.height)
 
 
-def eight_bit(image: Image.Image) -> Image.Image:
+def to_eight_bit(image: Image.Image) -> Image.Image:
     """Return a decoded image of any mode as RGBA if it has transparency, else as L or RGB."""
     if image.mode.startswith(("I", "F")):
         values = np.nan_to_num(np.asarray(image, dtype=np.float32))

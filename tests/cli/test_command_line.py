@@ -11,7 +11,7 @@ from helpers.files import csv_text
 from helpers.paths import PROJECT
 
 from pipeline import DigitTable, Predictor, Run, Source
-from pipeline.config.settings import names
+from pipeline.config.settings import recipe_names
 
 
 def python(program: str) -> str:
@@ -47,7 +47,7 @@ def test_help_lists_every_command(command: Callable[..., Outcome]) -> None:
 def test_recipes_are_listed_with_a_line_each(command: Callable[..., Outcome]) -> None:
     header, *lines = command("recipes").out.splitlines()
     assert header.split() == ["recipe", "minutes", "accuracy", "summary"]
-    assert [line.split()[0] for line in lines] == names()
+    assert [line.split()[0] for line in lines] == recipe_names()
 
 
 def test_a_closed_pipe_is_not_an_error() -> None:

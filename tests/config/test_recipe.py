@@ -5,16 +5,16 @@ from pydantic import ValidationError
 
 from pipeline import Recipe, Run, UserError
 from pipeline.config.recipe import load_recipe
-from pipeline.config.settings import RECIPES, names
+from pipeline.config.settings import RECIPES, recipe_names
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_valid_and_has_the_name_of_its_file(name: str) -> None:
     assert load_recipe(name).name == name
 
 
 def test_all_built_in_recipes_exist() -> None:
-    assert set(names()) == {
+    assert set(recipe_names()) == {
         "fast",
         "best",
         "sketch",

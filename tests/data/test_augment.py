@@ -10,14 +10,14 @@ from torchvision.transforms.functional import affine
 
 from pipeline import DigitTable, Recipe
 from pipeline.data.augment import augment, blur, elastic_displacements, erase, warp
-from pipeline.data.loader import ink
+from pipeline.data.loader import to_ink
 
 NO_AUGMENTATION = {"rotation": 0, "shift": 0, "zoom": 0, "shear": 0, "elastic": 0, "blur": 0, "erase": 0}
 
 
 @pytest.fixture
 def images(digits: DigitTable) -> Tensor:
-    return ink(torch.from_numpy(digits.pixels[:64].copy()))
+    return to_ink(torch.from_numpy(digits.pixels[:64].copy()))
 
 
 def warped(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.files import csv_text, idx
+from helpers.files import csv_text, encode_idx
 
 from pipeline import CsvFile, DigitTable, UserError
 from pipeline.data.csv_file import CHUNK_ROWS
@@ -116,8 +116,8 @@ def test_a_fault_in_a_part_is_named_by_its_row_in_the_file(
 
 
 def test_idx_files_are_read_plain_and_gzipped(tmp_path: Path, expected: DigitTable) -> None:
-    (tmp_path / "images").write_bytes(idx(expected.pixels))
-    (tmp_path / "labels").write_bytes(gzip.compress(idx(expected.known_labels.astype(np.uint8))))
+    (tmp_path / "images").write_bytes(encode_idx(expected.pixels))
+    (tmp_path / "labels").write_bytes(gzip.compress(encode_idx(expected.known_labels.astype(np.uint8))))
     table = read_idx(tmp_path / "images", tmp_path / "labels")
     assert np.array_equal(table.pixels, expected.pixels)
     assert np.array_equal(table.known_labels, expected.known_labels)
@@ -128,13 +128,13 @@ def test_idx_files_are_read_plain_and_gzipped(tmp_path: Path, expected: DigitTab
     [
         (b"", "not an IDX file"),
         (b"<html>not found</html>", "not an IDX file"),
-        (idx(np.zeros((3, 28, 28), dtype=np.uint8))[:-1], "bytes, expected"),
-        (idx(np.zeros((2, 28, 28), dtype=np.uint8)), "3 labels for the 2 images"),
+        (encode_idx(np.zeros((3, 28, 28), dtype=np.uint8))[:-1], "bytes, expected"),
+        (encode_idx(np.zeros((2, 28, 28), dtype=np.uint8)), "3 labels for the 2 images"),
     ],
 )
 def test_a_damaged_idx_file_is_refused(tmp_path: Path, images: bytes, fault: str) -> None:
     (tmp_path / "images").write_bytes(images)
-    (tmp_path / "labels").write_bytes(idx(np.zeros(3, dtype=np.uint8)))
+    (tmp_path / "labels").write_bytes(encode_idx(np.zeros(3, dtype=np.uint8)))
     with pytest.raises(UserError, match=fault):
         read_idx(tmp_path / "images", tmp_path / "labels")
 

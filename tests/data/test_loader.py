@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pipeline import DigitTable, Recipe
-from pipeline.data.loader import DigitDataset, ink, normalise, ordered_loader, training_loader
+from pipeline.data.loader import DigitDataset, normalise, ordered_loader, to_ink, training_loader
 
 
 def test_a_batch_equals_its_rows_read_singly(digits: DigitTable) -> None:
@@ -64,14 +64,14 @@ def test_workers_give_the_same_batches(digits: DigitTable) -> None:
 def test_ink_is_1_and_paper_0_before_normalisation() -> None:
     recipe = Recipe.load("fast", ["mean=0.25", "std=0.5"])
     pixels = torch.tensor([0, 255, 51], dtype=torch.uint8).reshape(3, 1, 1).expand(-1, 28, 28)
-    assert ink(pixels)[:, 0, 5, 7].tolist() == pytest.approx([0, 1, 0.2])
-    assert normalise(ink(pixels), recipe)[:, 0, 5, 7].tolist() == pytest.approx([-0.5, 1.5, -0.1])
+    assert to_ink(pixels)[:, 0, 5, 7].tolist() == pytest.approx([0, 1, 0.2])
+    assert normalise(to_ink(pixels), recipe)[:, 0, 5, 7].tolist() == pytest.approx([-0.5, 1.5, -0.1])
 
 
 @pytest.mark.parametrize("size", [14, 32, 64])
 def test_images_are_resized_to_the_recipes_image_size(digits: DigitTable, size: int) -> None:
     recipe = Recipe.load("resnet18", [f"image_size={size}", "mean=0", "std=1"])
-    images = ink(torch.from_numpy(digits.pixels[:50].copy()))
+    images = to_ink(torch.from_numpy(digits.pixels[:50].copy()))
     scaled = normalise(images, recipe)
     assert scaled.shape == (50, 1, size, size)
     assert torch.allclose(scaled.mean((1, 2, 3)), images.mean((1, 2, 3)), atol=0.01)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.page import Page, number, served
+from helpers.page import Page, draw_number, serve_page
 from helpers.paths import PROJECT
-from helpers.waiting import until
+from helpers.waiting import wait_until
 from playwright.sync_api import Browser, BrowserContext, Locator, expect, sync_playwright
 from playwright.sync_api import Page as Tab
 
@@ -158,7 +158,7 @@ def test_it_shows_a_saliency_map(tab: Tab) -> None:
 
 
 def test_a_picture_is_read_and_its_digits_boxed(tab: Tab, tmp_path: Path) -> None:
-    number("2025").save(tmp_path / "2025.png")
+    draw_number("2025").save(tmp_path / "2025.png")
     (tmp_path / "list.png").write_text("eggs, milk")
     tab.get_by_role("tab", name="Upload").click()
     file = tab.locator("#photo input[type=file]")
@@ -182,7 +182,7 @@ def test_a_correction_is_saved_and_a_wrong_count_is_refused(tab: Tab, page: Page
     correct_number.press("Enter")
     expect(tab.get_by_text("Saved as 14")).to_be_visible()
     folder = page.folder / "data" / "corrections"
-    until(lambda: len(list(folder.glob("*.png"))) == 3, "the drawing and two frames are not saved")
+    wait_until(lambda: len(list(folder.glob("*.png"))) == 3, "the drawing and two frames are not saved")
     (table,) = folder.glob("*.csv")
     with table.open(newline="") as file:
         assert [row["label"] for row in csv.DictReader(file)] == ["1", "4"]
@@ -247,14 +247,14 @@ def test_names_of_files_and_runs_are_escaped(browser: Browser, tmp_path: Path, m
     (run / "figures" / f"{name}.png").write_bytes((run / "figures" / "confusion.png").read_bytes())
     (tmp_path / f"{name}.png").write_text("eggs, milk")
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    with served(PredictorPool(run), corrections=tmp_path / name) as address, opened(context, address) as tab:
+    with serve_page(PredictorPool(run), corrections=tmp_path / name) as address, opened(context, address) as tab:
         tab.get_by_role("tab", name="Runs").click()
         expect(tab.locator(".runs td", has_text=name)).to_be_visible()
         expect(tab.locator("#figures img")).to_have_count(8)
         tab.get_by_role("tab", name="Upload").click()
         tab.locator("#photo input[type=file]").set_input_files(tmp_path / f"{name}.png")
         expect(result(tab)).to_contain_text("is not a picture")
-        number("7").save(tmp_path / f"{name}.png")
+        draw_number("7").save(tmp_path / f"{name}.png")
         tab.reload()
         tab.get_by_role("tab", name="Upload").click()
         tab.locator("#photo input[type=file]").set_input_files(tmp_path / f"{name}.png")
@@ -269,7 +269,7 @@ def test_names_of_files_and_runs_are_escaped(browser: Browser, tmp_path: Path, m
 
 def test_with_a_password_the_page_opens_after_the_login(browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    with served(PredictorPool(PROJECT / "checkpoints" / "sketchpad"), "ada:lovelace") as address:
+    with serve_page(PredictorPool(PROJECT / "checkpoints" / "sketchpad"), "ada:lovelace") as address:
         tab = context.new_page()
         refused: list[str] = []
         tab.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)

@@ -12,9 +12,9 @@ import httpx
 import numpy as np
 import pytest
 from helpers.commands import Outcome
-from helpers.page import Page, number, saved, served, upload
+from helpers.page import Page, draw_number, encode_image, serve_page, upload
 from helpers.paths import PROJECT
-from helpers.waiting import until
+from helpers.waiting import wait_until
 from PIL import Image
 
 from demo import server, usage, views
@@ -53,7 +53,7 @@ def upload_and_read(client: httpx.Client, name: str, content: bytes) -> httpx.Re
 
 @pytest.mark.parametrize("example", [usage.PYTHON, usage.CURL], ids=["python", "curl"])
 def test_the_pages_examples_read_a_number(page: Page, tmp_path: Path, example: str) -> None:
-    number("2025").save(tmp_path / "number.png")
+    draw_number("2025").save(tmp_path / "number.png")
     shell = [sys.executable, "-c"] if example == usage.PYTHON else ["bash", "-c"]
     result = subprocess.run(
         [*shell, example.replace("ADDRESS", page.address)], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -69,7 +69,7 @@ def test_the_documentation_has_the_same_examples(example: str) -> None:
 
 
 def test_the_endpoint_returns_the_number_and_each_glyph(client: httpx.Client) -> None:
-    (reading,) = upload_and_read(client, "42.png", saved(number("42"))).json()["data"]
+    (reading,) = upload_and_read(client, "42.png", encode_image(draw_number("42"))).json()["data"]
     assert (reading["text"], reading["parity"]) == ("42", "even")
     assert 0.5 < reading["confidence"] <= 1
     for glyph, digit in zip(reading["glyphs"], (4, 2), strict=True):
@@ -96,9 +96,9 @@ def test_healthz_reports_status_and_run(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("huge.png", lambda: saved(Image.new("1", (20_000, 20_000))), "huge.png: over the limit"),
+        ("huge.png", lambda: encode_image(Image.new("1", (20_000, 20_000))), "huge.png: over the limit"),
         ("text.png", lambda: b"a shopping list", "text.png is not a picture"),
-        ("cut.jpg", lambda: saved(number("7"), "jpeg")[:3000], "cut.jpg is damaged"),
+        ("cut.jpg", lambda: encode_image(draw_number("7"), "jpeg")[:3000], "cut.jpg is damaged"),
         ("drawing.svg", lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "drawing.svg is not a picture"),
         ("../../empty.png", lambda: b"", "empty.png is empty"),
     ],
@@ -115,8 +115,8 @@ def test_invalid_pictures_are_refused_with_the_reason(
 @pytest.mark.parametrize(
     "content",
     [
-        saved(Image.new("RGB", (1, 1))),
-        saved(Image.new("L", (60, 40), 255), "gif", save_all=True, append_images=[Image.new("L", (60, 40))]),
+        encode_image(Image.new("RGB", (1, 1))),
+        encode_image(Image.new("L", (60, 40), 255), "gif", save_all=True, append_images=[Image.new("L", (60, 40))]),
     ],
     ids=["1 x 1", "animation that begins blank"],
 )
@@ -181,7 +181,7 @@ def test_an_incomplete_option_is_refused(demo: Callable[..., Outcome], option: s
 
 
 def test_with_auth_a_login_is_required(pool: PredictorPool) -> None:
-    with served(pool, "ada:love:lace") as address, httpx.Client(base_url=address) as stranger:
+    with serve_page(pool, "ada:love:lace") as address, httpx.Client(base_url=address) as stranger:
         assert stranger.get("/config").status_code == 401
         assert stranger.post("/gradio_api/run/read", json={"data": [None]}).status_code == 401
         stranger.post("/login", data={"username": "ada", "password": "wrong"})
@@ -226,7 +226,7 @@ def test_a_link_after_the_time_out_is_closed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(server, "LINK_SECONDS", 0.05)
     with pytest.raises(UserError, match=r"no response within 0.05 s"):
         server.public_link(Served, "example.com:7000")
-    until(lambda: closed == ["closed"], "the tunnel stays open")
+    wait_until(lambda: closed == ["closed"], "the tunnel stays open")
 
 
 def test_a_link_is_https_unless_the_share_server_is_your_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,13 +272,13 @@ def test_saliency_colours_show_the_sign() -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "1", "P", "I;16"])
 def test_pictures_of_every_mode_are_shown_with_bounding_boxes(tmp_path: Path, mode: str) -> None:
-    number("7").convert("L" if mode == "I;16" else mode).convert(mode).save(tmp_path / "7.png")
+    draw_number("7").convert("L" if mode == "I;16" else mode).convert(mode).save(tmp_path / "7.png")
     shown = views.boxed(tmp_path / "7.png", reading(0.99))
     assert "left: 0.00%; top: 0.00%; width: 1.50%; height: 3.46%" in shown
 
 
 def test_the_exif_orientation_is_applied(tmp_path: Path) -> None:
-    sideways = number("7").resize((6000, 2600))
+    sideways = draw_number("7").resize((6000, 2600))
     exif = sideways.getexif()
     exif[0x0112] = 6
     sideways.save(tmp_path / "7.jpg", exif=exif)
@@ -300,6 +300,6 @@ def test_a_missing_run_is_refused(pool: PredictorPool) -> None:
 
 
 def test_corrections_are_not_saved_by_default(pool: PredictorPool, tmp_path: Path) -> None:
-    number("7").save(tmp_path / "7.png")
+    draw_number("7").save(tmp_path / "7.png")
     note = Handlers(pool, None).correct_upload({"path": str(tmp_path / "7.png")}, "7", "sketchpad")
     assert "nothing to save" in note

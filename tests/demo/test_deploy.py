@@ -15,7 +15,7 @@ import httpx
 import pytest
 import yaml
 from helpers.paths import PROJECT
-from helpers.waiting import answers, free_port, until
+from helpers.waiting import free_port, is_up, wait_until
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def started(command: list[str], folder: Path, port: int) -> Iterator[None]:
     server = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     try:
         with httpx.Client() as client:
-            until(lambda: answers(client, f"http://127.0.0.1:{port}"), "the server does not answer")
+            wait_until(lambda: is_up(client, f"http://127.0.0.1:{port}"), "the server does not answer")
         yield
     finally:
         server.terminate()

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from helpers.page import Page, number, saved, served, upload
+from helpers.page import Page, draw_number, encode_image, serve_page, upload
 from helpers.paths import PROJECT
 from starlette.routing import Mount
 
@@ -22,7 +22,7 @@ from demo.server import build_application
 from demo.uploads import Uploads
 
 FILE = {"_type": "gradio.FileData"}
-SEVEN = saved(number("7"))
+SEVEN = encode_image(draw_number("7"))
 ANSWER = {"error": SEND_THE_PICTURE, "detail": SEND_THE_PICTURE}
 EVENTS: dict[str, tuple[int, list[Any]]] = {
     "read": (0, [None]),
@@ -373,7 +373,7 @@ def pool() -> PredictorPool:
 @pytest.fixture(scope="module")
 def locked(pool: PredictorPool) -> Iterator[httpx.Client]:
     """Yield a visitor without the password of a page that requires one."""
-    with served(pool, "ada:lovelace") as address, httpx.Client(base_url=address) as client:
+    with serve_page(pool, "ada:lovelace") as address, httpx.Client(base_url=address) as client:
         yield client
 
 
@@ -449,7 +449,7 @@ def test_with_a_password_only_the_login_is_open(locked: httpx.Client) -> None:
 
 
 def test_after_the_login_the_page_works(pool: PredictorPool) -> None:
-    with served(pool, "ada:lovelace") as address, httpx.Client(base_url=address, timeout=30) as ada:
+    with serve_page(pool, "ada:lovelace") as address, httpx.Client(base_url=address, timeout=30) as ada:
         ada.post("/login", data={"username": "ada", "password": "lovelace"})
         path = upload(ada, "7.png", SEVEN).json()[0]
         assert run(ada, "read", [{"path": path}]).json()["data"][0]["text"] == "7"

@@ -14,21 +14,21 @@ from threading import Event
 
 import httpx
 import pytest
-from helpers.page import Page, number, saved, upload
-from helpers.waiting import until
+from helpers.page import Page, draw_number, encode_image, upload
+from helpers.waiting import wait_until
 
 from demo.schema import PNG_URL
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory and files are counted in Linux's /proc")
 MAX_RESPONSE_SECONDS = 2
-DRAWING = PNG_URL + base64.b64encode(saved(number("1", (240, 239)))).decode()
+DRAWING = PNG_URL + base64.b64encode(encode_image(draw_number("1", (240, 239)))).decode()
 
 
 @pytest.fixture(scope="module")
 def sender(page: Page) -> Iterator[tuple[httpx.Client, str]]:
     """Yield a visitor and the path of its uploaded picture."""
     with httpx.Client(base_url=page.address, timeout=60) as client:
-        yield client, upload(client, "7.png", saved(number("7"))).json()[0]
+        yield client, upload(client, "7.png", encode_image(draw_number("7"))).json()[0]
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def recovers(page: Page, sender: tuple[httpx.Client, str]) -> Iterator[None]:
         assert all(pool.map(lambda _: draw(client), range(100)))  # the memory of the first readings stays allocated
     memory, files = used(page), kept(page)
     yield
-    until(lambda: used(page) < memory + 50, "memory is not freed", 30)
+    wait_until(lambda: used(page) < memory + 50, "memory is not freed", 30)
     assert kept(page) == files
 
 
@@ -121,7 +121,7 @@ def test_a_thousand_slow_connections(page: Page) -> None:
         for place in range(1000):
             connections.enter_context(connect(page, kinds[place % len(kinds)]))
         files = Path(f"/proc/{page.pid}/fd")
-        until(lambda: len(list(files.iterdir())) < 300, "slow connections stay open", 30)
+        wait_until(lambda: len(list(files.iterdir())) < 300, "slow connections stay open", 30)
 
 
 def test_five_hundred_requests_in_the_queue(page: Page, sender: tuple[httpx.Client, str]) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from helpers.page import number, saved, served, upload
+from helpers.page import draw_number, encode_image, serve_page, upload
 from helpers.paths import PROJECT
-from helpers.waiting import until
+from helpers.waiting import wait_until
 
 from demo import uploads as module
 from demo.predictors import PredictorPool
@@ -74,12 +74,12 @@ def test_the_page_deletes_old_uploads_periodically(temporary: Path, monkeypatch:
     monkeypatch.setattr(module, "SWEEP_SECONDS", 0.1)
     monkeypatch.setattr("helpers.page.Uploads", lambda: Uploads(lifetime=1))
     with (
-        served(PredictorPool(PROJECT / "checkpoints" / "sketchpad")) as address,
+        serve_page(PredictorPool(PROJECT / "checkpoints" / "sketchpad")) as address,
         httpx.Client(base_url=address) as client,
     ):
-        path = Path(upload(client, "7.png", saved(number("7"))).json()[0])
+        path = Path(upload(client, "7.png", encode_image(draw_number("7"))).json()[0])
         assert path.is_file()
-        until(lambda: not path.parent.exists(), "the upload is still there")
+        wait_until(lambda: not path.parent.exists(), "the upload is still there")
 
 
 def test_uploads_are_deleted_within_an_hour() -> None:

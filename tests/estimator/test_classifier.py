@@ -383,16 +383,16 @@ def test_a_checkpoint_resumes_only_with_the_same_images_and_settings(
 def test_an_interrupt_keeps_the_best_epoch(
     eights: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one_epoch = Trainer.one_epoch
+    run_epoch = Trainer.run_epoch
 
     def interrupted(self: Trainer, quiet: bool) -> Epoch:
         if len(self.history) == stop_after:
             raise KeyboardInterrupt
-        return one_epoch(self, quiet)
+        return run_epoch(self, quiet)
 
     classifier = MNISTClassifier(**SMALL)
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "one_epoch", interrupted)
+        patch.setattr(Trainer, "run_epoch", interrupted)
         stop_after = 0
         with pytest.raises(KeyboardInterrupt):
             classifier.fit(*eights)

@@ -11,14 +11,14 @@ import onnxruntime
 import pytest
 import torch
 from helpers.commands import Outcome
-from helpers.recipes import lived_in
+from helpers.recipes import randomise_batch_norms
 from safetensors import safe_open
 from safetensors.torch import load_file
 
 from pipeline import Card, DigitTable, Predictor, Recipe, Run, UserError
-from pipeline.data.loader import ink, normalise
+from pipeline.data.loader import normalise, to_ink
 from pipeline.export.formats import export
-from pipeline.metrics.interval import accuracy_in_words
+from pipeline.metrics.interval import format_accuracy
 from pipeline.models import build
 
 TEMPERATURE = 0.7
@@ -89,7 +89,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
             scores={"validation_accuracy": 0.9},
         )
         run = Run(folder / name)
-        run.save_model(lived_in(build(recipe)).state_dict())
+        run.save_model(randomise_batch_norms(build(recipe)).state_dict())
         run.save_card(card)
         recipe.save(run.recipe_path)
     return {name: Run(folder / name) for name in NETWORKS}
@@ -102,7 +102,7 @@ def logits(run: Run, pixels: np.ndarray) -> np.ndarray:
     model.load_state_dict(run.load_model())
     with torch.inference_mode():
         batches = torch.from_numpy(pixels.copy()).split(100)
-        return torch.cat([model(normalise(ink(batch), recipe)) for batch in batches]).numpy() / TEMPERATURE
+        return torch.cat([model(normalise(to_ink(batch), recipe)) for batch in batches]).numpy() / TEMPERATURE
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_the_model_card_gives_the_accuracy_and_mentions_custom_code(runs: dict[s
         export(runs[name], "transformers", tmp_path / name)
         card = (tmp_path / name / "README.md").read_text()
         assert card.startswith("---\nlibrary_name: transformers\npipeline_tag: image-classification\n")
-        assert f"- Validation accuracy: {accuracy_in_words(117, 130)}\n" in card
+        assert f"- Validation accuracy: {format_accuracy(117, 130)}\n" in card
         assert ("trust_remote_code=True" in card) is trusted
     code = (tmp_path / "fast" / "fast.py").read_text() + (tmp_path / "fast" / "modeling_digits.py").read_text()
     imported = {line.split()[1].split(".")[0] for line in code.splitlines() if line.startswith(("import ", "from "))}

@@ -56,18 +56,18 @@ def record_warp(images: Tensor, settings: Recipe) -> Tensor:
 
 trainer_module.augment = record_warp
 seen["batch"] = len(next(iter(trainer.batches))[1])
-trainer.one_epoch(quiet=True)
+trainer.run_epoch(quiet=True)
 seen["warps"] = warps
 
 # Only the first process sees no improvement after the second epoch; the other would continue.
 losses = iter([0.9, 0.5, 0.6, 0.6] if rank == 0 else [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
 Trainer.evaluate = lambda self: (next(losses), 0.5)  # type: ignore[method-assign, assignment, return-value]
 stopped = Trainer(recipe, digits, digits.select(np.arange(9)), Run(folder / "stopped"))
-out_of_patience = []
+stop_decisions = []
 for _ in range(4):
-    stopped.one_epoch(quiet=True)
-    out_of_patience.append(stopped.out_of_patience)
-seen["out of patience"] = out_of_patience
+    stopped.run_epoch(quiet=True)
+    stop_decisions.append(stopped.should_stop_early)
+seen["out of patience"] = stop_decisions
 
 epochs: list[float] = []
 

@@ -19,6 +19,6 @@ def csv_text(table: DigitTable, columns: Sequence[str] | None = None) -> str:
     return "\n".join([",".join(columns or names), *rows]) + "\n"
 
 
-def idx(array: np.ndarray) -> bytes:
+def encode_idx(array: np.ndarray) -> bytes:
     """Return a uint8 array in the IDX format of MNIST."""
     return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()

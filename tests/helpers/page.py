@@ -39,7 +39,7 @@ class Page:
         return (self.folder / "log.txt").read_text(encoding="utf-8")
 
 
-def number(text: str, size: tuple[int, int] = (600, 260)) -> Image.Image:
+def draw_number(text: str, size: tuple[int, int] = (600, 260)) -> Image.Image:
     """Return a picture of a number in pen strokes, black on white."""
     image = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(image)
@@ -48,7 +48,7 @@ def number(text: str, size: tuple[int, int] = (600, 260)) -> Image.Image:
     return image
 
 
-def saved(image: Image.Image, kind: str = "png", **options: Any) -> bytes:
+def encode_image(image: Image.Image, kind: str = "png", **options: Any) -> bytes:
     """Return an image as the content of an image file."""
     file = BytesIO()
     image.save(file, kind, **options)
@@ -56,7 +56,7 @@ def saved(image: Image.Image, kind: str = "png", **options: Any) -> bytes:
 
 
 @contextmanager
-def served(pool: PredictorPool, auth: str | None = None, corrections: Path | None = None) -> Iterator[str]:
+def serve_page(pool: PredictorPool, auth: str | None = None, corrections: Path | None = None) -> Iterator[str]:
     """Serve a page in this process and yield its address."""
     run, listener = pool.first.folder.name, open_socket("127.0.0.1", 0)
     with (

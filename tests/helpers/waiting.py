@@ -15,7 +15,7 @@ def free_port() -> int:
         return port
 
 
-def answers(client: httpx.Client, address: str) -> bool:
+def is_up(client: httpx.Client, address: str) -> bool:
     """Return whether a page responds to a health check."""
     try:
         return client.get(f"{address}/healthz").is_success
@@ -23,7 +23,7 @@ def answers(client: httpx.Client, address: str) -> bool:
         return False
 
 
-def until(condition: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
     """Wait until a condition is true; fail with the message `otherwise` after the time-out."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -14,7 +14,7 @@ import pyarrow as arrow
 import pytest
 from helpers.commands import Outcome
 from helpers.files import csv_text
-from helpers.waiting import until
+from helpers.waiting import wait_until
 from pyarrow import parquet
 
 from pipeline import DigitTable, Run
@@ -108,7 +108,7 @@ def test_a_killed_worker_is_replaced_and_the_predictions_are_the_same(
     assert len(seen) == 3  # one on each node, and the replacement
     assert command("predict", run.folder, "in", "--out", "plain").status == 0
     assert contents(tmp_path / "by-ray") == contents(tmp_path / "plain")
-    until(lambda: not workers(), "a worker outlives the command")
+    wait_until(lambda: not workers(), "a worker outlives the command")
 
 
 def test_with_gpus_the_cpus_read_files(

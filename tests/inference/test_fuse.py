@@ -1,6 +1,6 @@
 import pytest
 import torch
-from helpers.recipes import lived_in
+from helpers.recipes import randomise_batch_norms
 from torch import nn
 
 from pipeline import Recipe
@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("name", ["fast", "resnet18"])
 @pytest.mark.parametrize("rows", [1, 7])
 def test_a_fused_network_computes_the_same(name: str, rows: int) -> None:
-    model = lived_in(build(Recipe.load(name)))
+    model = randomise_batch_norms(build(Recipe.load(name)))
     images = torch.randn(rows, 1, 28, 28)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with torch.inference_mode():
@@ -68,6 +68,6 @@ def test_a_convolution_that_is_called_twice_is_not_folded() -> None:
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return self.norm(self.convolution(self.norm(self.convolution(images))))
 
-    model = lived_in(Twice())
+    model = randomise_batch_norms(Twice())
     images = torch.randn(3, 2, 6, 6)
     torch.testing.assert_close(fuse(model, CPU)(images), model(images))

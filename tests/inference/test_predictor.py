@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline import DigitTable, Predictions, Predictor, Run, Source, UserError, score
-from pipeline.data.loader import ink, normalise
+from pipeline.data.loader import normalise, to_ink
 from pipeline.inference.predictor import BFLOAT16_SAFE_CONFIDENCE
 from pipeline.models import build
 from pipeline.reports.evaluate import labelled_rows
@@ -28,7 +28,7 @@ def plain(run: Run, digits: DigitTable) -> np.ndarray:
     """Return the probabilities of 700 digits from the unfused network, one image at a time in float32."""
     model = build(run.recipe).eval()
     model.load_state_dict(run.load_model())
-    images = normalise(ink(torch.from_numpy(digits.pixels[:700].copy())), run.recipe)
+    images = normalise(to_ink(torch.from_numpy(digits.pixels[:700].copy())), run.recipe)
     with torch.inference_mode():
         return torch.cat([model(image.unsqueeze(0)).softmax(1) for image in images]).numpy()
 

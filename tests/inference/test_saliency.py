@@ -12,7 +12,7 @@ def predictor(run: Run) -> Predictor:
 
 def logits(predictor: Predictor, pixels: np.ndarray) -> np.ndarray:
     """Return the predictor's logits in float32."""
-    return predictor.logits(predictor.exact, torch.float32, DigitTable(pixels))
+    return predictor.logits(predictor.fused_float32, torch.float32, DigitTable(pixels))
 
 
 def test_contributions_sum_to_the_logit_difference_from_blank_paper(predictor: Predictor, digits: DigitTable) -> None:

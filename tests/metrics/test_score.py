@@ -3,9 +3,9 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
 from pipeline import score
-from pipeline.metrics.calibration import calibration_error, reliability_bins, temperature
-from pipeline.metrics.interval import interval_of
-from pipeline.metrics.score import surest_mistakes
+from pipeline.metrics.calibration import calibration_error, fit_temperature, reliability_bins
+from pipeline.metrics.interval import wilson_interval
+from pipeline.metrics.score import most_confident_mistakes
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_the_report_has_the_parity_with_its_interval_and_the_calibration_error()
     probabilities = np.full((4, 10), 0.02)
     probabilities[np.arange(4), [0, 1, 4, 4]] = 0.82
     ours = score(probabilities.argmax(axis=1), labels, probabilities)
-    assert (ours.parity.correct, ours.parity.interval) == (3, interval_of(3, 4))
+    assert (ours.parity.correct, ours.parity.interval) == (3, wilson_interval(3, 4))
     assert "parity      75.00% (95% interval 30.06% to 95.44%; 3 of 4 right)\n" in ours.report()
     assert f"calibration {ours.calibration_error:.2%} expected calibration error\n" in ours.report()
     assert "calibration" not in score(labels, labels).report(), "without probabilities"
@@ -88,15 +88,15 @@ def test_the_temperature_reverts_a_scaling_of_calibrated_logits() -> None:
     generator = np.random.default_rng(0)
     logits = generator.normal(0, 2, (20_000, 10)).astype(np.float32)
     labels = (logits + generator.gumbel(size=logits.shape)).argmax(axis=1)  # Gumbel-max: samples from the softmax
-    assert temperature(logits, labels) == pytest.approx(1, abs=0.03)
-    assert temperature(logits * 3, labels) == pytest.approx(3, abs=0.09)
-    assert temperature(logits / 4, labels) == pytest.approx(0.25, abs=0.01)
+    assert fit_temperature(logits, labels) == pytest.approx(1, abs=0.03)
+    assert fit_temperature(logits * 3, labels) == pytest.approx(3, abs=0.09)
+    assert fit_temperature(logits / 4, labels) == pytest.approx(0.25, abs=0.01)
 
 
 def test_the_temperature_of_n_correct_rows_gives_confidence_n_plus_1_of_n_plus_2() -> None:
     labels = np.arange(200) % 10
     logits = np.eye(10, dtype=np.float32)[labels] * 5
-    odds = np.exp(5 / temperature(logits, labels))
+    odds = np.exp(5 / fit_temperature(logits, labels))
     assert odds / (odds + 9) == pytest.approx(201 / 202)
 
 
@@ -150,8 +150,8 @@ def test_the_reliability_bins_count_every_prediction_once_by_its_confidence() ->
         (0.999, 1, 2, 2),
     ]
     assert [each.confidence for each in bins] == pytest.approx([0.65, 0.75, 0.9, 0.99975])
-    assert (bins[0].accuracy, bins[0].interval) == (0.5, interval_of(1, 2))
+    assert (bins[0].accuracy, bins[0].interval) == (0.5, wilson_interval(1, 2))
 
 
 def test_the_most_confident_mistake_is_first() -> None:
-    assert surest_mistakes(*two_classes([0.6, 0.9, 0.8, 0.99, 0.7], [0, 0, 1, 0, 0])).tolist() == [3, 1, 4, 0]
+    assert most_confident_mistakes(*two_classes([0.6, 0.9, 0.8, 0.99, 0.7], [0, 0, 1, 0, 0])).tolist() == [3, 1, 4, 0]

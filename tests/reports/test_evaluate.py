@@ -8,7 +8,7 @@ from helpers.files import csv_text
 from PIL import Image
 
 from pipeline import DigitTable, Predictor, Run, Source, UserError, evaluate, score, train
-from pipeline.reports.compare import compare, table
+from pipeline.reports.compare import compare, format_comparison
 from pipeline.reports.evaluate import labelled_rows, validation_rows
 
 FIGURES = {"history.png", "confusion.png", "digits.png", "reliability.png", "samples.png", "mistakes.png"}
@@ -112,7 +112,7 @@ def test_runs_are_compared_on_the_same_rows(run: Run, evaluated: Run, digits: Di
     assert [each.score.rows for each in compared] == [40, 40]
     assert np.array_equal(compared[0].score.confusion, compared[1].score.confusion)
     assert all(each.images_per_second > 0 for each in compared)
-    header, *lines = table(compared).splitlines()
+    header, *lines = format_comparison(compared).splitlines()
     assert header.split()[:2] == ["run", "accuracy"]
     assert len({len(line) for line in [header, *lines]}) == 1
     assert all(f"{run.card.parameters:,}" in line for line in lines)

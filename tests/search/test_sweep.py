@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from helpers.commands import Outcome
 from helpers.paths import PROJECT
-from helpers.waiting import free_port, until
+from helpers.waiting import free_port, wait_until
 from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
 
@@ -56,7 +56,7 @@ def start_endless_search(folder: Path, jobs: int) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    until(lambda: process.poll() is not None or len(histories(folder)) == jobs, "no trial starts", 300)
+    wait_until(lambda: process.poll() is not None or len(histories(folder)) == jobs, "no trial starts", 300)
     return process
 
 
@@ -128,9 +128,9 @@ def test_a_dead_worker_fails_its_trial_and_ctrl_c_stops_the_others(
     killed, remaining = workers(process)
     os.kill(killed, signal.SIGKILL)
     assert process.stdout
-    until(lambda: "A worker died (signal 9); the others continue." in process.stdout.readline(), "no message")
+    wait_until(lambda: "A worker died (signal 9); the others continue." in process.stdout.readline(), "no message")
     lengths = [path.stat().st_size for path in histories(tmp_path)]
-    until(lambda: lengths != [path.stat().st_size for path in histories(tmp_path)], "the other worker stopped")
+    wait_until(lambda: lengths != [path.stat().st_size for path in histories(tmp_path)], "the other worker stopped")
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130
@@ -153,7 +153,7 @@ def test_a_worker_ends_with_its_parent_process(tmp_path: Path, practice: Source)
     (worker,) = workers(process)
     process.kill()
     process.communicate()
-    until(lambda: not is_running(worker), "the worker is still running")
+    wait_until(lambda: not is_running(worker), "the worker is still running")
     (trial,) = make_search(tmp_path, practice, ENDLESS).open().trials
     assert (trial.state, trial.user_attrs["reason"]) == (TrialState.FAIL, "stopped")
 
@@ -179,7 +179,9 @@ def postgresql() -> Iterator[str]:
             [server / "postgres", "-D", f"{folder}/data", "-p", str(port), "-k", folder, *options], **quiet
         )
         ready = [server / "pg_isready", "--host=127.0.0.1", f"--port={port}"]
-        until(lambda: subprocess.run(ready, check=False, **quiet).returncode == 0, "PostgreSQL does not start", 180)
+        wait_until(
+            lambda: subprocess.run(ready, check=False, **quiet).returncode == 0, "PostgreSQL does not start", 180
+        )
         yield f"postgresql://tester:secret@127.0.0.1:{port}/postgres"
         process.send_signal(signal.SIGINT)
         process.wait(60)

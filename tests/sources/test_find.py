@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.files import csv_text, idx
+from helpers.files import csv_text, encode_idx
 from torchvision.datasets import MNIST
 
 from pipeline import DigitTable, Source, UserError, find_source
@@ -28,7 +28,7 @@ def write_mnist(folder: Path, digits: DigitTable) -> None:
     raw.mkdir(parents=True)
     for name in MNIST_FILES:
         array = digits.pixels[:70] if "images" in name else digits.known_labels[:70].astype(np.uint8)
-        (raw / name).write_bytes(idx(array))
+        (raw / name).write_bytes(encode_idx(array))
 
 
 @pytest.mark.usefixtures("no_mirrors")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline import DigitTable, Predictor, Recipe, Source, UserError, train
 from pipeline.metrics.calibration import REJECTED_FRACTION, digit_score, digit_threshold
-from pipeline.sources.outliers import HELD_OUT_ALPHABETS, characters, is_bar, made
+from pipeline.sources.outliers import HELD_OUT_ALPHABETS, is_bar, load_characters, make_non_digits
 
 
 def write_omniglot(folder: Path) -> Path:
@@ -29,7 +29,7 @@ def write_omniglot(folder: Path) -> Path:
 
 
 def test_characters_are_framed_like_digits(tmp_path: Path) -> None:
-    (frame,) = characters(write_omniglot(tmp_path))
+    (frame,) = load_characters(write_omniglot(tmp_path))
     rows, columns = (np.flatnonzero(frame.max(axis=axis) > 127) for axis in (1, 0))
     assert frame.shape == (28, 28)
     assert np.ptp(columns) + 1 in (19, 20, 21)
@@ -37,25 +37,27 @@ def test_characters_are_framed_like_digits(tmp_path: Path) -> None:
 
 
 def test_held_out_alphabets_are_returned_only_on_request(tmp_path: Path) -> None:
-    (trained,), (held_out,) = (characters(write_omniglot(tmp_path), held_out=held_out) for held_out in (False, True))
+    (trained,), (held_out,) = (
+        load_characters(write_omniglot(tmp_path), held_out=held_out) for held_out in (False, True)
+    )
     assert held_out.sum() > 2 * trained.sum()
 
 
 def test_a_damaged_archive_is_named_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "omniglot.zip").write_bytes(b"<html>")
     with pytest.raises(UserError, match=r"omniglot\.zip: damaged .*delete it"):
-        characters(tmp_path)
+        load_characters(tmp_path)
 
 
 def test_no_outlier_is_an_upright_bar_because_it_may_be_a_1(digits: DigitTable, tmp_path: Path) -> None:
-    assert len(characters(write_omniglot(tmp_path))) == 1, "the upright bar is left out"
+    assert len(load_characters(write_omniglot(tmp_path))) == 1, "the upright bar is left out"
     ones = digits.pixels[digits.known_labels == 1]
     assert any(is_bar(one) for one in ones)
-    assert not any(is_bar(image) for image in made(digits, 400, 0))
+    assert not any(is_bar(image) for image in make_non_digits(digits, 400, 0))
 
 
 def test_made_outliers_are_the_same_for_the_same_seed(digits: DigitTable) -> None:
-    first, again, other = made(digits, 30, 0), made(digits, 30, 0), made(digits, 30, 1)
+    first, again, other = make_non_digits(digits, 30, 0), make_non_digits(digits, 30, 0), make_non_digits(digits, 30, 1)
     assert first.shape == (30, 28, 28)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -63,7 +65,7 @@ def test_made_outliers_are_the_same_for_the_same_seed(digits: DigitTable) -> Non
 
 def test_images_without_ink_are_skipped(digits: DigitTable) -> None:
     blank = DigitTable(np.where(np.arange(len(digits))[:, None, None] % 2, digits.pixels, 0), digits.known_labels)
-    assert made(blank, 60, 0).shape == (60, 28, 28)
+    assert make_non_digits(blank, 60, 0).shape == (60, 28, 28)
 
 
 def test_rows_without_the_needed_digits_are_refused(digits: DigitTable) -> None:
@@ -71,7 +73,7 @@ def test_rows_without_the_needed_digits_are_refused(digits: DigitTable) -> None:
     with pytest.raises(
         UserError, match="made from the digits 0, 2, 5, 6, and the rows contain none of them; use --set outliers=0"
     ):
-        made(sevens, 60, 0)
+        make_non_digits(sevens, 60, 0)
 
 
 def test_the_threshold_rejects_the_given_fraction_of_digits() -> None:
@@ -93,7 +95,7 @@ def test_a_network_is_trained_to_reject_non_digits(
     recipe = Recipe.load("fast", ["outliers=600", "epochs=4", "minimum_updates=60"])
     run = train(recipe, source, "aware", quiet=True)
     predictor = Predictor.load("aware")
-    digits, non_digits = practice.read_test(), made(practice.read_test(), 240, 7)
+    digits, non_digits = practice.read_test(), make_non_digits(practice.read_test(), 240, 7)
     found = predictor.predict(digits.pixels)
     assert found.p_digit is not None and found.probabilities.shape == (500, 10)
     assert found.is_digit.mean() > 0.9
@@ -102,7 +104,9 @@ def test_a_network_is_trained_to_reject_non_digits(
 
     # The fast path in bfloat16 rejects the same images as the exact one at every threshold.
     both = np.concatenate([digits.pixels, non_digits])
-    logits = predictor.logits(predictor.exact, torch.float32, DigitTable(both)) / np.float32(predictor.temperature)
+    logits = predictor.logits(predictor.fused_float32, torch.float32, DigitTable(both)) / np.float32(
+        predictor.temperature
+    )
     scores = digit_score(logits)
     for predictor.threshold in np.quantile(scores, [0.05, 0.2, 0.3, 0.4, 0.5]) + 1e-9:
         assert np.array_equal(predictor.predict(both).is_digit, scores >= predictor.threshold)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline import UserError, find_source
-from pipeline.sources.pendigits import HELD_OUT_DRAWINGS, drawings, render_drawings
-from pipeline.sources.strokes import Drawing, canvas, read_drawings
+from pipeline.sources.pendigits import HELD_OUT_DRAWINGS, load_drawings, render_drawings
+from pipeline.sources.strokes import Drawing, read_drawings, render_strokes
 
 UNIPEN = """.VERSION 1.0
 .COORD X Y T
@@ -70,9 +70,9 @@ def test_the_json_format_gives_the_same_drawings(tmp_path: Path) -> None:
     [
         ("pendigits.zip", b"<html>not found</html>"),
         ("pendigits.zip", b""),
-        ("pendigits.json.gz", gzip.compress(b'[{"label": 11, "strokes": [[[0, 0]]]}]')),
-        ("pendigits.json.gz", gzip.compress(b"[]")),
-        ("pendigits.json.gz", gzip.compress(b'[{"label": 1}]')[:-9]),
+        ("pendigits.json.gz", gzip.compress(b'[{"label": 11, "strokes": [[[0, 0]]]}]', mtime=0)),
+        ("pendigits.json.gz", gzip.compress(b"[]", mtime=0)),
+        ("pendigits.json.gz", gzip.compress(b'[{"label": 1}]', mtime=0)[:-9]),
     ],
 )
 def test_a_damaged_archive_is_named_with_a_remedy(tmp_path: Path, name: str, content: bytes) -> None:
@@ -95,7 +95,7 @@ def test_a_placed_drawing_keeps_its_aspect_ratio() -> None:
 
 
 def test_a_brush_has_the_given_diameter() -> None:
-    line = canvas([np.array([[10.0, 20.0], [90.0, 20.0]])], (100, 40), 8)
+    line = render_strokes([np.array([[10.0, 20.0], [90.0, 20.0]])], (100, 40), 8)
     assert (np.asarray(line)[:, 50] > 127).sum() == 8
 
 
@@ -108,7 +108,7 @@ def test_frames_of_a_drawing_differ_and_are_reproducible() -> None:
 
 def test_the_last_drawings_are_held_out(shared_data: Path, tmp_path: Path) -> None:
     (tmp_path / "pendigits.json.gz").symlink_to(shared_data / "pendigits_train_strokes.json.gz")
-    training, held_out = drawings(tmp_path)
+    training, held_out = load_drawings(tmp_path)
     assert (len(training), len(held_out)) == (5_994, HELD_OUT_DRAWINGS)
     everything = read_drawings(tmp_path / "pendigits.json.gz")
     assert np.array_equal(held_out[-1].strokes[0], everything[-1].strokes[0])

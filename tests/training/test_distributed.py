@@ -14,12 +14,12 @@ import pytest
 import torch
 from helpers.commands import Outcome
 from helpers.paths import PROJECT
-from helpers.waiting import free_port, until
+from helpers.waiting import free_port, wait_until
 from torch.nn.functional import cross_entropy
 
 from pipeline import Recipe, Run, Source, UserError
 from pipeline.card import Epoch
-from pipeline.data.loader import ink, normalise, ordered_loader
+from pipeline.data.loader import normalise, ordered_loader, to_ink
 from pipeline.models import build
 from pipeline.training.network import train_network
 from pipeline.training.trainer import require_divisible
@@ -80,7 +80,7 @@ def wait_for_two_epochs(folder: Path, launcher: "subprocess.Popen[str]") -> None
     def has_two_epochs() -> bool:
         return history.exists() and len(history.read_text().splitlines()) > 2
 
-    until(lambda: has_two_epochs() or launcher.poll() is not None, "the second epoch does not end", 300)
+    wait_until(lambda: has_two_epochs() or launcher.poll() is not None, "the second epoch does not end", 300)
     assert launcher.poll() is None, launcher.communicate()
 
 
@@ -117,7 +117,7 @@ def test_two_processes_validate_on_each_row_once(distributed: tuple[Run, Outcome
     model = build(recipe).eval()
     model.load_state_dict(run.load_model())
     with torch.inference_mode():
-        logits = torch.cat([model(normalise(ink(pixels), recipe)) for pixels, _ in ordered_loader(validation, 77)])
+        logits = torch.cat([model(normalise(to_ink(pixels), recipe)) for pixels, _ in ordered_loader(validation, 77)])
     labels = torch.from_numpy(validation.known_labels.copy())
     expected = cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing).item()
     assert run.card.scores["validation_loss"] == pytest.approx(expected, rel=1e-4)

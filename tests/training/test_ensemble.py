@@ -63,7 +63,7 @@ def test_out_of_fold_logits_come_from_members_not_trained_on_the_row(
     folds = held_out_folds(recipe, table)
     row = int(np.setdiff1d(folds[0], folds[2])[0])  # omitted by the first member only
     predictor = Predictor(model.members[0], recipe.member(0))
-    expected = predictor.logits(predictor.exact, torch.float32, table.select(np.array([row])))
+    expected = predictor.logits(predictor.fused_float32, torch.float32, table.select(np.array([row])))
     assert out_of_fold.logits[row] == pytest.approx(expected[0] / trained.card.temperature, abs=1e-4)
 
 

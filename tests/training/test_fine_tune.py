@@ -14,7 +14,7 @@ from helpers.commands import Outcome
 from helpers.drawing import Drawing
 from helpers.files import csv_text
 from helpers.paths import PROJECT
-from helpers.recipes import SMALL
+from helpers.recipes import SMALL_FINE_TUNING
 from helpers.waiting import free_port
 from matplotlib.figure import Figure
 from PIL import Image
@@ -24,7 +24,7 @@ from pipeline import DigitTable, Predictor, Recipe, Run, Source, UserError, eval
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import load_recipe
 from pipeline.models.parity import ParityNetwork
-from pipeline.reports.compare import compare, table
+from pipeline.reports.compare import compare, format_comparison
 from pipeline.reports.evaluate import validation_rows
 from pipeline.reports.figures import plot_comparison
 from pipeline.training.fine_tune import HistoryCallback, ParityDataset, fine_tune
@@ -209,7 +209,7 @@ def test_a_parity_run_and_a_digit_run_are_compared(
 ) -> None:
     (tmp_path / "mine.csv").write_text(csv_text(digits.select(np.arange(60))))
     compared = compare([run.folder, parity_run.folder], str(tmp_path / "mine.csv"), tmp_path)
-    header, digit_line, parity_line = table(compared).splitlines()
+    header, digit_line, parity_line = format_comparison(compared).splitlines()
     assert len(header) == len(digit_line) == len(parity_line)
     low, high = compared[1].score.parity.interval
     assert parity_line.split()[1:7] == [
@@ -257,7 +257,9 @@ def test_read_prints_the_parity(command: Callable[..., Outcome], parity_run: Run
 def test_train_reports_on_the_test_part_and_limits_its_rows(
     command: Callable[..., Outcome], tiny: Path, tmp_path: Path
 ) -> None:
-    settings = [part for setting in (*SMALL, "epochs=1", f"pretrained={tiny}") for part in ("--set", setting)]
+    settings = [
+        part for setting in (*SMALL_FINE_TUNING, "epochs=1", f"pretrained={tiny}") for part in ("--set", setting)
+    ]
     outcome = command("train", "even-odd", "--source", "practice", "--run", "mine", "--limit", "200", *settings)
     assert (outcome.status, outcome.err) == (0, "")
     run = Run(tmp_path / "checkpoints" / "mine")

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
 from pipeline import DigitTable, Recipe, Run, Source, UserError, train
-from pipeline.data.loader import ink, normalise, ordered_loader
+from pipeline.data.loader import normalise, ordered_loader, to_ink
 from pipeline.reports.evaluate import labelled_rows
 from pipeline.training.optim import make_scheduler
 from pipeline.training.trainer import Trainer
@@ -192,7 +192,7 @@ def test_the_step_scheduler_steps_once_per_epoch(tmp_path: Path, digits: DigitTa
     )
     trainer = make_trainer(recipe, digits, tmp_path)
     for _ in range(3):
-        trainer.one_epoch(quiet=True)
+        trainer.run_epoch(quiet=True)
     assert [epoch.learning_rate for epoch in trainer.history] == [0.008, 0.004, 0.002]
 
 
@@ -203,7 +203,7 @@ def test_one_cycle_ends_with_the_last_update(accumulation: int, tmp_path: Path, 
     )
     trainer = make_trainer(recipe, digits, tmp_path)
     for _ in range(2):
-        trainer.one_epoch(quiet=True)
+        trainer.run_epoch(quiet=True)
     batches = 1167 // 128
     assert trainer.scheduler.last_epoch == trainer.scheduler.total_steps == 2 * -(-batches // accumulation)
 
@@ -227,7 +227,7 @@ def test_validation_counts_each_row_once(tmp_path: Path, digits: DigitTable, rec
     loss, accuracy = trainer.evaluate()
     with torch.inference_mode():
         logits = torch.cat(
-            [trainer.model(normalise(ink(pixels), recipe)) for pixels, _ in ordered_loader(validation, 1)]
+            [trainer.model(normalise(to_ink(pixels), recipe)) for pixels, _ in ordered_loader(validation, 1)]
         )
     labels = torch.from_numpy(validation.known_labels.copy())
     assert accuracy * 1001 == pytest.approx((logits.argmax(1) == labels).sum().item())

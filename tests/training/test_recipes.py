@@ -54,5 +54,5 @@ def test_light_cnn_trains_with_every_setting(setting: str, digits: DigitTable, t
     recipe = Recipe.load("light-cnn", [*common, "epochs=2", "batch_size=32", *rate, setting])
     training, validation = digits.split(recipe.validation_fraction, recipe.seed)
     trainer = Trainer(recipe, training, validation, Run(tmp_path))
-    losses = [trainer.one_epoch(quiet=True).train_loss for _ in range(2)]
+    losses = [trainer.run_epoch(quiet=True).train_loss for _ in range(2)]
     assert losses[1] < losses[0] < 1.2 * np.log(10)
