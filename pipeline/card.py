@@ -64,7 +64,7 @@ class Card(BaseModel):
         """The validation accuracy with its interval as text, or the reason why it is unknown."""
         if not self.validation_rows:
             return "unknown (no rows were set aside for validation)"
-        for key, prefix in (("validation_accuracy", ""), ("validation_parity_accuracy", "odd or even: ")):
+        for key, prefix in (("validation_accuracy", ""), ("validation_parity_accuracy", "parity ")):
             if key in self.scores:
                 correct = round(self.scores[key] * self.validation_rows)
                 return prefix + format_accuracy(correct, self.validation_rows)

@@ -126,7 +126,7 @@ def require_equal_inputs(recipe: Recipe | FineTuning, rows: Rows) -> None:
 def _find_resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
     """Return the run to resume. Raise a UserError if it was started with another recipe."""
     run = Run.open(name) if name else Run.unfinished(recipe.name)
-    if run.recipe.model_dump() != recipe.model_dump():
+    if run.recipe.model_dump(exclude={"summary"}) != recipe.model_dump(exclude={"summary"}):
         raise UserError(f"{run}: was started with other settings; resume it with {run.resume_command}")
     return run
 

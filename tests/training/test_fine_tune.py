@@ -121,7 +121,7 @@ def test_fine_tuning_writes_a_complete_run(parity_run: Run) -> None:
     best = max(epoch.validation_accuracy or 0 for epoch in history)
     assert [epoch for epoch in history if epoch.saved][-1].validation_accuracy == best
     assert card.scores["validation_parity_accuracy"] == best > 0.8
-    assert "odd or even: " in card.validation_in_words
+    assert card.validation_in_words.startswith("parity ")
     assert len(list((parity_run.folder / "checkpoints").iterdir())) == 2
     assert list((parity_run.folder / "tensorboard").glob("events.out.tfevents.*"))
     assert "2/2" in (parity_run.folder / "training.log").read_text()
@@ -265,11 +265,11 @@ def test_train_reports_on_the_test_part_and_limits_its_rows(
     run = Run(tmp_path / "checkpoints" / "mine")
     assert (run.card.train_rows, run.card.validation_rows) == (200, 40)
     assert (run.folder / "report.txt").read_text().startswith("checkpoints/mine on practice: 500 rows\naccuracy")
-    assert "On the test part: " in outcome.out
+    assert "On the test set: " in outcome.out
     assert f"{run.card.validation_rows} right)" in outcome.out
     exported = command("export", "mine", "--to", "transformers", "--out", "hub")
     assert exported.status == 0
-    assert "whether it is odd or even" in (tmp_path / "hub" / "README.md").read_text()
+    assert "one handwritten digit as odd or even" in (tmp_path / "hub" / "README.md").read_text()
 
 
 class InterruptCallback(HistoryCallback):

@@ -7,6 +7,7 @@ import pytest
 from helpers.recipes import DIGIT_RECIPES
 
 from pipeline import DigitTable, Predictor, Recipe, Run, Source, train
+from pipeline.config.choices import OPTIMIZERS, SCHEDULERS
 from pipeline.data.table import concatenate
 from pipeline.training.trainer import Trainer
 
@@ -40,18 +41,23 @@ def test_every_recipe_trains_and_predicts(name: str, source: Source, tmp_path: P
 
 
 SETTINGS = [
-    *(f"optimizer={name}" for name in ("sgd", "adam", "adamw", "rmsprop")),
-    *(f"scheduler={name}" for name in ("none", "step", "plateau", "one-cycle", "cosine", "exponential")),
+    *(f"optimizer={name}" for name in OPTIMIZERS),
+    *(f"scheduler={name}" for name in SCHEDULERS),
     *("rotation=10", "shift=0.1", "zoom=0.1", "shear=10", "elastic=0.7", "erase=0.3"),
     *("workers=2", "pin_memory=true", "gradient_accumulation=4", "label_smoothing=0.1", "image_size=20"),
 ]
 
 
+SCHEDULER_SETTINGS = {"step_size": "step_size=1", "gamma": "gamma=0.9", "scheduler_patience": "scheduler_patience=0"}
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_light_cnn_trains_with_every_setting(setting: str, digits: DigitTable, tmp_path: Path) -> None:
-    common = ["learning_rate=3e-4", "step_size=1", "gamma=0.9", "scheduler_patience=0", "minimum_updates=0"]
-    rate = ["learning_rate=0.03"] if setting == "optimizer=sgd" else []
-    recipe = Recipe.load("light-cnn", [*common, "epochs=2", "batch_size=32", *rate, setting])
+    key, _, value = setting.partition("=")
+    needed = [SCHEDULER_SETTINGS[name] for name in SCHEDULERS[value].arguments] if key == "scheduler" else []
+    rate = "learning_rate=0.03" if setting == "optimizer=sgd" else "learning_rate=3e-4"
+    common = ["minimum_updates=0", "epochs=2", "batch_size=32"]
+    recipe = Recipe.load("light-cnn", [*common, rate, *needed, setting])
     training, validation = digits.split(recipe.validation_fraction, recipe.seed)
     trainer = Trainer(recipe, training, validation, Run(tmp_path))
     losses = [trainer.run_epoch(quiet=True).train_loss for _ in range(2)]
