@@ -50,7 +50,7 @@ for folder in map(Path, sys.argv[1:]):
     processor = AutoImageProcessor.from_pretrained(folder)
     model = AutoModelForImageClassification.from_pretrained(folder, **code).eval()
     with torch.inference_mode():
-        batches = [processor(pictures[start : start + 100], return_tensors="pt") for start in range(0, 1000, 100)]
+        batches = [processor(pictures[start : start + 100], return_tensors="pt") for start in range(0, len(pictures), 100)]
         np.save(f"{folder.name}.npy", np.concatenate([model(**batch).logits.numpy() for batch in batches]))
     classify = pipeline("image-classification", model=str(folder), **code)
     assert pictures[0].mode == "L"
@@ -62,8 +62,8 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def pixels(digits: DigitTable) -> np.ndarray:
-    """Return 1,000 real digits."""
-    return digits.pixels[:1000]
+    """Return 200 real digits."""
+    return digits.pixels[:200]
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_onnx_gives_our_logits_for_any_number_of_images(
     onnx.checker.check_model(str(tmp_path / "model.onnx"))
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     expected = logits(runs[name], pixels)
-    for rows in (1, 3, 1000):
+    for rows in (1, 3, 200):
         (found,) = session.run(["logits"], {"pixels": pixels[:rows]})
         assert found.shape == (rows, 10)
         assert np.abs(found - expected[:rows]).max() < 1e-4

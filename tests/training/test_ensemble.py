@@ -19,7 +19,7 @@ from pipeline.reports.evaluate import evaluate, validation_rows
 from pipeline.training import ensemble
 from pipeline.training.ensemble import held_out_folds
 
-SHORT = ["validation_fraction=0", "members=3", "folds=2", "epochs=2", "minimum_updates=40", "batch_size=64"]
+SHORT = ["validation_fraction=0", "members=3", "folds=2", "epochs=2", "minimum_updates=0", "batch_size=64"]
 
 
 @pytest.fixture(scope="module")

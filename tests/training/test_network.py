@@ -109,7 +109,7 @@ def wait_for_file(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 def test_a_killed_run_resumes_to_identical_weights(tmp_path: Path, digits: DigitTable) -> None:
-    settings = ["--set", "epochs=4", "--set", "minimum_updates=80"]
+    settings = ["--set", "epochs=4", "--set", "minimum_updates=40"]
     assert start_training(tmp_path, digits, "--run", "whole", *settings).wait(300) == 0
     killed = start_training(tmp_path, digits, "--run", "killed", *settings)
     history = tmp_path / "checkpoints" / "killed" / "history.csv"
