@@ -49,7 +49,7 @@ space:  ## create SPACE, a folder ready for Hugging Face Spaces
 	@echo "$(SPACE): push this folder to a Space; see docs/deploy.md"
 
 test: $(VENV)/tests  ## run the tests
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 check: $(VENV)/tests  ## check style, types and the import rules
 	$(VENV)/bin/ruff check

@@ -50,7 +50,8 @@ for folder in map(Path, sys.argv[1:]):
     processor = AutoImageProcessor.from_pretrained(folder)
     model = AutoModelForImageClassification.from_pretrained(folder, **code).eval()
     with torch.inference_mode():
-        batches = [processor(pictures[start : start + 100], return_tensors="pt") for start in range(0, len(pictures), 100)]
+        halves = pictures[:100], pictures[100:]
+        batches = [processor(half, return_tensors="pt") for half in halves]
         np.save(f"{folder.name}.npy", np.concatenate([model(**batch).logits.numpy() for batch in batches]))
     classify = pipeline("image-classification", model=str(folder), **code)
     assert pictures[0].mode == "L"
