@@ -6,8 +6,10 @@ All colours are set explicitly, because a notebook's style could otherwise give 
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
@@ -83,11 +85,12 @@ def save_figure(path: Path, draw: Callable[..., None], *arguments: object) -> No
 
 def render_png(draw: Callable[..., None], *arguments: object) -> bytes:
     """Draw a figure with `draw(figure, *arguments)` and return it as the bytes of a PNG."""
-    figure = Figure()
+    figure = Figure(dpi=DOTS_PER_INCH)
     draw(figure, *arguments)
-    rendered = BytesIO()
-    figure.savefig(rendered, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": 1})
-    image = Image.open(rendered).convert("RGB").quantize(PALETTE_COLOURS, dither=Image.Dither.NONE)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()  # `savefig` draws twice, and encodes a PNG that would have to be decoded again
+    rendered = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
+    image = rendered.convert("RGB").quantize(PALETTE_COLOURS, dither=Image.Dither.NONE)
     file = BytesIO()
     image.save(file, "PNG", optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
     return file.getvalue()
