@@ -153,13 +153,14 @@ def test_predict_and_submit_write_the_same_predictions(
 
 
 def test_evaluate_scores_a_csv_and_the_validation_rows(
-    command: Callable[..., Outcome], run: Run, practice: Source
+    command: Callable[..., Outcome], run: Run, practice: Source, digits: DigitTable, tmp_path: Path
 ) -> None:
     outcome = command("evaluate", run.folder, "--data", practice.path.parent)
     assert "of 130 right" in outcome.out
     assert "confusion" in outcome.out
-    outcome = command("evaluate", run.folder, "--on", practice.path / "train.csv")
-    assert "of 1,297 right" in outcome.out
+    (tmp_path / "mine.csv").write_text(csv_text(digits.select(np.arange(200))))
+    outcome = command("evaluate", run.folder, "--on", "mine.csv")
+    assert "of 200 right" in outcome.out
     assert command("evaluate", run.folder, "--on", practice.path / "test.csv").status == 2
 
 

@@ -57,10 +57,10 @@ def torchrun(*options: str) -> list[str]:
     return [*TORCHRUN, *RENDEZVOUS, f"127.0.0.1:{free_port()}", *options]
 
 
-def settings(*overrides: str) -> list[str]:
+def settings(practice: Source, *overrides: str) -> list[str]:
     """Return the arguments of `train fast` with overrides, on the practice digits."""
     options = [word for override in overrides for word in ("--set", override)]
-    return ["train", "fast", "--source", "practice", *options]
+    return ["train", "fast", "--source", "practice", "--data", str(practice.data_dir), *options]
 
 
 def ranks(launcher: "subprocess.Popen[str]") -> dict[str, int]:
@@ -89,10 +89,10 @@ VALIDATE_1001_ROWS = [*THREE_EPOCHS, "validation_fraction=0.7718"]
 
 
 @pytest.fixture(scope="module")
-def distributed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Outcome]:
+def distributed(practice: Source, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Outcome]:
     """Train on two processes, with 1,001 validation rows, in an empty folder."""
     folder = tmp_path_factory.mktemp("distributed")
-    with launched(folder, *torchrun(), "-m", "--", "pipeline", *settings(*VALIDATE_1001_ROWS)) as launcher:
+    with launched(folder, *torchrun(), "-m", "--", "pipeline", *settings(practice, *VALIDATE_1001_ROWS)) as launcher:
         out, err = launcher.communicate(timeout=300)
     assert launcher.returncode == 0, err
     [run] = (folder / "checkpoints").iterdir()
@@ -176,8 +176,10 @@ def test_on_epoch_is_called_once_and_can_stop_all_processes(observed: list[dict[
 
 def test_the_loss_of_a_process_is_reported_and_one_process_can_resume(tmp_path: Path, practice: Source) -> None:
     folder = tmp_path / "checkpoints" / "mine"
-    long = ["epochs=24", "minimum_updates=0"]
-    with launched(tmp_path, *torchrun(), "-m", "--", "pipeline", *settings(*long), "--run", "mine") as launcher:
+    long = ["epochs=12", "minimum_updates=0"]
+    with launched(
+        tmp_path, *torchrun(), "-m", "--", "pipeline", *settings(practice, *long), "--run", "mine"
+    ) as launcher:
         wait_for_two_epochs(folder, launcher)
         os.kill(ranks(launcher)["0"], signal.SIGKILL)
         _, err = launcher.communicate(timeout=60)
@@ -191,9 +193,9 @@ def test_the_loss_of_a_process_is_reported_and_one_process_can_resume(tmp_path: 
     run = Run.open(folder)
     assert run.load_model()
     before = run.history
-    assert 1 <= len(before) < 24
+    assert 1 <= len(before) < 12
     train_network(Recipe.load("fast", long), practice, str(folder), resume=True, quiet=True)
-    assert [epoch.epoch for epoch in run.history] == list(range(1, 25))
+    assert [epoch.epoch for epoch in run.history] == list(range(1, 13))
     assert run.card.finished
     assert run.card.scores["validation_loss"] < before[0].validation_loss
 
@@ -248,9 +250,11 @@ def test_sigterm_ends_a_process_after_it_has_reported_its_error(block: str, expe
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_launcher_leaves_a_resumable_run_and_prints_one_line(sent: signal.Signals, tmp_path: Path) -> None:
+def test_a_stopped_launcher_leaves_a_resumable_run_and_prints_one_line(
+    sent: signal.Signals, practice: Source, tmp_path: Path
+) -> None:
     folder = tmp_path / "checkpoints" / "mine"
-    long = settings("epochs=1000", "minimum_updates=0")
+    long = settings(practice, "epochs=1000", "minimum_updates=0")
     with launched(tmp_path, *torchrun(), "-m", "--", "pipeline", *long, "--run", "mine") as launcher:
         wait_for_two_epochs(folder, launcher)
         if sent is signal.SIGINT:  # Ctrl-C in a terminal reaches all processes
@@ -323,7 +327,7 @@ def hosts() -> Iterator[dict[str, str]]:
 
 
 def test_two_machines_without_a_shared_disk_train_one_run(
-    hosts: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hosts: dict[str, str], practice: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ENVIRONMENT, "GLOO_SOCKET_IFNAME", "cable")
     command = [*TORCHRUN[:-1], "1", "--nnodes", "2", *RENDEZVOUS, f"{next(iter(hosts.values()))}:29400"]
@@ -333,7 +337,7 @@ def test_two_machines_without_a_shared_disk_train_one_run(
             (tmp_path / host).mkdir()
             # The hosts cannot resolve their names: give each its address and its role.
             options = ["--local_addr", address, "--rdzv_conf", f"is_host={int(host.endswith('a'))}"]
-            full = [*command, *options, "-m", "--", "pipeline", *settings(*THREE_EPOCHS), "--run", "mine"]
+            full = [*command, *options, "-m", "--", "pipeline", *settings(practice, *THREE_EPOCHS), "--run", "mine"]
             launchers.append(stack.enter_context(launched(tmp_path / host, "ip", "netns", "exec", host, *full)))
         ended = [launcher.communicate(timeout=300) for launcher in launchers]
     assert [launcher.returncode for launcher in launchers] == [0, 0], ended
