@@ -197,7 +197,7 @@ def _data_url(file: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
 
 
-RUNS_HEADER = ["Run", "Recipe", "Data", "Accuracy", "Odd or even", "Parameters", "Minutes"]
+RUNS_HEADER = ["Run", "Recipe", "Data", "Accuracy", "Parity", "Parameters", "Minutes"]
 
 
 def run_row(run: Run) -> list[str]:
