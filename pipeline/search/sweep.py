@@ -69,12 +69,7 @@ def sweep(
     Raises:
         UserError: the rows are invalid, the database cannot be used or has another study, or no trial completed.
     """
-    if recipe.members > 1:
-        raise UserError(f"{recipe.name}: a search trains single networks, not ensembles; add --set members=1")
-    if not recipe.validation_fraction:
-        percent = 100 * DEFAULT_VALIDATION_FRACTION
-        log.info("%s has no validation rows; the search sets %.0f %% of the rows aside", recipe.name, percent)
-        recipe = recipe.model_copy(update={"validation_fraction": DEFAULT_VALIDATION_FRACTION})
+    recipe = _require_validation_rows(recipe)
     folder = SWEEPS / recipe.name
     require_writable(folder / "best.yaml")
     url = storage or f"sqlite:///{folder / 'study.db'}"
@@ -95,6 +90,17 @@ def sweep(
                 f"{hide_password(url)}: no trial completed; see the reasons above, then add trials or narrow the space"
             )
     return folder / "best.yaml"
+
+
+def _require_validation_rows(recipe: Recipe) -> Recipe:
+    """Return the recipe, with the default validation rows if it has none; raise a UserError if it is an ensemble."""
+    if recipe.members > 1:
+        raise UserError(f"{recipe.name}: a search trains single networks, not ensembles; add --set members=1")
+    if recipe.validation_fraction:
+        return recipe
+    percent = 100 * DEFAULT_VALIDATION_FRACTION
+    log.info("%s has no validation rows; the search sets %.0f %% of the rows aside", recipe.name, percent)
+    return recipe.model_copy(update={"validation_fraction": DEFAULT_VALIDATION_FRACTION})
 
 
 def _run_trials(search: Search, study: "Study", trials: int, jobs: int, quiet: bool) -> None:
