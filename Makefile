@@ -9,7 +9,8 @@ SPACE  ?= space
 export MESSAGE ?=
 
 VENV     := .venv
-TIMED    := tests/demo/test_load.py  # limits response times, and therefore runs alone
+# These tests limit response times, and therefore run alone.
+TIMED    := tests/demo/test_load.py
 PIPELINE := $(VENV)/bin/python -m pipeline
 WHERE    := --source $(SOURCE) --data $(DATA)
 

@@ -8,7 +8,7 @@ from pipeline.metrics.interval import format_accuracy
 class Epoch(BaseModel):
     """One row of a run's history. Losses are means of the training objective, in nats; accuracies are fractions.
 
-    The validation values are None if no rows were set aside. A fine-tuning has one row for each evaluation: `epoch` is
+    The validation values are None if there are no validation rows. A fine-tuning has one row for each evaluation: `epoch` is
     the number of epochs completed, such as 0.3 or 3, the accuracies are of parity, and `train_accuracy` is None because
     it is not measured.
     """
@@ -55,7 +55,7 @@ class Card(BaseModel):
     minutes: float = 0.0
     finished: bool = False
     scores: dict[str, float] = {}
-    """"validation_loss" and "validation_accuracy" of the saved epoch, if rows were set aside. `evaluate` adds
+    """"validation_loss" and "validation_accuracy" of the saved epoch, if there are validation rows. `evaluate` adds
     "mnist_accuracy", "mnist_parity_accuracy" and "validation_parity_accuracy". Accuracies are fractions. A parity run
     has the parity accuracies only."""
 
@@ -63,7 +63,7 @@ class Card(BaseModel):
     def validation_in_words(self) -> str:
         """The validation accuracy with its interval as text, or the reason why it is unknown."""
         if not self.validation_rows:
-            return "unknown (no rows were set aside for validation)"
+            return "unknown (no validation rows)"
         for key, prefix in (("validation_accuracy", ""), ("validation_parity_accuracy", "parity ")):
             if key in self.scores:
                 correct = round(self.scores[key] * self.validation_rows)

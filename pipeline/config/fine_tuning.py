@@ -24,7 +24,7 @@ class FineTuning(Settings):
     dataset: str = "mnist"
     """Data source, a value of `--source`; the option takes precedence."""
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Fraction of the rows that is set aside to select the best checkpoint."""
+    """Fraction of the rows that are validation rows, which select the best checkpoint."""
     labels: tuple[str, str] = ("even", "odd")
     """Names of the two classes, in the order of digit % 2."""
 

@@ -45,7 +45,7 @@ class Recipe(Settings):
 
     # Data
     validation_fraction: Annotated[Fraction, Field(validate_default=True)] = 0.1
-    """Fraction of the rows that is set aside for validation; with 0 all rows are trained on and the last epoch is
+    """Fraction of the rows that are validation rows; with 0 all rows are trained on and the last epoch is
     saved."""
     mean: float = 0.1307
     """Pixel mean for normalisation, as a fraction of 255."""

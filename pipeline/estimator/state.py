@@ -30,6 +30,8 @@ from pipeline.utils.tensors import contiguous, extract_tensors, insert_tensors, 
 
 RECIPE_KEYS = {"dropout1": "feature_dropout", "dropout2": "dropout", "random_state": "seed"}
 """Recipe keys of the parameters that have another name in a recipe."""
+PARAMETERS = {key: parameter for parameter, key in RECIPE_KEYS.items()}
+"""The same parameters by recipe key."""
 
 SCHEDULER_BY_TORCH_NAME = {row.torch_name: name for name, row in SCHEDULERS.items() if name != "none"}
 """Schedulers of the recipe, by the names of torch's classes."""
@@ -187,8 +189,7 @@ def _require_same_training(recipe: Recipe, data_spec: DataSpec, checkpoint: Fitt
         raise UserError("the checkpoint was trained on other images: pass the same images, or use a new classifier")
     free = {"patience", "min_delta"} | ({"epochs"} if not SCHEDULERS[recipe.scheduler].per_update else set())
     before, now = (settings.model_dump(exclude=free) for settings in (checkpoint.recipe, recipe))
-    names = {setting: parameter for parameter, setting in RECIPE_KEYS.items()}
-    changed = [f"{names.get(key, key)}={value}" for key, value in before.items() if value != now[key]]
+    changed = [f"{PARAMETERS.get(key, key)}={value}" for key, value in before.items() if value != now[key]]
     if changed:
         raise UserError(f"the checkpoint was trained with {', '.join(changed)}: set this to resume it")
 
@@ -208,8 +209,7 @@ def recipe_of(parameters: Mapping[str, Any]) -> Recipe:
         return Recipe.model_validate(Recipe.load("light-cnn").model_dump() | values)
     except ValidationError as error:
         key, fault = first_error(error, Recipe.model_fields)
-        names = {setting: parameter for parameter, setting in RECIPE_KEYS.items()}
-        raise UserError(f"{names.get(key, key)}{fault.removeprefix(key)}") from None
+        raise UserError(f"{PARAMETERS.get(key, key)}{fault.removeprefix(key)}") from None
 
 
 def scheduler_parameters(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

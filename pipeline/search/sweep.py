@@ -99,7 +99,7 @@ def _require_validation_rows(recipe: Recipe) -> Recipe:
     if recipe.validation_fraction:
         return recipe
     percent = 100 * DEFAULT_VALIDATION_FRACTION
-    log.info("%s has no validation rows; the search sets %.0f %% of the rows aside", recipe.name, percent)
+    log.info("%s has no validation rows; the search uses %.0f %% of the rows for validation", recipe.name, percent)
     return recipe.model_copy(update={"validation_fraction": DEFAULT_VALIDATION_FRACTION})
 
 

@@ -84,11 +84,11 @@ def workers(process: subprocess.Popen[str]) -> list[int]:
 def test_two_workers_share_a_study_and_a_later_search_continues_it(
     command: Callable[..., Outcome], practice: Source, tmp_path: Path
 ) -> None:
-    # The search sets a tenth of the rows aside; its workers start data-loading workers.
+    # The search validates on a tenth of the rows; its workers start data-loading workers.
     settings = [*SHORT, "validation_fraction=0", "workers=1"]
     first = command(*arguments(tmp_path, settings, "--trials", 2, "--jobs", 2))
     assert (first.status, first.err) == (0, "")
-    assert "fast has no validation rows; the search sets 10 % of the rows aside" in first.out
+    assert "fast has no validation rows; the search uses 10 % of the rows for validation" in first.out
     assert "Study: sqlite:///sweeps/fast/study.db, 0 earlier trials" in first.out
     assert "2 trials: 2 complete" in first.out
 

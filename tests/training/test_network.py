@@ -264,7 +264,7 @@ def test_without_validation_rows_all_rows_are_training_rows_and_the_last_epoch_i
     assert run.card.train_rows == 1297
     assert run.card.validation_rows == 0
     assert run.card.scores == {}
-    assert "no rows were set aside" in run.card.validation_in_words
+    assert "no validation rows" in run.card.validation_in_words
     assert [epoch.saved for epoch in run.history] == [True] * whole.epochs
     assert {epoch.validation_loss for epoch in run.history} == {None}
     with pytest.raises(UserError, match="has no validation rows"):
