@@ -8,7 +8,7 @@ from pipeline.metrics.interval import format_accuracy
 class Epoch(BaseModel):
     """One row of a run's history. Losses are means of the training objective, in nats; accuracies are fractions.
 
-    The validation values are None if there are no validation rows. A fine-tuning has one row for each evaluation: `epoch` is
+    The validation values are None without validation rows. A fine-tuning has one row for each evaluation: `epoch` is
     the number of epochs completed, such as 0.3 or 3, the accuracies are of parity, and `train_accuracy` is None because
     it is not measured.
     """
