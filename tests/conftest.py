@@ -117,8 +117,14 @@ def parity_run(tmp_path_factory: pytest.TempPathFactory, practice: Source, tiny:
 
 
 @pytest.fixture
+def program() -> Callable[[], None]:
+    """The program that `command` runs: `python -m pipeline`, unless a test file overrides this."""
+    return main
+
+
+@pytest.fixture
 def command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    program: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Outcome]:
     """A function that runs the command line in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
@@ -128,7 +134,7 @@ def command(
         monkeypatch.setattr("sys.argv", ["pipeline", *map(str, arguments)])
         capfd.readouterr()
         try:
-            main()
+            program()
             status = 0
         except SystemExit as exit_:
             status = int(exit_.code or 0)

@@ -139,33 +139,32 @@ def test_an_invalid_drawing_is_refused() -> None:
 
 
 @pytest.fixture
-def demo(monkeypatch: pytest.MonkeyPatch, command: Callable[..., Outcome]) -> Callable[..., Outcome]:
-    """Call `python -m demo` in this process."""
-    monkeypatch.setattr("conftest.main", main)
-    return command
+def program() -> Callable[[], None]:
+    """Run `python -m demo` instead of `python -m pipeline`."""
+    return main
 
 
-def test_a_missing_run_is_one_line(demo: Callable[..., Outcome]) -> None:
-    outcome = demo("--run", "nowhere")
+def test_a_missing_run_is_one_line(command: Callable[..., Outcome]) -> None:
+    outcome = command("--run", "nowhere")
     assert outcome.status == 2
     assert outcome.err.startswith("error: checkpoints/nowhere: no run found")
     assert outcome.err.count("\n") == 1
 
 
-def test_a_broken_run_is_one_line(demo: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_a_broken_run_is_one_line(command: Callable[..., Outcome], tmp_path: Path) -> None:
     source = PROJECT / "checkpoints" / "sketchpad"
     for name in ("recipe.yaml", "card.json"):
         (tmp_path / name).write_bytes((source / name).read_bytes())
     (tmp_path / "model.safetensors").write_bytes((source / "model.safetensors").read_bytes()[:1000])
-    outcome = demo("--run", tmp_path)
+    outcome = command("--run", tmp_path)
     assert outcome.status == 2
     assert "model.safetensors: missing or damaged" in outcome.err
     assert outcome.err.count("\n") == 1
 
 
-def test_a_port_in_use_is_one_line(demo: Callable[..., Outcome], page: Page) -> None:
+def test_a_port_in_use_is_one_line(command: Callable[..., Outcome], page: Page) -> None:
     port = page.address.rpartition(":")[2]
-    outcome = demo("--run", PROJECT / "checkpoints" / "sketchpad", "--port", port)
+    outcome = command("--run", PROJECT / "checkpoints" / "sketchpad", "--port", port)
     assert outcome.status == 2
     assert (
         outcome.err
@@ -174,8 +173,8 @@ def test_a_port_in_use_is_one_line(demo: Callable[..., Outcome], page: Page) -> 
 
 
 @pytest.mark.parametrize("option", ["--auth=ada", "--share-server=example.com"])
-def test_an_incomplete_option_is_refused(demo: Callable[..., Outcome], option: str) -> None:
-    outcome = demo(option)
+def test_an_incomplete_option_is_refused(command: Callable[..., Outcome], option: str) -> None:
+    outcome = command(option)
     assert outcome.status == 2
     assert "use the form" in outcome.err
 
