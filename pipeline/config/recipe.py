@@ -53,9 +53,16 @@ class Recipe(Settings):
     """Pixel standard deviation for normalisation, as a fraction of 255."""
     pen_drawings: Annotated[int, Field(ge=0)] = 0
     """Number of images rendered from each pen drawing of UCI dataset 81 and added to the training rows."""
+    skeletons: Annotated[int, Field(ge=0)] = 0
+    """Number of images drawn from the digit variants in `pipeline/sources/skeletons.yaml` and added to the training
+    rows."""
+    stretched: Annotated[int, Field(ge=0)] = 0
+    """Number of training rows added again with another ratio of width to height, half of them as coarse scans."""
     outliers: Annotated[int, Field(ge=0)] = 0
-    """Number of non-digit images added to the training rows as an eleventh class; half are characters of other
-    scripts."""
+    """Number of non-digit images added to the training rows as an eleventh class: characters of other scripts,
+    generated images, and drawn signs, a third each."""
+    line_updates: Annotated[int, Field(ge=0)] = 0
+    """Number of updates of a second network, which reads touching digits; 0 trains none."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Number of worker processes that load batches; 0 loads them in the training process."""
     pin_memory: bool = False
@@ -133,6 +140,14 @@ class Recipe(Settings):
         if fraction and known.data.get("members", 1) > 1:
             raise ValueError("an ensemble is evaluated out of fold and saves each member's last epoch; set it to 0")
         return fraction
+
+    @field_validator("line_updates")
+    @classmethod
+    def check_line_updates(cls, updates: int, known: ValidationInfo) -> int:
+        """Reject a line network for an ensemble."""
+        if updates and known.data.get("members", 1) > 1:
+            raise ValueError("an ensemble has no network for touching digits; set it to 0")
+        return updates
 
     @field_validator("patience")
     @classmethod

@@ -12,7 +12,7 @@ from pipeline.data.table import DigitTable
 from pipeline.digits import SIDE, Pixels
 from pipeline.errors import UserError
 from pipeline.sources.download import Download
-from pipeline.sources.pendigits import DRAWING_SIDE_PX, frame_strokes
+from pipeline.sources.handwriting import DRAWING_SIDE_PX, frame_strokes
 from pipeline.sources.strokes import Drawing
 from pipeline.vision.frame import frame_digit
 from pipeline.vision.image import Grey, resize
@@ -25,6 +25,12 @@ OMNIGLOT = Download(
 )
 HELD_OUT_ALPHABETS = {"Greek"}
 """Alphabets that are never trained on."""
+DIGIT_SHAPED = {
+    "Early_Aramaic": (2, 3, 4, 6, 10, 12, 16, 17, 20),
+    "Korean": (21, 22, 33),
+    "Latin": (1, 2, 7, 12, 15, 17, 19, 26),
+}
+"""Characters that people also write as a digit, by alphabet and number: a network cannot reject them and read these."""
 INK_THRESHOLD = 127
 """Pixels above this are ink."""
 BAR_WIDTH_PX, BAR_HEIGHT_PX = 8, 14
@@ -41,7 +47,7 @@ def load_characters(data: Path, held_out: bool = False) -> Pixels:
     Args:
         data: the data folder.
         held_out: return the characters of HELD_OUT_ALPHABETS. By default, return those of the other alphabets, without
-            upright bars.
+            upright bars and the characters in DIGIT_SHAPED.
 
     Raises:
         UserError: Omniglot is missing and cannot be downloaded, or is damaged.
@@ -51,10 +57,13 @@ def load_characters(data: Path, held_out: bool = False) -> Pixels:
     try:
         with ZipFile(path) as archive:
             for name in sorted(name for name in archive.namelist() if name.endswith(".png")):
-                if (name.split("/")[-3] in HELD_OUT_ALPHABETS) == held_out:
+                alphabet, character = name.split("/")[-3:-1]
+                if int(character[-2:]) in DIGIT_SHAPED.get(alphabet, ()):
+                    continue
+                if (alphabet in HELD_OUT_ALPHABETS) == held_out:
                     with Image.open(io.BytesIO(archive.read(name)), formats=["PNG"]) as image:
-                        frames.append(frame_digit(_crop_to_ink(255 - np.asarray(image.convert("L")))))
-    except (OSError, BadZipFile, IndexError) as error:
+                        frames.append(frame_digit(crop_to_ink(255 - np.asarray(image.convert("L")))))
+    except (OSError, BadZipFile, ValueError) as error:
         raise UserError(f"{path}: damaged ({error}); delete it, and it is downloaded again") from None
     if not frames:
         raise UserError(f"{path}: contains no characters; delete it, and it is downloaded again")
@@ -124,7 +133,7 @@ def _half(image: Pixels, random: np.random.Generator) -> Pixels:
     columns = np.flatnonzero(image.max(axis=0) > INK_THRESHOLD)
     width = max(3, round(len(columns) * random.uniform(0.35, 0.5)))
     part = image[:, columns[:width]] if random.random() < 0.5 else image[:, columns[-width:]]
-    return frame_digit(_crop_to_ink(part))
+    return frame_digit(crop_to_ink(part))
 
 
 def _pair(left: Pixels, right: Pixels, random: np.random.Generator) -> Pixels:
@@ -135,10 +144,10 @@ def _pair(left: Pixels, right: Pixels, random: np.random.Generator) -> Pixels:
     joined[:, : first.shape[1]] = first
     overlap = joined[:, start : start + second.shape[1]]
     np.maximum(overlap, second, out=overlap)
-    return frame_digit(_crop_to_ink(joined))
+    return frame_digit(crop_to_ink(joined))
 
 
-def _crop_to_ink(image: Pixels) -> Grey:
+def crop_to_ink(image: Pixels) -> Grey:
     """Return an image cropped to the bounding box of its ink, float32 in 0..1."""
     rows, columns = (np.flatnonzero(image.max(axis=axis) > INK_THRESHOLD) for axis in (1, 0))
     return (image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] / 255).astype(np.float32)

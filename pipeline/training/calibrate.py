@@ -24,7 +24,6 @@ def calibrate(
     recipe: Recipe,
     training: DigitTable,
     calibration: DigitTable,
-    validation_rows: int,
     device: torch.device,
 ) -> tuple[float, float]:
     """Return a trained network's temperature and its digit threshold.
@@ -33,8 +32,8 @@ def calibrate(
         model: the network with its final weights, on `device`.
         recipe: the network's recipe.
         training: training rows. They are used, with augmentation that no epoch has used, if `calibration` is empty.
-        calibration: held-out rows: first the validation rows, then framed pen drawings.
-        validation_rows: number of validation rows in `calibration`. The threshold is the lower one of the two groups.
+        calibration: held-out rows: the validation rows and, if the recipe has them, other held-out digits. The
+            threshold is that of the digits which the network reads correctly: rejecting the others loses nothing.
         device: the device that computes.
     """
     table, augmented = calibration, False
@@ -51,5 +50,5 @@ def calibrate(
     logits: NDArray[np.float32] = torch.cat(logit_batches).numpy()
     fitted = fit_temperature(logits[:, :CLASSES], table.known_labels)
     logits /= np.float32(fitted)
-    groups = np.split(logits, [validation_rows])
-    return fitted, min(digit_threshold(group) for group in groups if len(group))
+    correct = logits[:, :CLASSES].argmax(axis=1) == table.known_labels
+    return fitted, digit_threshold(logits[correct] if correct.any() else logits)

@@ -98,12 +98,13 @@ class Trainer:
         self.best_loss = float("inf")
         self.stale_epochs = 0
 
-    def fit(self, *, quiet: bool) -> None:
+    def fit(self, *, quiet: bool, before_finish: Callable[[], None] = lambda: None) -> None:
         """Train to the end of the schedule, or until `patience` epochs bring no improvement.
 
         The run keeps the model of the epoch with the lowest validation loss, or the last one if there are no validation
         rows. After an interrupt or the loss of another process (a UserError), the run contains the best model so far
         and the state after the last complete epoch, from which it can be resumed.
+        `before_finish` is called on the main process after the last epoch, while the run can still be resumed.
         """
         remedy = f"to resume: {self.run.resume_command}"
         try:
@@ -117,6 +118,7 @@ class Trainer:
                 )
             raise
         if self.accelerator.is_main_process:
+            before_finish()
             self.finish()
 
     def run_epochs(self, *, quiet: bool) -> None:
@@ -281,7 +283,7 @@ class Trainer:
         model = self.accelerator.unwrap_model(self.model)
         model.load_state_dict(self.run.load_model())
         card.temperature, card.digit_threshold = calibrate(
-            model, self.recipe, self.training, self.calibration, self.rows[1], self.device
+            model, self.recipe, self.training, self.calibration, self.device
         )
         card.minutes = sum(epoch.seconds for epoch in self.history) / 60
         card.finished = True

@@ -46,6 +46,19 @@ def test_calibration_has_as_many_frames_of_held_out_drawings_as_validation_rows(
     )
 
 
+def test_a_recipe_adds_drawn_and_stretched_digits_and_calibrates_with_others(
+    digits: DigitTable, tmp_path: Path
+) -> None:
+    recipe = Recipe.load("fast", ["skeletons=40", "stretched=20", "validation_fraction=0.25"])
+    training, validation = digits.split(0.25, recipe.seed)
+    found = add_extra_data(recipe, training, validation, tmp_path)
+    assert len(found.training) == len(training) + 40 + 20
+    assert len(found.calibration) == len(validation) + 10 + 5
+    assert np.bincount(found.training.known_labels[len(training) :][:40]).tolist() == [4] * 10
+    added = [table.pixels[len(rows) :] for table, rows in ((found.training, training), (found.calibration, validation))]
+    assert len(np.unique(np.concatenate(added), axis=0)) == 75
+
+
 def mean_columns(frames: np.ndarray) -> float:
     """Return the mean number of columns with ink per frame."""
     return float((frames.max(axis=1) > 127).sum(axis=1).mean())

@@ -43,6 +43,15 @@ def test_held_out_alphabets_are_returned_only_on_request(tmp_path: Path) -> None
     assert held_out.sum() > 2 * trained.sum()
 
 
+def test_characters_with_the_shape_of_a_digit_are_not_trained_on(tmp_path: Path) -> None:
+    folder = write_omniglot(tmp_path)
+    with zipfile.ZipFile(folder / "omniglot.zip", "a") as archive:
+        square = archive.read(next(name for name in archive.namelist() if "Ogham" in name))
+        archive.writestr("images_background_small1/Latin/character15/0001_01.png", square)
+        archive.writestr("images_background_small1/Latin/character03/0001_01.png", square)
+    assert len(load_characters(folder)) == 2
+
+
 def test_a_damaged_archive_is_named_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "omniglot.zip").write_bytes(b"<html>")
     with pytest.raises(UserError, match=r"omniglot\.zip: damaged .*delete it"):

@@ -1,4 +1,4 @@
-"""Pen drawings: UCI's archive, the JSON format, and rendering as frames."""
+"""Pen drawings: UCI's archive, the JSON format, and the brush."""
 
 import gzip
 import json
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline import UserError, find_source
-from pipeline.sources.pendigits import HELD_OUT_DRAWINGS, load_drawings, render_drawings
+from pipeline.sources.pendigits import HELD_OUT_DRAWINGS, load_drawings
 from pipeline.sources.strokes import Drawing, read_drawings, render_strokes
 
 UNIPEN = """.VERSION 1.0
@@ -97,13 +97,6 @@ def test_a_placed_drawing_keeps_its_aspect_ratio() -> None:
 def test_a_brush_has_the_given_diameter() -> None:
     line = render_strokes([np.array([[10.0, 20.0], [90.0, 20.0]])], (100, 40), 8)
     assert (np.asarray(line)[:, 50] > 127).sum() == 8
-
-
-def test_frames_of_a_drawing_differ_and_are_reproducible() -> None:
-    first, again = (render_drawings([seven()], 3, seed=0) for _ in range(2))
-    assert np.array_equal(first.pixels, again.pixels)
-    assert first.known_labels.tolist() == [7, 7, 7]
-    assert len(np.unique(first.pixels, axis=0)) == 3
 
 
 def test_the_last_drawings_are_held_out(shared_data: Path, tmp_path: Path) -> None:
