@@ -52,6 +52,8 @@ class Card(BaseModel):
     """Temperature: the logits are divided by it to calibrate the probabilities."""
     digit_threshold: float = 0.7
     """Lowest `digit_score` that is accepted as a digit."""
+    line_temperature: float = 1.0
+    """Temperature of the line network, if the run has one."""
     minutes: float = 0.0
     finished: bool = False
     scores: dict[str, float] = {}

@@ -44,6 +44,8 @@ class OutOfFold:
 class Run:
     """A folder with `model.safetensors`, `recipe.yaml`, `history.csv`, `card.json` and `fingerprint.safetensors`.
 
+    If the recipe has `line_updates`, `line.safetensors` holds a second network, which reads touching digits.
+
     During training, `progress.safetensors` holds the state that `--resume` loads. A fine-tuning has the folders
     `output_dir` and `save_dir` of its recipe instead of these two files. An ensemble also has
     `out_of_fold.safetensors` and, until it is complete, a folder `members` with one run per member.
@@ -129,6 +131,10 @@ class Run:
         return self.folder / "model.safetensors"
 
     @property
+    def line_path(self) -> Path:
+        return self.folder / "line.safetensors"
+
+    @property
     def card_path(self) -> Path:
         return self.folder / "card.json"
 
@@ -210,6 +216,19 @@ class Run:
             UserError: the file is missing or damaged.
         """
         return read_tensors(self.model_path)[0]
+
+    def save_line(self, weights: Mapping[str, Tensor]) -> None:
+        """Save the weights of the line network in float16, half the size. It computes in float32."""
+        halves = {name: weight.half() if weight.is_floating_point() else weight for name, weight in weights.items()}
+        write_atomic(self.line_path, safetensors.torch.save(contiguous(halves)))
+
+    def load_line(self) -> dict[str, Tensor] | None:
+        """Return the weights of the line network, on the CPU; None if the run has none.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        return read_tensors(self.line_path)[0] if self.line_path.exists() else None
 
     @property
     def out_of_fold(self) -> OutOfFold | None:

@@ -1,6 +1,7 @@
 """Training of a single network."""
 
 from collections.abc import Callable
+from functools import partial
 
 from pipeline.card import Epoch
 from pipeline.config.recipe import Recipe
@@ -9,6 +10,7 @@ from pipeline.models.pretrained import load_pretrained
 from pipeline.run import Run
 from pipeline.sources.extra import add_extra_data, fetch_extra_data
 from pipeline.sources.source import Source
+from pipeline.training.line import train_line
 from pipeline.training.setup import make_card, start_run
 from pipeline.training.trainer import Trainer
 from pipeline.utils.distributed import main_process_first
@@ -55,5 +57,6 @@ def train_network(
         trainer.save_progress()
         card = make_card(recipe, rows, source.name, trainer.model, trainer.device, trainer.dtype, "accelerate")
         run.begin(recipe, card, rows.seen.fingerprint)
-    trainer.fit(quiet=quiet)
+    train_second = partial(train_line, run, recipe, rows.training, rows.validation, source.data_dir)
+    trainer.fit(quiet=quiet, before_finish=train_second)
     return run

@@ -12,7 +12,8 @@ from pipeline.training.trainer import Trainer
 
 SMALLEST = {
     "best": ["members=2"],
-    "sketch": ["pen_drawings=0", "outliers=0"],  # the downloads need a network connection
+    # the downloads of sketch need a network connection
+    "sketch": ["pen_drawings=0", "outliers=0", "skeletons=20", "line_updates=0"],
     "resnet18-imagenet": ["pretrained=null", "image_size=32"],  # the download needs a network connection
 }
 
