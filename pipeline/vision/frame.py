@@ -8,9 +8,10 @@ from PIL import Image
 from scipy import ndimage
 
 from pipeline.digits import SIDE
-from pipeline.vision.binarise import binarise, stroke_width, threshold
+from pipeline.vision.binarise import Box, Ink, binarise, stroke_width
 from pipeline.vision.image import Grey, Picture, resize, to_grey
-from pipeline.vision.segment import find_digits
+from pipeline.vision.part import Part
+from pipeline.vision.rows import find_rows
 
 DIGIT_SIDE_PX = 20
 """MNIST's digits fit into 20x20 of their 28x28 pixels."""
@@ -20,7 +21,7 @@ STROKE_WIDTH_PX = 2.9
 """Median stroke width in MNIST: four times the mean distance of ink to paper."""
 MIN_STROKE_WIDTH_PX = 3.0
 """Stroke width in the fine copy below which downscaling might break a stroke."""
-FINE_SIDE_PX = 80
+FINE_SIDE_PX = 100
 """Longer side of the fine copy of a digit, in which its stroke width is adjusted."""
 
 
@@ -35,6 +36,22 @@ class Glyph:
 
     box: tuple[int, int, int, int]
     frame: NDArray[np.uint8]
+    row: int = 0
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A mark between digits, or one that is left out of the number.
+
+    Attributes:
+        box: as in `Glyph`.
+        symbol: as in `Mark`.
+        row: number of its row, from the top.
+    """
+
+    box: tuple[int, int, int, int]
+    symbol: str
+    row: int = 0
 
 
 def glyphs(picture: Picture) -> list[Glyph]:
@@ -46,20 +63,31 @@ def glyphs(picture: Picture) -> list[Glyph]:
     Raises:
         UserError: the picture cannot be read, is over the limits of `pipeline.vision.image`, or has over 200 marks.
     """
-    grey, (across, down) = to_grey(picture)
-    ink, even = binarise(grey)
+    grey, scale = to_grey(picture)
+    ink = binarise(grey)
     found = []
-    for mask, (rows, columns) in find_digits(threshold(ink, even=even), even=even):
-        digit = np.where(ndimage.binary_dilation(mask), ink[rows, columns], 0)
-        digit[mask] = digit[mask].clip(0.51)  # above 0.5, including the fainter parts of a hairline
-        box = (
-            round(columns.start * across),
-            round(rows.start * down),
-            round(columns.stop * across),
-            round(rows.stop * down),
-        )
-        found.append(Glyph(box, frame_digit(digit)))
+    for row in find_rows(ink):
+        for part in row.parts:
+            found.append(Glyph(scaled_box(part.box, scale), frame_part(ink, part)))
     return found
+
+
+def scaled_box(box: Box, scale: tuple[float, float]) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom in pixels of the picture."""
+    (rows, columns), (across, down) = box, scale
+    return (
+        round(columns.start * across),
+        round(rows.start * down),
+        round(columns.stop * across),
+        round(rows.stop * down),
+    )
+
+
+def frame_part(ink: Ink, part: Part) -> NDArray[np.uint8]:
+    """Return a part of a picture's ink in MNIST's format, uint8 (28, 28)."""
+    digit = np.where(ndimage.binary_dilation(part.mask), ink.amount[part.box], 0)
+    digit[part.mask] = digit[part.mask].clip(0.51)  # above 0.5, including the fainter parts of a hairline
+    return frame_digit(digit)
 
 
 def frame_digit(ink: Grey) -> NDArray[np.uint8]:

@@ -17,6 +17,9 @@ MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000
 WORKING_SIDE = 1500
 """Longer side of the working copy in pixels; a digit on a page has enough of them."""
+MIN_SIDE = 200
+"""A smaller picture is enlarged, by at most MAX_ENLARGEMENT: its strokes are a pixel wide."""
+MAX_ENLARGEMENT = 4
 
 ORIENTATION_TAG = 0x0112
 """EXIF tag of the orientation; values above 4 swap width and height."""
@@ -123,8 +126,12 @@ def to_grey(picture: Picture) -> tuple[Grey, tuple[float, float]]:
         shrink = WORKING_SIDE / max(image.size)
         smaller = [max(1, round(side * shrink)) for side in image.size]
         image = image.resize((smaller[0], smaller[1]), Image.Resampling.BOX)
-    grey = _one_channel(image).filter(ImageFilter.GaussianBlur(max(image.size) / WORKING_SIDE))  # reduces noise
-    return np.asarray(grey, dtype=np.float32) / np.float32(255), (width / image.width, height / image.height)
+    grey = _one_channel(image)
+    if max(grey.size) < MIN_SIDE:
+        enlarge = min(MAX_ENLARGEMENT, 2 * MIN_SIDE / max(grey.size))
+        grey = grey.resize((round(grey.width * enlarge), round(grey.height * enlarge)), Image.Resampling.BICUBIC)
+    grey = grey.filter(ImageFilter.GaussianBlur(max(image.size) / WORKING_SIDE))  # reduces noise
+    return np.asarray(grey, dtype=np.float32) / np.float32(255), (width / grey.width, height / grey.height)
 
 
 def to_eight_bit(image: Image.Image) -> Image.Image:

@@ -1,119 +1,134 @@
-"""Segmentation: group ink into digits."""
+"""Segmentation: the parts of a picture's handwriting."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.errors import UserError
-from pipeline.vision.binarise import Box, Mask, connected_components
+from pipeline.vision.binarise import Ink, Mask, connected_components
+from pipeline.vision.part import Part, join, overlap, size, typical_height
+from pipeline.vision.rulings import remove_lines
 
 MIN_DIGIT_SIDE_PX = 5
 """Longer side of the smallest digit, in pixels of the working copy."""
-MAX_SIDE_TO_HEIGHT = 40
-"""Digits in a photo are higher than the photo's longer side divided by this. Lower marks are noise or parts of a
-line."""
 MAX_MARKS = 200
 """Marks in a picture; the limit keeps the time per picture under a second."""
-MIN_LINE_FRACTION = 0.8
-"""A line longer than this fraction of a picture's side is printed on the paper, or is the paper's edge."""
+MIN_FRAGMENT_HEIGHT = 0.6
+"""Parts at the upper or lower border that are lower than this, relative to the others, belong to other rows."""
+MAX_BORDER_STROKE = 0.36
+"""Stroke width of a digit that touches the border, relative to its longer side."""
+MAX_SOLIDITY = 0.8
+"""Fraction of its bounding box that a digit at the border fills; a shadow or a desk fills more."""
+MIN_STROKE = 0.45
+"""Strokes are at least this wide, relative to the typical ones of the picture."""
 
 
-def find_digits(mask: Mask, *, even: bool) -> list[tuple[Mask, Box]]:
-    """Return (mask, bounding box) of each digit, from left to right; the mask covers the digit's parts in its box.
+def find_parts(ink: Ink) -> list[Part]:
+    """Return the connected components of the handwriting, without specks, lines, and what enters from the border."""
+    mask = remove_lines(ink.mask, even=ink.even)
+    labels, boxes = connected_components(mask)
+    lengths = np.array([max(size(box)) for box in boxes])
+    longest = lengths.max(initial=0)
+    marks = (lengths >= MIN_DIGIT_SIDE_PX) & (lengths > longest / 40)
+    large = int((lengths > max(MIN_DIGIT_SIDE_PX, longest / 6)).sum())
+    if large > MAX_MARKS:
+        raise UserError(f"the picture has {large:,} marks, over the limit of {MAX_MARKS}; crop it to one number")
+    height, width = mask.shape
+    parts = []
+    for label in np.flatnonzero(marks).tolist():
+        box = boxes[label]
+        border = box[0].start == 0 or box[1].start == 0 or box[0].stop == height or box[1].stop == width
+        parts.append(Part(box, labels[box] == label + 1, border))
+    return _drop_thin(_drop_intruders(parts, mask.shape))
 
-    Components that are much smaller or thinner than the others are specks or parts of a printed line. They are left
-    out.
 
-    Raises:
-        UserError: the mask contains over MAX_MARKS marks.
-    """
-    labels, boxes = _components(mask, even=even)
-    lengths = np.array([max(_size(box)) for box in boxes])
-    thickness = np.bincount(labels.ravel(), minlength=len(boxes) + 1)[1:] / lengths
-    longest, thickest = lengths.max(initial=0), thickness.max(initial=0)
-    marks = (lengths >= MIN_DIGIT_SIDE_PX) & (lengths > longest / 6) & (thickness > thickest / 4)
-    if marks.sum() > MAX_MARKS:
-        raise UserError(f"the picture has {marks.sum():,} marks, over the limit of {MAX_MARKS}; crop it to one number")
-    digits: list[tuple[Box, list[int]]] = []
-    for label in sorted(np.flatnonzero(marks).tolist(), key=lambda label: boxes[label][1].start):
-        for index, (box, parts) in enumerate(digits):
-            if _same_digit(box, boxes[label], longest):
-                digits[index] = _union(box, boxes[label]), [*parts, label + 1]
+def _drop_thin(parts: list[Part]) -> list[Part]:
+    """Return the parts without those that are much thinner than the others: faint printed lines."""
+    if len(parts) < 2:
+        return parts
+    strokes = np.array([part.stroke for part in parts])
+    order = np.argsort(strokes)
+    weights = np.cumsum([parts[index].mask.sum() for index in order])
+    typical = strokes[order[np.searchsorted(weights, weights[-1] / 2)]]
+    return [part for part, stroke in zip(parts, strokes, strict=True) if stroke > MIN_STROKE * typical]
+
+
+def _drop_intruders(parts: list[Part], shape: tuple[int, ...]) -> list[Part]:
+    """Return the parts without those at the border that are not digits: other rows, shadows, desks, edges."""
+    inner = [part for part in parts if not part.border] or parts
+    if not any(part.border for part in parts):
+        return parts
+    typical = typical_height([part.height for part in inner])
+    stroke = float(np.median([_half_width(part.mask) for part in inner if part.height >= 0.5 * typical]))
+    return [
+        part
+        for part in parts
+        if not part.border
+        or not (
+            _is_fragment(part, shape, typical) or _is_blob(part, shape, stroke) or _is_edge(part, inner, shape, typical)
+        )
+    ]
+
+
+def _is_fragment(part: Part, shape: tuple[int, ...], typical: float) -> bool:
+    """Return whether a part at the upper or lower border is the end of another row."""
+    rows, _ = part.box
+    return (rows.start == 0 or rows.stop == shape[0]) and part.height < MIN_FRAGMENT_HEIGHT * typical
+
+
+def _is_blob(part: Part, shape: tuple[int, ...], stroke: float) -> bool:
+    """Return whether a part at the border is wider than strokes. `stroke` is half their width, in pixels."""
+    half_width = _half_width(part.mask)
+    if half_width > 3 * stroke + 1 or 2 * half_width > MAX_BORDER_STROKE * max(part.mask.shape):
+        return True
+    return bool(part.mask.mean() > MAX_SOLIDITY and min(part.mask.shape) > min(shape) / 5)
+
+
+def _is_edge(part: Part, inner: list[Part], shape: tuple[int, ...], typical: float) -> bool:
+    """Return whether a part lies along one side of the picture and not in a row of digits: the edge of a desk."""
+    rows, columns = part.box
+    left, right = columns.start == 0, columns.stop == shape[1]
+    top, bottom = rows.start == 0, rows.stop == shape[0]
+    if (left and part.mask[:, 0].mean() > 0.35) or (right and part.mask[:, -1].mean() > 0.35):
+        if left and right:
+            return False
+        alone = all(overlap(part.box, other.box)[0] < 0.5 * part.height for other in inner if other is not part)
+        if alone and not (top or bottom):
+            return True
+        return not 0.7 * typical < part.height < 1.3 * typical
+    along = (top and part.mask[0].mean() > 0.5) or (bottom and part.mask[-1].mean() > 0.5)
+    return bool(along and part.width > 1.5 * part.height)
+
+
+def _half_width(mask: Mask) -> float:
+    """Return half of the largest stroke width in a mask, in pixels."""
+    return float(ndimage.distance_transform_edt(np.pad(mask, 1)).max())
+
+
+def join_stacked(parts: list[Part], typical: float) -> list[Part]:
+    """Return the parts, with those joined that lie above one another and are as high as one digit together."""
+    joined: list[Part] = []
+    for part in sorted(parts, key=lambda part: part.box[0].start):
+        for index, other in enumerate(joined):
+            (rows, columns), width = overlap(part.box, other.box), min(part.width, other.width)
+            high = max(part.box[0].stop, other.box[0].stop) - min(part.box[0].start, other.box[0].start)
+            large = min(max(part.height, part.width), max(other.height, other.width)) > 0.2 * typical
+            whole = rows > -0.15 * typical and high < 1.25 * typical
+            above = rows < 0.3 * min(part.height, other.height)
+            if large and ((whole and columns > width / 2) or (above and _is_near(part, other))):
+                joined[index] = join([other, part])
                 break
         else:
-            digits.append((boxes[label], [label + 1]))
-    tallest = max((_size(box)[0] for box, _ in digits), default=0)
-    min_height = max(0.4 * tallest, 0 if even else max(mask.shape) / MAX_SIDE_TO_HEIGHT)
-    return [(np.isin(labels[box], parts), box) for box, parts in digits if _has_digit_shape(box, min_height)]
+            joined.append(part)
+    return joined
 
 
-def _has_digit_shape(box: Box, min_height: float) -> bool:
-    """Return whether a box is higher than `min_height`, and not a dash."""
-    height, width = _size(box)
-    return height > max(0.25 * width, min_height)
-
-
-def _same_digit(a: Box, b: Box, longest: int) -> bool:
-    """Return whether two components belong to one digit.
-
-    The digits of a number are side by side and share nine tenths of their rows. The parts of a digit share columns, or
-    at least lie one above the other.
-    """
-    (rows, columns), (height, width) = _overlap(a, b), np.minimum(_size(a), _size(b))
-    if rows < -longest / 3:
+def _is_near(a: Part, b: Part) -> bool:
+    """Return whether the ink of two parts is at most a stroke width apart."""
+    reach = round(min(a.stroke, b.stroke))
+    rows, columns = overlap(a.box, b.box)
+    if min(rows, columns) < -reach:
         return False
-    return columns > width / 2 or (columns > -longest / 20 and rows < 0.65 * height)
-
-
-def _overlap(a: Box, b: Box) -> tuple[int, int]:
-    """Return the numbers of rows and of columns that two boxes share; a gap is negative."""
-    rows, columns = (min(p.stop, q.stop) - max(p.start, q.start) for p, q in zip(a, b, strict=True))
-    return rows, columns
-
-
-def _union(a: Box, b: Box) -> Box:
-    """Return the bounding box of two boxes."""
-    rows, columns = (slice(min(p.start, q.start), max(p.stop, q.stop)) for p, q in zip(a, b, strict=True))
-    return rows, columns
-
-
-def _components(mask: Mask, *, even: bool) -> tuple[NDArray[np.int32], list[Box]]:
-    """Return the connected components of the handwriting, numbered from 1, and their bounding boxes.
-
-    Lines across the page are removed first. Then, in a drawing on even paper, components along a border (frames) are
-    removed, and in a photo all components that touch the border: tables, corners of shadows, parts of lines.
-    """
-    labels, boxes = connected_components(mask)
-    has_lines = any(np.greater(_size(box), MIN_LINE_FRACTION * np.array(mask.shape)).any() for box in boxes)
-    if even and not has_lines:
-        return labels, boxes
-    if has_lines:
-        mask = mask & ~_horizontal_lines(mask) & ~_horizontal_lines(mask.T).T
-        labels, _ = connected_components(mask)
-    dropped = [
-        np.flatnonzero(np.bincount(side) > (MIN_LINE_FRACTION * len(side) if even else 0))
-        for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1])
-    ]
-    return connected_components(mask & ~np.isin(labels, np.concatenate(dropped)))
-
-
-def _horizontal_lines(mask: Mask) -> Mask:
-    """Return the mask of printed horizontal lines: thin, and longer than a digit.
-
-    A stroke that crosses such a line is thick there and is kept.
-    """
-    thickness = 2 + max(mask.shape) // 200
-    flat = mask & ~ndimage.binary_opening(mask, np.ones((thickness, 1)))
-    bridge = 6 * thickness  # closes the gaps where strokes cross the line
-    labels, boxes = connected_components(ndimage.binary_dilation(flat, np.ones((1, bridge + 1))))
-    long = [
-        label for label, box in enumerate(boxes, start=1) if _size(box)[1] - bridge > MIN_LINE_FRACTION * mask.shape[1]
-    ]
-    lines: Mask = flat & np.isin(labels, long)
-    return lines
-
-
-def _size(box: Box) -> tuple[int, int]:
-    """Return the height and width of a box."""
-    rows, columns = box
-    return rows.stop - rows.start, columns.stop - columns.start
+    both = join([a, b])
+    separate, _ = connected_components(both.mask)
+    joined, _ = connected_components(ndimage.binary_dilation(np.pad(both.mask, reach), iterations=max(1, reach // 2)))
+    return int(joined.max()) < int(separate.max())

@@ -1,0 +1,108 @@
+"""Marks between digits are recognised by their shape and place."""
+
+import numpy as np
+import pytest
+from helpers.drawing import SHAPES, Drawing
+from helpers.writing import write
+from PIL import Image, ImageDraw
+
+from pipeline.sources.strokes import Drawing as Strokes
+from pipeline.vision.binarise import binarise
+from pipeline.vision.image import to_grey
+from pipeline.vision.marks import find_marks, is_slash
+from pipeline.vision.part import Part
+from pipeline.vision.rows import find_rows
+
+
+def written(text: str, height: float = 90, brush: float = 10) -> Image.Image:
+    """Return digits and marks written in black."""
+    items = [
+        Strokes(int(character), tuple(np.array(stroke) for stroke in SHAPES[character]))
+        if character.isdigit()
+        else character
+        for character in text
+    ]
+    writing = write(items, height, brush, np.random.default_rng(0), gap=(0.25, 0.25))
+    page = Image.new("RGB", (writing.ink.width + 120, writing.ink.height + 120), "white")
+    page.paste("black", (60, 60), writing.ink)
+    return page
+
+
+def symbols(page: Image.Image) -> str:
+    """Return the symbols of the marks in a picture of one row."""
+    ink = binarise(to_grey(page)[0])
+    [row] = find_rows(ink)
+    return "".join(mark.symbol for mark in find_marks(ink, row))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("3.24", "."),
+        ("3,24", ","),
+        ("25,3", ","),
+        ("22:30", ":"),
+        ("-5", "-"),
+        ("25-3", "-"),
+        ("63÷7", "÷"),
+        ("2.5-3", ".-"),
+        ("2036", ""),
+    ],
+)
+@pytest.mark.parametrize("height", [60, 120])
+def test_a_mark_has_its_symbol(text: str, expected: str, height: float) -> None:
+    assert symbols(written(text, height, height / 9)) == expected
+
+
+def test_a_point_after_the_last_digit_is_left_out() -> None:
+    assert symbols(written("25.")) == ""
+
+
+def test_two_dashes_above_one_another_are_an_equals_sign() -> None:
+    drawing = Drawing("22", height=90, brush=10, gap=80)
+    page = drawing.page()
+    draw = ImageDraw.Draw(page)
+    left, right = drawing.boxes[0][2] + 20, drawing.boxes[1][0] - 20
+    for y in (88, 122):
+        draw.rectangle((left, y, right, y + 9), fill="black")
+    assert symbols(page) == "="
+
+
+@pytest.mark.parametrize(("size", "colour"), [(3, "black"), (12, "#c8c8c8")])
+def test_specks_and_pale_stains_are_no_marks(size: int, colour: str) -> None:
+    drawing = Drawing("25", height=90, brush=10, gap=60)
+    page = drawing.page()
+    x = (drawing.boxes[0][2] + drawing.boxes[1][0]) // 2
+    ImageDraw.Draw(page).ellipse((x, 145, x + size, 145 + size), fill=colour)
+    assert symbols(page) == ""
+
+
+def test_a_blot_that_is_neither_point_nor_dash_is_unknown() -> None:
+    drawing = Drawing("25", height=90, brush=10, gap=60)
+    page = drawing.page()
+    x = (drawing.boxes[0][2] + drawing.boxes[1][0]) // 2
+    ImageDraw.Draw(page).ellipse((x - 6, 62, x + 6, 74), fill="black")
+    assert symbols(page) == "?"
+
+
+def parts_of(page: Image.Image) -> list[Part]:
+    [row] = find_rows(binarise(to_grey(page)[0]))
+    return list(row.parts)
+
+
+@pytest.mark.parametrize("height", [60, 120])
+def test_a_slash_is_straight_slanted_and_higher_than_the_digits(height: float) -> None:
+    parts = parts_of(written("20/24", height, height / 9))
+    assert [is_slash(part, [other for other in parts if other is not part]) for part in parts] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("number", ["213", "271", "2947"])
+def test_digits_are_no_slashes(number: str) -> None:
+    parts = parts_of(written(number))
+    assert not any(is_slash(part, [other for other in parts if other is not part]) for part in parts)

@@ -1,0 +1,125 @@
+"""Parts of ink are grouped into rows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from helpers.drawing import Drawing
+from PIL import Image, ImageDraw
+
+from pipeline.vision.binarise import Ink, binarise
+from pipeline.vision.image import to_grey
+from pipeline.vision.part import Part, gap, join
+from pipeline.vision.rows import Row, find_rows
+
+
+def ink_of(page: Image.Image) -> Ink:
+    return binarise(to_grey(page)[0])
+
+
+def stacked(numbers: Sequence[str], step: int, height: int = 90, shift: int = 0) -> Image.Image:
+    """Return numbers below one another, `step` pixels from top to top, each `shift` pixels further to the right."""
+    page = Image.new("RGB", (700, 100 + step * len(numbers)), "white")
+    for index, number in enumerate(numbers):
+        drawing = Drawing(
+            number, height=height, brush=9, corner=(40 + shift * index, 40 + step * index), size=page.size
+        )
+        page.paste("black", mask=drawing.opacity)
+    return page
+
+
+def counts(rows: Sequence[Row]) -> list[int]:
+    return [len(row.parts) for row in rows]
+
+
+@pytest.mark.parametrize("step", [112, 120, 200])
+def test_rows_close_to_one_another_are_separate_and_ordered_from_top_to_bottom(step: int) -> None:
+    rows = find_rows(ink_of(stacked(["2036", "58", "604"], step)))
+    assert counts(rows) == [4, 2, 3]
+    tops = [row.parts[0].box[0].start for row in rows]
+    assert tops == sorted(tops)
+    for row in rows:
+        lefts = [part.box[1].start for part in row.parts]
+        assert lefts == sorted(lefts)
+
+
+def test_rows_that_do_not_start_below_one_another_are_separate() -> None:
+    assert counts(find_rows(ink_of(stacked(["20", "358", "64"], 115, shift=120)))) == [2, 3, 2]
+
+
+@pytest.mark.parametrize("degrees", [-14, -7, 7, 14])
+def test_a_slanted_row_is_one_row(degrees: float) -> None:
+    page = Drawing("20364", height=70, brush=9, corner=(60, 180), size=(700, 420)).page()
+    turned = page.rotate(degrees, Image.Resampling.BICUBIC, fillcolor="white")
+    assert counts(find_rows(ink_of(turned))) == [5]
+
+
+def test_two_slanted_rows_stay_two() -> None:
+    page = stacked(["203648", "583"], 115, height=70).rotate(-6, Image.Resampling.BICUBIC, fillcolor="white")
+    assert counts(find_rows(ink_of(page))) == [6, 3]
+
+
+def test_a_digit_that_is_broken_across_is_one_part() -> None:
+    drawing = Drawing("2036", height=90, brush=10)
+    page = drawing.page()
+    draw = ImageDraw.Draw(page)
+    left, top, right, bottom = drawing.boxes[2]
+    middle = (top + bottom) // 2 + 12
+    draw.rectangle((left, middle, right, middle + 3), fill="white")
+    [row] = find_rows(ink_of(page))
+    assert len(row.parts) == 4
+    assert row.parts[2].height == pytest.approx(bottom - top, abs=2)
+
+
+@pytest.mark.parametrize("margin", [0, 1, 6])
+@pytest.mark.parametrize("number", ["2036", "58", "8"])
+def test_digits_at_the_border_of_a_tight_crop_are_found(margin: int, number: str) -> None:
+    drawing = Drawing(number, height=110, brush=10)
+    left, top, right, bottom = drawing.opacity.getbbox() or (0, 0, 0, 0)
+    crop = drawing.page().crop((left - margin, top - margin, right + margin, bottom + margin))
+    assert counts(find_rows(ink_of(crop))) == [len(number)]
+
+
+def test_fragments_of_other_rows_at_the_border_are_left_out() -> None:
+    page = stacked(["2036", "5847", "6043"], 130).crop((0, 100, 700, 320))
+    assert counts(find_rows(ink_of(page))) == [4]
+
+
+def test_a_dark_edge_along_a_side_is_left_out() -> None:
+    page = Drawing("2036", height=90, brush=10).page()
+    ImageDraw.Draw(page).rectangle((0, 0, 6, 400), fill="black")
+    assert counts(find_rows(ink_of(page))) == [4]
+
+
+def test_low_ink_beside_digits_is_a_mark_of_their_row() -> None:
+    drawing = Drawing("25", height=90, brush=10, gap=50)
+    page = drawing.page()
+    x = (drawing.boxes[0][2] + drawing.boxes[1][0]) / 2
+    ImageDraw.Draw(page).ellipse((x - 6, 148, x + 6, 160), fill="black")
+    [row] = find_rows(ink_of(page))
+    assert (len(row.parts), len(row.marks)) == (2, 1)
+
+
+def test_paper_has_no_rows() -> None:
+    assert find_rows(ink_of(Image.new("L", (200, 100), 255))) == []
+
+
+def square(top: int, left: int, side: int, *, border: bool = False) -> Part:
+    return Part((slice(top, top + side), slice(left, left + side)), np.ones((side, side), dtype=bool), border)
+
+
+def test_joined_parts_keep_their_ink_and_their_places() -> None:
+    whole = join([square(10, 5, 4), square(2, 12, 3, border=True)])
+    assert whole.box == (slice(2, 14), slice(5, 15))
+    assert whole.mask.sum() == 16 + 9
+    assert whole.mask[8:, :4].all() and whole.mask[:3, 7:].all()
+    assert whole.border
+
+
+def test_the_gap_of_two_parts_is_negative_if_they_share_columns() -> None:
+    assert gap(square(0, 0, 4), square(0, 9, 4)) == 5
+    assert gap(square(0, 0, 4), square(8, 2, 4)) == -2
+
+
+def test_the_height_of_a_row_is_the_median_of_its_parts() -> None:
+    assert Row((square(0, 0, 10), square(0, 20, 12), square(0, 40, 30))).height == 12
