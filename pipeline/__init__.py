@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.sources.find import find_source
     from pipeline.sources.source import Source
     from pipeline.training.train import train
-    from pipeline.vision.frame import Glyph, glyphs
+    from pipeline.vision.frame import Glyph, Sign, glyphs
 
 MODULE_BY_NAME = {
     "Card": "card",
@@ -40,6 +40,7 @@ MODULE_BY_NAME = {
     "Recipe": "config.recipe",
     "Run": "run",
     "Score": "metrics.score",
+    "Sign": "vision.frame",
     "Source": "sources.source",
     "UserError": "errors",
     "evaluate": "reports.evaluate",
@@ -67,6 +68,7 @@ __all__ = [
     "Recipe",
     "Run",
     "Score",
+    "Sign",
     "Source",
     "UserError",
     "evaluate",

@@ -21,6 +21,8 @@ from pipeline.vision.image import WORKING_SIDE, Picture, open_picture, to_eight_
 
 TABLE_NAME = "corrections.csv"
 COLUMNS = ("time", "drawing", "frame", "label", "read", "confidence", "run")
+SEPARATORS = " .,:-=/÷?"
+"""Characters of a number besides its digits."""
 WRITE_LOCK = Lock()
 
 
@@ -31,18 +33,20 @@ def keep_correction(folder: Path, picture: Picture, reading: Reading, number: st
         folder: folder of the corrections; created if it does not exist.
         picture: the drawing.
         reading: its reading.
-        number: the correct number. It must have one digit per glyph of the reading.
+        number: the correct number, row by row, with or without its marks. It must have one digit per glyph of the
+            reading.
         run: name of the run that made the reading.
 
     Raises:
-        UserError: the number is not numeric or has another number of digits, or the folder is not writable.
+        UserError: the number has other characters or another number of digits, or the folder is not writable.
     """
     number = number.strip()
-    if not (number.isascii() and number.isdigit()):
-        raise UserError(f'"{number}" is not a number; enter digits only, for example 2025')
-    if len(number) != len(reading.glyphs):
+    digits = number.translate(dict.fromkeys(map(ord, SEPARATORS)))
+    if not (digits.isascii() and digits.isdigit()):
+        raise UserError(f'"{number}" is not a number; enter digits and marks only, for example 2025 or 3.14')
+    if len(digits) != len(reading.glyphs):
         raise UserError(
-            f"{number}: digits entered: {len(number)}, digits found in the drawing: {len(reading.glyphs)}; leave a gap "
+            f"{number}: digits entered: {len(digits)}, digits found in the drawing: {len(reading.glyphs)}; leave a gap "
             "between two digits, close gaps within a digit, and enter the number as drawn"
         )
     now = datetime.now(UTC)
@@ -52,7 +56,7 @@ def keep_correction(folder: Path, picture: Picture, reading: Reading, number: st
     _save(folder / f"{name}.png", image)
     predictions, lines = reading.predictions, []
     predicted = predictions.parity if predictions.digits is None else predictions.digits
-    for index, (glyph, label) in enumerate(zip(reading.glyphs, number, strict=True)):
+    for index, (glyph, label) in enumerate(zip(reading.glyphs, digits, strict=True)):
         frame = f"{name}-{index + 1}.png"
         _save(folder / frame, Image.fromarray(glyph.frame))
         confidence = predictions.confidence[index]

@@ -11,10 +11,15 @@ from pipeline.digits import CLASSES, PARITIES, Labels
 from pipeline.errors import UserError
 from pipeline.metrics.calibration import digit_score, softmax
 from pipeline.metrics.score import Score, score
-from pipeline.vision.frame import Glyph
+from pipeline.vision.frame import Glyph, Sign
 
 DEFAULT_DIGIT_THRESHOLD = 0.7
 """Digit score below which an image counts as a non-digit, for a run without a calibrated threshold."""
+
+MIN_WORD_LENGTH = 3
+"""Glyphs of the shortest word."""
+MAX_DIGITS_OF_WORD = 0.5
+"""Fraction of the glyphs of a word that look like digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,23 +94,30 @@ class Predictions:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """The reading of a picture: its digits, from left to right, as one number.
+    """The reading of a picture: one number for each row of its handwriting.
 
     Attributes:
-        glyphs: position and framed image of each digit.
+        glyphs: position, row and framed image of each digit; row by row from the top, from left to right.
         predictions: predictions for the glyphs, one row per glyph.
+        signs: the marks between the digits: points, commas, dashes and others.
+        certainty: the probability that touching digits are separated correctly and that no ink is left out, in 0..1.
     """
 
     glyphs: tuple[Glyph, ...]
     predictions: Predictions
+    signs: tuple[Sign, ...] = ()
+    certainty: float = 1.0
 
     @property
     def text(self) -> str | None:
-        """The digits, for example "2025". Empty for a blank picture; None if the network predicts parity only."""
+        """The digits and marks, for example "2025", or "12.5 347" for two rows.
+
+        Empty for a blank picture; None if the network predicts parity only.
+        """
         if not self.glyphs:
             return ""
         digits = self.predictions.digits
-        return None if digits is None else "".join(map(str, digits))
+        return None if digits is None else self._by_row([str(digit) for digit in digits])
 
     def __str__(self) -> str:
         if self.confidence is None:
@@ -116,27 +128,62 @@ class Reading:
 
     @property
     def marked(self) -> str:
-        """The digits with "?" for non-digits, for example "2?25"; the parity or "?" if there are no digits."""
-        is_digit = self.predictions.is_digit
+        """The text with "?" for non-digits, for example "2?25".
+
+        If the network predicts parity only, the parity of each row, or "?" if its last glyph is a non-digit.
+        """
+        is_digit = self.is_digit
         if self.text is None:
-            return str(self.parity) if is_digit[-1] else "?"
-        return "".join(digit if known else "?" for digit, known in zip(self.text, is_digit, strict=True))
+            each = zip(self.glyphs, self.predictions.parity, is_digit, strict=True)
+            return " ".join({glyph.row: parity if known else "?" for glyph, parity, known in each}.values())
+        digits = self.predictions.known_digits
+        return self._by_row([str(digit) if known else "?" for digit, known in zip(digits, is_digit, strict=True)])
+
+    @property
+    def is_digit(self) -> NDArray[np.bool_]:
+        """Whether each glyph is a digit, bool (N,): its digit score reaches the threshold, and its row is no word.
+
+        A row of three or more glyphs, at least half of which are refused, is a word; some letters look like digits.
+        """
+        is_digit = self.predictions.is_digit.copy()
+        rows = np.array([glyph.row for glyph in self.glyphs])
+        for row in np.unique(rows):
+            within = rows == row
+            if within.sum() >= MIN_WORD_LENGTH and is_digit[within].mean() <= MAX_DIGITS_OF_WORD:
+                is_digit[within] = False
+        return is_digit
 
     @property
     def parity(self) -> str | None:
-        """The number's parity, "odd" or "even", which is that of its last digit; None for a blank picture."""
-        return self.predictions.parity[-1] if self.glyphs else None
+        """The parity of each row, separated by spaces: "odd" or "even", which is that of its last digit.
+
+        None for a blank picture.
+        """
+        last = {glyph.row: parity for glyph, parity in zip(self.glyphs, self.predictions.parity, strict=True)}
+        return " ".join(last.values()) or None
 
     @property
     def confidence(self) -> float | None:
         """The probability that all digits are correct, assuming independent errors; None if there are no digits.
 
-        If the network predicts parity only, the probability that the parity of the last digit is correct.
+        If the network predicts parity only, the probability that the parity of each row is correct.
         """
         if not self.glyphs:
             return None
         confidence = self.predictions.confidence
-        return float(confidence[-1] if self.predictions.digits is None else confidence.prod())
+        if self.predictions.digits is not None:
+            return float(confidence.prod() * self.certainty)
+        last = {glyph.row: value for glyph, value in zip(self.glyphs, confidence, strict=True)}
+        return float(np.prod(list(last.values())))
+
+    def _by_row(self, characters: Sequence[str]) -> str:
+        """Return one character per glyph and the signs between them, with a space between two rows."""
+        placed = [(glyph.row, glyph.box[0], each) for glyph, each in zip(self.glyphs, characters, strict=True)]
+        placed += [(sign.row, sign.box[0], sign.symbol) for sign in self.signs]
+        rows: dict[int, str] = {}
+        for row, _, character in sorted(placed):
+            rows[row] = rows.get(row, "") + character
+        return " ".join(rows.values())
 
 
 def make_predictions(logits: NDArray[np.float32], threshold: float) -> Predictions:

@@ -14,17 +14,18 @@ from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe, parity_only_message
 from pipeline.data.loader import normalise, ordered_loader, to_ink
 from pipeline.data.table import DigitTable
-from pipeline.digits import CLASSES, PARITIES, SIDE, Labels, Pixels
+from pipeline.digits import CLASSES, PARITIES, Labels, Pixels
 from pipeline.errors import UserError
 from pipeline.inference.fuse import fuse
+from pipeline.inference.line import LineReader
 from pipeline.inference.predictions import DEFAULT_DIGIT_THRESHOLD, Predictions, Reading, make_predictions
+from pipeline.inference.reader import read_picture
 from pipeline.inference.saliency import saliency
 from pipeline.metrics.calibration import digit_score, softmax
 from pipeline.models import build
 from pipeline.models.parity import ParityNetwork
 from pipeline.run import Run
 from pipeline.utils.device import compute_dtype, keep_freed_memory, memory_format, pick_device
-from pipeline.vision.frame import glyphs
 from pipeline.vision.image import Picture
 
 BATCH_SIZE = 1024
@@ -44,11 +45,18 @@ class Predictor:
         recipe: the recipe it was trained with.
         temperature: calibration temperature, by which the logits are divided.
         threshold: as in `Predictions`.
+        lines: reads lines of touching digits; None if the run has no network for them.
     """
 
     def __init__(
-        self, model: nn.Module, recipe: Recipe, temperature: float = 1.0, threshold: float = DEFAULT_DIGIT_THRESHOLD
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        temperature: float = 1.0,
+        threshold: float = DEFAULT_DIGIT_THRESHOLD,
+        lines: LineReader | None = None,
     ) -> None:
+        self.lines = lines
         self.recipe = recipe
         self.temperature = temperature
         self.threshold = threshold
@@ -80,7 +88,8 @@ class Predictor:
         if isinstance(recipe, FineTuning):
             return ParityPredictor(ParityNetwork.load(found.folder / recipe.save_dir))
         card = found.card
-        return cls(load_network(found, recipe), recipe, card.temperature, card.digit_threshold)
+        network = load_network(found, recipe)
+        return cls(network, recipe, card.temperature, card.digit_threshold, LineReader.load(found))
 
     def predict(self, pixels: Pixels) -> Predictions:
         """Return the predictions for images, in order.
@@ -124,7 +133,7 @@ class Predictor:
         return saliency(self.unfused, self.recipe, images, labels).cpu().numpy()
 
     def read(self, picture: Picture) -> Reading:
-        """Return the number in a picture. A blank picture gives an empty reading.
+        """Return the numbers in a picture, row by row. A blank picture gives an empty reading.
 
         Args:
             picture: a PIL image, a file's path, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or floats
@@ -133,9 +142,7 @@ class Predictor:
         Raises:
             UserError: the picture is unreadable or exceeds the limits (50 megapixels, 20 MB).
         """
-        found = tuple(glyphs(picture))
-        frames = np.array([glyph.frame for glyph in found], dtype=np.uint8).reshape(-1, SIDE, SIDE)
-        return Reading(found, self.predict(frames))
+        return read_picture(picture, self.predict, self.threshold, self.lines)
 
     @torch.inference_mode()
     def logits(self, model: nn.Module, dtype: torch.dtype, table: DigitTable) -> NDArray[np.float32]:
@@ -155,6 +162,8 @@ class ParityPredictor(Predictor):
 
     def __init__(self, network: ParityNetwork) -> None:
         self.network = network.to(pick_device())
+        self.threshold = DEFAULT_DIGIT_THRESHOLD
+        self.lines = None
 
     def predict(self, pixels: Pixels) -> Predictions:
         """Return the predicted parity of each image, in order. Arguments and errors are as in `Predictor.predict`."""

@@ -1,4 +1,5 @@
 import csv
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -59,6 +60,14 @@ def test_corrections_are_read_as_labelled_digits(picture: np.ndarray, reading: R
     assert np.array_equal(table.pixels[2], reading.glyphs[0].frame)
 
 
+@pytest.mark.parametrize("number", ["4.7", "-4,7", "4 7", "4/7", "4:7", "4÷7", "4=7"])
+def test_a_correction_may_have_several_rows_and_marks(
+    number: str, picture: np.ndarray, reading: Reading, tmp_path: Path
+) -> None:
+    keep_correction(tmp_path, picture, reading, number, "a run")
+    assert read_corrections(tmp_path).known_labels.tolist() == [4, 7]
+
+
 def test_concurrent_corrections_are_all_saved(picture: np.ndarray, reading: Reading, tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: keep_correction(tmp_path, picture, reading, f"{number}0", "a run"), range(1, 9)))
@@ -70,14 +79,17 @@ def test_concurrent_corrections_are_all_saved(picture: np.ndarray, reading: Read
     [
         ("470", "470: digits entered: 3, digits found in the drawing: 2; leave a gap"),
         ("4", "4: digits entered: 1, digits found in the drawing: 2; leave a gap"),
-        ("4x", '"4x" is not a number; enter digits only'),
-        ("", '"" is not a number; enter digits only'),
+        ("4,7.0", "4,7.0: digits entered: 3, digits found in the drawing: 2; leave a gap"),
+        ("4?", "4?: digits entered: 1, digits found in the drawing: 2; leave a gap"),
+        ("4x", '"4x" is not a number; enter digits and marks only'),
+        ("", '"" is not a number; enter digits and marks only'),
+        ("-", '"-" is not a number; enter digits and marks only'),
     ],
 )
 def test_an_invalid_number_is_rejected_and_nothing_is_saved(
     number: str, fault: str, picture: np.ndarray, reading: Reading, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=fault):
+    with pytest.raises(UserError, match=re.escape(fault)):
         keep_correction(tmp_path, picture, reading, number, "a run")
     assert not list(tmp_path.iterdir())
 

@@ -32,8 +32,12 @@ def test_a_number_is_read(predictor: Predictor, page: Image.Image) -> None:
     assert predictor.read(Drawing("63").page()).parity == "odd"
 
 
-def test_a_blank_picture_is_an_empty_reading_and_never_a_guess(predictor: Predictor) -> None:
-    reading = predictor.read(Image.new("RGBA", (400, 400)))
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("mode", "size"), [("RGBA", (400, 400)), ("L", (60, 40)), ("RGB", (1, 1))])
+def test_a_blank_picture_is_an_empty_reading_and_never_a_guess(
+    mode: str, size: tuple[int, int], predictor: Predictor
+) -> None:
+    reading = predictor.read(Image.new(mode, size))
     assert (reading.text, reading.parity, reading.confidence) == ("", None, None)
     assert len(reading.glyphs) == len(reading.predictions) == 0
 

@@ -1,0 +1,70 @@
+"""Reader: from a picture to its numbers."""
+
+import numpy as np
+
+from pipeline.digits import SIDE
+from pipeline.inference.lattice import Candidate, Predict, group_parts
+from pipeline.inference.line import LineReader
+from pipeline.inference.predictions import Predictions, Reading
+from pipeline.inference.touching import split_touching
+from pipeline.vision.binarise import binarise
+from pipeline.vision.frame import Glyph, Sign, scaled_box
+from pipeline.vision.image import Picture, to_grey
+from pipeline.vision.marks import Mark, explained_share, find_marks, is_slash
+from pipeline.vision.rows import find_rows
+
+PICTURE_DIGIT_THRESHOLD = 0.9
+"""Lowest threshold of the digit score, for a network with a class for non-digits: a picture may show anything."""
+
+
+def read_picture(picture: Picture, predict: Predict, threshold: float, lines: LineReader | None) -> Reading:
+    """Return the numbers in a picture, row by row.
+
+    Args:
+        picture: as in `Predictor.read`.
+        predict: returns the predictions for images, uint8 (N, 28, 28).
+        threshold: as in `Predictions`; raised to `PICTURE_DIGIT_THRESHOLD` if the network has a class for non-digits.
+        lines: reads touching digits; None leaves them in doubt.
+
+    Raises:
+        UserError: as in `Predictor.read`.
+    """
+    grey, scale = to_grey(picture)
+    ink = binarise(grey)
+    rows = find_rows(ink)
+    digits, certainty = group_parts(ink, rows, predict), 1.0
+    if lines is not None:
+        digits, certainty = split_touching(ink, rows, digits, lines)
+    glyphs: list[Glyph] = []
+    signs: list[Sign] = []
+    candidates: list[Candidate] = []
+    for index, (row, found) in enumerate(zip(rows, digits, strict=True)):
+        slashes, marks = _slashes(found), find_marks(ink, row)
+        certainty *= explained_share(row, marks)
+        marks += [Mark(slash.part, "/") for slash in slashes]
+        signs += [Sign(scaled_box(mark.part.box, scale), mark.symbol, index) for mark in marks]
+        kept = [candidate for candidate in found if candidate not in slashes]
+        glyphs += [Glyph(scaled_box(candidate.part.box, scale), candidate.frame, index) for candidate in kept]
+        candidates += kept
+    return Reading(tuple(glyphs), _predictions(candidates, predict, threshold), tuple(signs), certainty)
+
+
+def _predictions(candidates: list[Candidate], predict: Predict, threshold: float) -> Predictions:
+    """Return the predictions for the digits of a picture."""
+    if not candidates:
+        return predict(np.empty((0, SIDE, SIDE), dtype=np.uint8))
+    probabilities = np.stack([candidate.probabilities for candidate in candidates])
+    p_digit = [candidate.p_digit for candidate in candidates if candidate.p_digit is not None]
+    if len(p_digit) < len(candidates):  # the network has no class for non-digits; touching digits have a score
+        return Predictions(probabilities, None, threshold)
+    return Predictions(probabilities, np.array(p_digit, np.float32), max(threshold, PICTURE_DIGIT_THRESHOLD))
+
+
+def _slashes(candidates: list[Candidate]) -> list[Candidate]:
+    """Return the slashes among the candidates of a row: between digits, slanted, and higher than these."""
+    return [
+        candidate
+        for index, candidate in enumerate(candidates)
+        if 0 < index < len(candidates) - 1
+        and is_slash(candidate.part, [other.part for other in candidates if other is not candidate])
+    ]

@@ -1,0 +1,133 @@
+"""Touching digits: parts that are not one digit, read as lines."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from pipeline.digits import CLASSES
+from pipeline.inference.lattice import MAX_GAP, Candidate
+from pipeline.inference.line import LineReader, LineReading
+from pipeline.vision.binarise import Ink
+from pipeline.vision.frame import frame_part
+from pipeline.vision.line import MARGIN_PX, frame_line
+from pipeline.vision.part import Part, gap, join
+from pipeline.vision.rows import Row
+
+DOUBTFUL_SCORE = 0.9
+"""Score below which a part may be something else than one digit."""
+DOUBTFUL_WIDTH = 1.05
+"""Width of a part, relative to the height of its row, from which it may be several digits."""
+VIEW_HEIGHTS = (0.82, 0.95)
+"""Heights of a digit, relative to its row, at which a line is shown: a row's parts are higher if their digits jump."""
+MAX_DIGIT_WIDTH = 1.4
+"""Width, relative to the height of its row, from which a part is more than one digit, however doubtful its line."""
+MIN_PROBABILITY = 0.5
+"""Probability of a line from which it is believed."""
+NARROW = 0.9
+"""Width of a line, relative to the height of its row, up to which it is more probably one letter than two digits."""
+MIN_NARROW_PROBABILITY = 0.9
+"""Probability of a narrow line from which it is believed."""
+
+
+def split_touching(
+    ink: Ink, rows: list[Row], digits: list[list[Candidate]], lines: LineReader
+) -> tuple[list[list[Candidate]], float]:
+    """Return the digits of each row, with parts in doubt read as lines, and the certainty of the lines.
+
+    A line is believed if it is more probable than that each of its parts is one digit. The certainty, in 0..1, is the
+    probability of all believed lines, divided by the product of their digits' probabilities.
+
+    Args:
+        ink: the ink of a picture.
+        rows: its rows.
+        digits: the digits of each row, from left to right.
+        lines: reads lines.
+    """
+    chains = [_chains(row, candidates) for row, candidates in zip(rows, digits, strict=True)]
+    doubtful = [
+        (row, chain) for row, found in zip(rows, chains, strict=True) for chain in found if _in_doubt(row, chain)
+    ]
+    wholes = [join([candidate.part for candidate in chain]) for _, chain in doubtful]
+    views = [
+        [frame_line(whole.mask, factor * row.height) for factor in VIEW_HEIGHTS]
+        for whole, (row, _) in zip(wholes, doubtful, strict=True)
+    ]
+    readings = iter(zip(wholes, views, lines.read(views), strict=True))
+    result, certainty = [], 1.0
+    for row, found in zip(rows, chains, strict=True):
+        each: list[Candidate] = []
+        for chain in found:
+            if _in_doubt(row, chain):
+                whole, (first, *_), reading = next(readings)
+                if _is_believed(reading, chain, whole.width / row.height):
+                    each += _pieces(ink, whole, first.shape[1], reading)
+                    certainty *= min(1.0, reading.probability / float(reading.probabilities.max(axis=1).prod()))
+                    continue
+            each += chain
+        result.append(each)
+    return result, certainty
+
+
+def _chains(row: Row, candidates: list[Candidate]) -> list[list[Candidate]]:
+    """Return the digits of a row in groups: neighbours in doubt, and single digits without doubt."""
+    chains = [candidates[:1]] if candidates else []
+    for last, candidate in pairwise(candidates):
+        close = gap(last.part, candidate.part) <= MAX_GAP * row.height
+        if close and (_in_doubt(row, [last]) or _in_doubt(row, [candidate])):
+            chains[-1].append(candidate)
+        else:
+            chains.append([candidate])
+    return chains
+
+
+def _in_doubt(row: Row, chain: Sequence[Candidate]) -> bool:
+    """Return whether a chain may be other digits than those that the network predicts for its parts."""
+    return any(
+        candidate.score < DOUBTFUL_SCORE
+        or candidate.part.width > DOUBTFUL_WIDTH * max(row.height, candidate.part.height)
+        for candidate in chain
+    )
+
+
+def _is_believed(reading: LineReading, chain: Sequence[Candidate], width: float) -> bool:
+    """Return whether a line is several digits, and more probable than the parts of its chain.
+
+    Args:
+        reading: the line.
+        chain: what the network says of its parts.
+        width: of the line, relative to the height of its row.
+    """
+    if len(reading.symbols) < 2 or max(reading.symbols) >= CLASSES:
+        return False
+    if len(chain) == 1 and width > MAX_DIGIT_WIDTH:
+        return True
+    score = float(np.prod([candidate.score for candidate in chain]))
+    return reading.probability > max(MIN_NARROW_PROBABILITY if width < NARROW else MIN_PROBABILITY, score)
+
+
+def _pieces(ink: Ink, whole: Part, width: int, reading: LineReading) -> list[Candidate]:
+    """Return the digits of a line of `width` columns, with the ink in their columns."""
+    scale = whole.width / max(1, width - 2 * MARGIN_PX)
+    p_digit = 1.0 if reading.probability > MIN_PROBABILITY else reading.probability
+    pieces = []
+    for probabilities, (start, stop) in zip(reading.probabilities, reading.columns, strict=True):
+        left, right = (int(np.clip(round((column - MARGIN_PX) * scale), 0, whole.width)) for column in (start, stop))
+        left = min(left, whole.width - 1)
+        part = _columns(whole, left, max(right, left + 1))
+        pieces.append(Candidate(part, frame_part(ink, part), probabilities.astype(np.float32), p_digit))
+    return pieces
+
+
+def _columns(part: Part, left: int, right: int) -> Part:
+    """Return the ink of a part in some of its columns, or all of it if there is none."""
+    rows = np.flatnonzero(part.mask[:, left:right].any(axis=1))
+    if not len(rows):
+        return part
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    box_rows, box_columns = part.box
+    box = (
+        slice(box_rows.start + top, box_rows.start + bottom),
+        slice(box_columns.start + left, box_columns.start + right),
+    )
+    return Part(box, part.mask[top:bottom, left:right], part.border)
