@@ -46,7 +46,7 @@ share: $(VENV)/runs  ## serve the page with a public link that lasts about a wee
 
 space:  ## create SPACE, a folder ready for Hugging Face Spaces
 	rm -rf $(SPACE) && mkdir -p $(SPACE)
-	tar -c --exclude=__pycache__ --exclude=demo/space pipeline demo requirements.txt checkpoints/sketchpad LICENSE | tar -x -C $(SPACE)
+	tar -c --exclude=__pycache__ --exclude=demo/space --exclude=fingerprint.safetensors pipeline demo requirements.txt checkpoints/sketchpad LICENSE | tar -x -C $(SPACE)
 	cp demo/space/* $(SPACE)
 	@echo "$(SPACE): push this folder to a Space; see docs/deploy.md"
 
