@@ -82,10 +82,11 @@ class Handlers:
     def read(self, picture: Upload, request: gr.Request) -> dict[str, Any]:
         """Read the number in a picture.
 
-        Returns text ("2025", or "" if no number is found), parity ("odd" or "even"), confidence (the probability that
-        all digits are right) and glyphs, each with box (left, top, right, bottom in pixels), digit, confidence,
-        is_digit and ten probabilities. A run that predicts only parity returns null for text and digit, and two
-        probabilities.
+        Returns text ("2025", "3.14", "1572 43890" for two rows, or "" if no number is found), parity ("odd" or "even"
+        for each row), confidence (the probability that all digits are right), glyphs and marks. Each glyph has box
+        (left, top, right, bottom in pixels), row (0 is the top row), digit, confidence, is_digit and ten
+        probabilities. Each mark has box, symbol and row. A run that predicts only parity returns null for text and
+        digit, and two probabilities.
         """
         try:
             return views.as_json(self.pool.read(Path(picture["path"]), self.pool.first.folder.name))

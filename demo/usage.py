@@ -13,8 +13,9 @@ curl -s -b visitor.txt ADDRESS/gradio_api/run/read -H 'Content-Type: application
 
 TEMPLATE = """\
 <div class="usage">
-  <p>Both examples send <code>number.png</code>. The response contains the number, its parity, the confidence, and for
-  each glyph its box (left, top, right, bottom), its digit and ten probabilities.</p>
+  <p>Both examples send <code>number.png</code>. The response contains the number, its parity and the confidence; for
+  each glyph its box (left, top, right, bottom), its row, its digit and ten probabilities; and for each mark its box,
+  its symbol and its row. Several rows are separated by spaces.</p>
   <h3>Python</h3>
   <pre><code>${python.replaceAll("ADDRESS", location.href.split(/[/]*([?#]|$)/)[0])}</code></pre>
   <h3>Shell</h3>

@@ -1,6 +1,7 @@
 """HTML views of readings and runs. They do not depend on the page."""
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from io import BytesIO
@@ -17,6 +18,8 @@ FOR_COLOUR, AGAINST_COLOUR = (255, 122, 26), (56, 150, 255)
 """Saliency colours (RGB) of pixels that support the digit, and of pixels against it."""
 MAX_SHOWN_SIDE_PX = 1200
 """Maximum longer side of a picture that is shown with bounding boxes, in pixels."""
+PLAIN = "0123456789?"
+"""Characters of a reading that are shown in full colour; marks are shown in a calmer one."""
 
 
 def empty(invitation: str) -> str:
@@ -30,38 +33,61 @@ def problem(message: str) -> str:
 
 
 def number(reading: Reading) -> str:
-    """Return the recognised number in large type, with its parity and confidence.
+    """Return the recognised number in large type, with its parity and confidence; each of several rows on its own line.
 
-    A glyph that is probably a non-digit is shown as a question mark, and the number then has no parity. For a run that
+    A glyph that is probably a non-digit is shown as a question mark, and its row then has no parity. For a run that
     predicts only parity, the parity is shown in large type.
     """
-    text = reading.marked
-    chip = "digits unknown" if reading.text is None else str(reading.parity)
-    if "?" in text:
-        facts = '<span class="chip doubtful">not a digit?</span>'
-    else:
-        facts = f'<span class="chip">{chip}</span><span>{_percent(reading.confidence or 0)} confidence</span>'
-    return (
-        f'<div class="number"><p class="read" style="--digits: {len(text)}">{text}</p>'
-        f'<p class="facts">{facts}</p></div>'
+    rows = reading.marked.split()
+    parities = len(rows) * ["digits unknown"] if reading.text is None else str(reading.parity).split()
+    chips = [_chip(row, parity) for row, parity in zip(rows, parities, strict=True)]
+    confidence = "" if "?" in reading.marked else f"<span>{_percent(reading.confidence or 0)} confidence</span>"
+    size = f'style="--digits: {max(map(len, rows))}; --rows: {len(rows)}"'
+    if len(rows) == 1:
+        return (
+            f'<div class="number"><p class="read" {size}>{_characters(rows[0])}</p>'
+            f'<p class="facts">{chips[0]}{confidence}</p></div>'
+        )
+    lines = "".join(
+        f'<li><p class="read">{_characters(row)}</p><p class="facts">{chip}</p></li>'
+        for row, chip in zip(rows, chips, strict=True)
     )
+    return f'<div class="number"><ol class="rows" {size}>{lines}</ol><p class="facts">{confidence}</p></div>'
+
+
+def _characters(row: str) -> str:
+    """Return the digits and marks of a row; marks are in a calmer colour. A word, such as a parity, stays as it is."""
+    if row.isalpha():
+        return row
+    return re.sub(f"[^{PLAIN}]+", lambda marks: f'<span class="mark">{escape(marks[0])}</span>', row)
+
+
+def _chip(row: str, parity: str) -> str:
+    """Return the chip with the parity of a row, or with the doubt about it."""
+    return '<span class="chip doubtful">not a digit?</span>' if "?" in row else f'<span class="chip">{parity}</span>'
 
 
 def cards(reading: Reading, saliency: NDArray[np.float32] | None = None) -> str:
     """Return a card per glyph: the network's input, the predicted digit or parity, and a bar per class.
 
+    The cards of several rows are grouped under the number of their row.
+
     Args:
         reading: a reading with N glyphs.
         saliency: saliency maps, float32 (N, 28, 28), drawn over the frames; None draws none.
     """
-    predictions = reading.predictions
-    found = [
-        card(glyph.frame, probabilities, is_digit, None if saliency is None else saliency[index])
-        for index, (glyph, probabilities, is_digit) in enumerate(
-            zip(reading.glyphs, predictions.probabilities, predictions.is_digit, strict=True)
-        )
-    ]
-    return f'<ol class="cards">{"".join(found)}</ol>'
+    probabilities, is_digit = reading.predictions.probabilities, reading.is_digit
+    rows: dict[int, str] = {}
+    for index, glyph in enumerate(reading.glyphs):
+        overlay = None if saliency is None else saliency[index]
+        shown = card(glyph.frame, probabilities[index], is_digit[index], overlay)
+        rows[glyph.row] = rows.get(glyph.row, "") + shown
+    if len(rows) == 1:
+        return "".join(f'<ol class="cards">{shown}</ol>' for shown in rows.values())
+    return "".join(
+        f'<section class="row"><h3>Row {place}</h3><ol class="cards">{shown}</ol></section>'
+        for place, shown in enumerate(rows.values(), start=1)
+    )
 
 
 def card(
@@ -95,7 +121,25 @@ def _class_names(probabilities: NDArray[np.float32]) -> list[str]:
 
 
 def boxed(path: Path, reading: Reading) -> str:
-    """Return a picture with a labelled bounding box around each glyph."""
+    """Return a picture with a labelled bounding box around each glyph, and a calmer one around each mark."""
+    shown, (width, height) = _open_shown(path)
+    labels = reading.predictions.parity if reading.text is None else reading.predictions.known_digits
+    boxes = []
+    for glyph, label, is_digit in zip(reading.glyphs, labels, reading.is_digit, strict=True):
+        shown_label, css_class = (label, "") if is_digit else ("?", "doubtful")
+        position = _position(glyph.box, width, height)
+        boxes.append(f'<span class="{css_class}" style="{position}"><b>{shown_label}</b></span>')
+    boxes += [
+        f'<i style="{_position(sign.box, width, height)}" title="{escape(sign.symbol)}"></i>' for sign in reading.signs
+    ]
+    return (
+        f'<figure class="boxed"><div><img src="{_jpeg(shown)}" alt="Uploaded picture">{"".join(boxes)}</div>'
+        '<button type="button">Another picture</button></figure>'
+    )
+
+
+def _open_shown(path: Path) -> tuple[Image.Image, tuple[float, float]]:
+    """Return an upright picture, at most `MAX_SHOWN_SIDE_PX` large and without transparency, and its full size."""
     file = Image.open(path)
     side = max(file.size)
     file.draft("RGB", (MAX_SHOWN_SIDE_PX, MAX_SHOWN_SIDE_PX))  # decodes a large JPEG at 1/2, 1/4 or 1/8 scale
@@ -108,20 +152,15 @@ def boxed(path: Path, reading: Reading) -> str:
         shown.paste(image, mask=image.getchannel("A"))
     else:
         shown = image.convert("L" if image.mode.startswith(("I", "F")) else "RGB")
-    boxes = []
-    predictions = reading.predictions
-    labels = list(reading.text or predictions.parity)
-    for glyph, label, is_digit in zip(reading.glyphs, labels, predictions.is_digit, strict=True):
-        left, top, right, bottom = glyph.box
-        position = (
-            f"left: {left / width:.2%}; top: {top / height:.2%}; "
-            f"width: {(right - left) / width:.2%}; height: {(bottom - top) / height:.2%}"
-        )
-        shown_label, css_class = (label, "") if is_digit else ("?", "doubtful")
-        boxes.append(f'<span class="{css_class}" style="{position}"><b>{shown_label}</b></span>')
+    return shown, (width, height)
+
+
+def _position(box: tuple[int, int, int, int], width: float, height: float) -> str:
+    """Return the CSS of a box of a picture, relative to the picture's size in pixels."""
+    left, top, right, bottom = box
     return (
-        f'<figure class="boxed"><div><img src="{_jpeg(shown)}" alt="Uploaded picture">{"".join(boxes)}</div>'
-        '<button type="button">Another picture</button></figure>'
+        f"left: {left / width:.2%}; top: {top / height:.2%}; "
+        f"width: {(right - left) / width:.2%}; height: {(bottom - top) / height:.2%}"
     )
 
 
@@ -136,6 +175,7 @@ def as_json(reading: Reading) -> dict[str, Any]:
     glyphs = [
         {
             "box": list(map(int, glyph.box)),
+            "row": glyph.row,
             "digit": digit,
             "confidence": float(confidence),
             "is_digit": bool(is_digit),
@@ -145,12 +185,14 @@ def as_json(reading: Reading) -> dict[str, Any]:
             reading.glyphs,
             len(predictions) * [None] if predictions.digits is None else predictions.digits.tolist(),
             predictions.confidence,
-            predictions.is_digit,
+            reading.is_digit,
             predictions.probabilities,
             strict=True,
         )
     ]
-    return {"text": reading.text, "parity": reading.parity, "confidence": reading.confidence, "glyphs": glyphs}
+    marks = [{"box": list(map(int, sign.box)), "symbol": sign.symbol, "row": sign.row} for sign in reading.signs]
+    known = {"text": reading.text, "parity": reading.parity, "confidence": reading.confidence}
+    return known | {"glyphs": glyphs, "marks": marks}
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""The page without a browser: endpoint, refused input, command line, and views."""
+"""The page without a browser: endpoint, refused input and command line."""
 
 import subprocess
 import sys
@@ -17,11 +17,11 @@ from helpers.paths import PROJECT
 from helpers.waiting import wait_until
 from PIL import Image
 
-from demo import server, usage, views
+from demo import server, usage
 from demo.__main__ import main
 from demo.handlers import Handlers, decode_drawing
 from demo.predictors import PredictorPool
-from pipeline import Glyph, Predictions, Reading, Run, UserError
+from pipeline import UserError
 
 FILE = {"_type": "gradio.FileData"}
 
@@ -73,7 +73,7 @@ def test_the_endpoint_returns_the_number_and_each_glyph(client: httpx.Client) ->
     assert (reading["text"], reading["parity"]) == ("42", "even")
     assert 0.5 < reading["confidence"] <= 1
     for glyph, digit in zip(reading["glyphs"], (4, 2), strict=True):
-        assert glyph["digit"] == digit
+        assert (glyph["digit"], glyph["row"]) == (digit, 0)
         assert glyph["is_digit"]
         assert glyph["confidence"] == max(glyph["probabilities"])
         assert sum(glyph["probabilities"]) == pytest.approx(1, abs=1e-5)
@@ -122,7 +122,7 @@ def test_invalid_pictures_are_refused_with_the_reason(
 )
 def test_a_picture_without_a_number_gives_an_empty_reading(client: httpx.Client, content: bytes) -> None:
     (reading,) = upload_and_read(client, "picture", content).json()["data"]
-    assert reading == {"text": "", "parity": None, "confidence": None, "glyphs": []}
+    assert reading == {"text": "", "parity": None, "confidence": None, "glyphs": [], "marks": []}
 
 
 def test_a_file_of_100_mb_is_refused(client: httpx.Client) -> None:
@@ -234,63 +234,7 @@ def test_a_link_is_https_unless_the_share_server_is_your_own(monkeypatch: pytest
     assert server.public_link(Served, "example.com:7000") == "http://abc.example.com"
 
 
-# Views
-
-
-def reading(*probabilities: float, digit: int = 7) -> Reading:
-    """Return a reading whose digits are all `digit`, with the given probabilities."""
-    rows = np.array([np.full(10, (1 - p) / 9) for p in probabilities], dtype=np.float32).reshape(-1, 10)
-    rows[:, digit] = probabilities
-    glyphs = tuple(Glyph((0, 0, 9, 9), np.zeros((28, 28), dtype=np.uint8)) for _ in probabilities)
-    return Reading(glyphs, Predictions(rows))
-
-
-def test_a_confident_number_is_shown_with_its_parity() -> None:
-    shown = views.number(reading(0.98, 0.97))
-    assert ">77</p>" in shown
-    assert ">odd<" in shown
-    assert "95 % confidence" in shown
-
-
-def test_a_probable_non_digit_is_a_question_mark_without_parity() -> None:
-    shown = views.number(reading(0.98, 0.3))
-    assert ">7?</p>" in shown
-    assert "not a digit?" in shown
-    assert "odd" not in shown
-    assert views.cards(reading(0.98, 0.3)).count("card doubtful") == 1
-
-
-def test_saliency_colours_show_the_sign() -> None:
-    signed = np.zeros((28, 28), dtype=np.float32)
-    signed[0, 0], signed[0, 1] = 2, -1
-    pixels = views.heat(signed)
-    assert tuple(pixels[0, 0, :3]) == views.FOR_COLOUR
-    assert tuple(pixels[0, 1, :3]) == views.AGAINST_COLOUR
-    assert pixels[0, 0, 3] == 255 > pixels[0, 1, 3] > pixels[5, 5, 3] == 0
-
-
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "1", "P", "I;16"])
-def test_pictures_of_every_mode_are_shown_with_bounding_boxes(tmp_path: Path, mode: str) -> None:
-    draw_number("7").convert("L" if mode == "I;16" else mode).convert(mode).save(tmp_path / "7.png")
-    shown = views.boxed(tmp_path / "7.png", reading(0.99))
-    assert "left: 0.00%; top: 0.00%; width: 1.50%; height: 3.46%" in shown
-
-
-def test_the_exif_orientation_is_applied(tmp_path: Path) -> None:
-    sideways = draw_number("7").resize((6000, 2600))
-    exif = sideways.getexif()
-    exif[0x0112] = 6
-    sideways.save(tmp_path / "7.jpg", exif=exif)
-    assert "width: 0.35%; height: 0.15%" in views.boxed(tmp_path / "7.jpg", reading(0.99))
-
-
-def test_messages_are_escaped() -> None:
-    assert "<b>" not in views.problem("<b>.png is no picture")
-    assert "<b>" not in views.table(["Run"], [["<b>"]])
-
-
-def test_a_damaged_run_is_marked_in_the_table(tmp_path: Path) -> None:
-    assert views.run_row(Run(tmp_path))[1] == "damaged: train it again"
+# Runs and corrections
 
 
 def test_a_missing_run_is_refused(pool: PredictorPool) -> None:

@@ -1,0 +1,117 @@
+"""The page's views of readings and runs."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.page import draw_number
+
+from demo import views
+from pipeline import Glyph, Predictions, Reading, Run, Sign
+
+
+def reading(*rows: tuple[float, ...], digits: Sequence[int] = (7, 4), signs: tuple[Sign, ...] = ()) -> Reading:
+    """Return a reading of rows whose digits have these probabilities; those of a row are all the same digit.
+
+    The digits are 9 pixels large and lie 20 pixels apart.
+    """
+    glyphs, predictions = [], []
+    for row, probabilities in enumerate(rows):
+        for place, p in enumerate(probabilities):
+            box = (20 * place, 20 * row, 20 * place + 9, 20 * row + 9)
+            glyphs.append(Glyph(box, np.zeros((28, 28), dtype=np.uint8), row))
+            predictions.append([p if digit == digits[row] else (1 - p) / 9 for digit in range(10)])
+    return Reading(tuple(glyphs), Predictions(np.array(predictions, dtype=np.float32)), signs)
+
+
+def test_a_confident_number_is_shown_with_its_parity() -> None:
+    shown = views.number(reading((0.98, 0.97)))
+    assert ">77</p>" in shown
+    assert ">odd<" in shown
+    assert "95 % confidence" in shown
+
+
+def test_a_probable_non_digit_is_a_question_mark_without_parity() -> None:
+    shown = views.number(reading((0.98, 0.97, 0.3)))
+    assert ">77?</p>" in shown
+    assert "not a digit?" in shown
+    assert "odd" not in shown
+    assert "confidence" not in shown
+    assert views.cards(reading((0.98, 0.97, 0.3))).count("card doubtful") == 1
+
+
+def test_a_row_that_is_probably_a_word_is_shown_without_digits(tmp_path: Path) -> None:
+    word = reading((0.98, 0.3))
+    draw_number("7").save(tmp_path / "7.png")
+    assert ">??</p>" in views.number(word)
+    assert views.cards(word).count("card doubtful") == 2
+    assert views.boxed(tmp_path / "7.png", word).count("<b>?</b>") == 2
+    assert [glyph["is_digit"] for glyph in views.as_json(word)["glyphs"]] == [False, False]
+
+
+def test_each_of_several_rows_is_shown_with_its_own_parity() -> None:
+    two = reading((0.99, 0.99), (0.99,))
+    shown = views.number(two)
+    assert re.findall(r'class="read">([^<]*)</p><p class="facts"><span class="chip">(\w+)<', shown) == [
+        ("77", "odd"),
+        ("4", "even"),
+    ]
+    assert shown.count("97 % confidence") == 1
+    assert [len(row.split('class="card ')) - 1 for row in views.cards(two).split("<h3>Row ")] == [0, 2, 1]
+    assert [glyph["row"] for glyph in views.as_json(two)["glyphs"]] == [0, 0, 1]
+
+
+def test_only_the_row_of_a_probable_non_digit_has_no_parity() -> None:
+    shown = views.number(reading((0.99, 0.99, 0.3), (0.99,)))
+    assert re.findall(r'class="chip( doubtful)?">([^<]*)<', shown) == [(" doubtful", "not a digit?"), ("", "even")]
+    assert "confidence" not in shown
+
+
+def test_one_row_has_no_row_label() -> None:
+    assert "Row 1" not in views.cards(reading((0.98, 0.97)))
+
+
+def test_marks_are_shown_between_the_digits_and_have_boxes_without_a_label(tmp_path: Path) -> None:
+    draw_number("7").save(tmp_path / "7.png")
+    marked = reading((0.99, 0.99), signs=(Sign((12, 6, 15, 9), ".", 0),))
+    assert '>7<span class="mark">.</span>7</p>' in views.number(marked)
+    boxes = views.boxed(tmp_path / "7.png", marked)
+    assert '<i style="left: 2.00%; top: 2.31%; width: 0.50%; height: 1.15%" title="."></i>' in boxes
+    assert boxes.count("<b>7</b>") == 2
+    assert views.as_json(marked)["text"] == "7.7"
+    assert views.as_json(marked)["marks"] == [{"box": [12, 6, 15, 9], "symbol": ".", "row": 0}]
+
+
+def test_saliency_colours_show_the_sign() -> None:
+    signed = np.zeros((28, 28), dtype=np.float32)
+    signed[0, 0], signed[0, 1] = 2, -1
+    pixels = views.heat(signed)
+    assert tuple(pixels[0, 0, :3]) == views.FOR_COLOUR
+    assert tuple(pixels[0, 1, :3]) == views.AGAINST_COLOUR
+    assert pixels[0, 0, 3] == 255 > pixels[0, 1, 3] > pixels[5, 5, 3] == 0
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "1", "P", "I;16"])
+def test_pictures_of_every_mode_are_shown_with_bounding_boxes(tmp_path: Path, mode: str) -> None:
+    draw_number("7").convert("L" if mode == "I;16" else mode).convert(mode).save(tmp_path / "7.png")
+    shown = views.boxed(tmp_path / "7.png", reading((0.99,)))
+    assert "left: 0.00%; top: 0.00%; width: 1.50%; height: 3.46%" in shown
+
+
+def test_the_exif_orientation_is_applied(tmp_path: Path) -> None:
+    sideways = draw_number("7").resize((6000, 2600))
+    exif = sideways.getexif()
+    exif[0x0112] = 6
+    sideways.save(tmp_path / "7.jpg", exif=exif)
+    assert "width: 0.35%; height: 0.15%" in views.boxed(tmp_path / "7.jpg", reading((0.99,)))
+
+
+def test_messages_are_escaped() -> None:
+    assert "<b>" not in views.problem("<b>.png is no picture")
+    assert "<b>" not in views.table(["Run"], [["<b>"]])
+
+
+def test_a_damaged_run_is_marked_in_the_table(tmp_path: Path) -> None:
+    assert views.run_row(Run(tmp_path))[1] == "damaged: train it again"
