@@ -43,12 +43,12 @@ def test_a_probable_non_digit_is_a_question_mark_without_parity() -> None:
 
 
 def test_a_row_that_is_probably_a_word_is_shown_without_digits(tmp_path: Path) -> None:
-    word = reading((0.98, 0.3))
+    word = reading((0.98, 0.3, 0.3))
     draw_number("7").save(tmp_path / "7.png")
-    assert ">??</p>" in views.number(word)
-    assert views.cards(word).count("card doubtful") == 2
-    assert views.boxed(tmp_path / "7.png", word).count("<b>?</b>") == 2
-    assert [glyph["is_digit"] for glyph in views.as_json(word)["glyphs"]] == [False, False]
+    assert ">???</p>" in views.number(word)
+    assert views.cards(word).count("card doubtful") == 3
+    assert views.boxed(tmp_path / "7.png", word).count("<b>?</b>") == 3
+    assert [glyph["is_digit"] for glyph in views.as_json(word)["glyphs"]] == [False, False, False]
 
 
 def test_each_of_several_rows_is_shown_with_its_own_parity() -> None:

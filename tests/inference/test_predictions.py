@@ -54,11 +54,11 @@ def test_the_confidence_includes_the_doubt_about_touching_digits() -> None:
     assert reading("12", certainty=0.5).confidence == pytest.approx(0.5 * 0.91**2)
 
 
-def test_a_non_digit_is_a_question_mark_and_half_of_them_make_a_word() -> None:
-    found = reading("12?", "2?")
-    assert found.marked == "12? ??"
-    assert found.text == "127 27"
-    assert found.is_digit.tolist() == [True, True, False, False, False]
+def test_a_non_digit_is_a_question_mark_and_half_of_three_or_more_make_a_word() -> None:
+    found = reading("12?", "2??", "2?")
+    assert found.marked == "12? ??? 2?"
+    assert found.text == "127 277 27"
+    assert found.is_digit.tolist() == [True, True, False, False, False, False, True, False]
     assert str(found).endswith("; ? marks a probable non-digit")
 
 
