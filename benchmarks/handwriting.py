@@ -2,9 +2,9 @@
 
 Usage: PYTHONPATH=. python benchmarks/handwriting.py RUN [DATA]
 
-The drawings are those of UCI's set 81 (in DATA) that no recipe trains on; see pipeline/sources/pendigits.py. They are
-drawn with a round brush. The non-digit characters are Omniglot's Greek alphabet, on which no recipe trains either. The
-other non-digits are generated as for training, but from other drawings and with another seed.
+The drawings are those of UCI's set 81 (in DATA) that no recipe trains on; see pipeline/sources/drawings/pendigits.py.
+They are drawn with a round brush. The non-digit characters are Omniglot's Greek alphabet, on which no recipe trains
+either. The other non-digits are generated as for training, but from other drawings and with another seed.
 """
 
 import sys
@@ -19,9 +19,9 @@ from pipeline import Predictor, UserError
 from pipeline.data.table import DigitTable
 from pipeline.digits import Pixels
 from pipeline.metrics.interval import format_accuracy
+from pipeline.sources.drawings.pendigits import load_drawings
+from pipeline.sources.drawings.strokes import Drawing, Points, render_strokes
 from pipeline.sources.outliers import load_characters, make_non_digits
-from pipeline.sources.pendigits import load_drawings
-from pipeline.sources.strokes import Drawing, Points, render_strokes
 from pipeline.vision.frame import glyphs
 
 NUMBER_COUNT = 500

@@ -31,7 +31,7 @@ from PIL import Image
 
 from pipeline import Predictor, UserError, find_source
 from pipeline.metrics.interval import format_accuracy
-from pipeline.sources.pendigits import load_drawings
+from pipeline.sources.drawings.pendigits import load_drawings
 
 SCOPES: dict[str, Callable[[Answer, str], bool]] = {
     "number": lambda answer, truth: answer.text == truth,

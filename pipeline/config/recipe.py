@@ -54,8 +54,8 @@ class Recipe(Settings):
     pen_drawings: Annotated[int, Field(ge=0)] = 0
     """Number of images rendered from each pen drawing of UCI dataset 81 and added to the training rows."""
     skeletons: Annotated[int, Field(ge=0)] = 0
-    """Number of images drawn from the digit variants in `pipeline/sources/skeletons.yaml` and added to the training
-    rows."""
+    """Number of images drawn from the digit variants in `pipeline/sources/drawings/skeletons.yaml` and added to the
+    training rows."""
     stretched: Annotated[int, Field(ge=0)] = 0
     """Number of training rows added again with another ratio of width to height, half of them as coarse scans."""
     outliers: Annotated[int, Field(ge=0)] = 0

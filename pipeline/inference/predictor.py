@@ -17,9 +17,9 @@ from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, PARITIES, Labels, Pixels
 from pipeline.errors import UserError
 from pipeline.inference.fuse import fuse
-from pipeline.inference.line import LineReader
 from pipeline.inference.predictions import DEFAULT_DIGIT_THRESHOLD, Predictions, Reading, make_predictions
-from pipeline.inference.reader import read_picture
+from pipeline.inference.reading.line import LineReader
+from pipeline.inference.reading.reader import read_picture
 from pipeline.inference.saliency import saliency
 from pipeline.metrics.calibration import digit_score, softmax
 from pipeline.models import build

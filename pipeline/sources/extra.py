@@ -9,8 +9,9 @@ import numpy as np
 from pipeline.config.recipe import Recipe
 from pipeline.data.table import DigitTable, concatenate
 from pipeline.digits import Pixels
-from pipeline.sources import outliers, pendigits, skeletons
-from pipeline.sources.handwriting import render_drawings, render_frames
+from pipeline.sources import outliers
+from pipeline.sources.drawings import pendigits, skeletons
+from pipeline.sources.drawings.handwriting import render_drawings, render_frames
 from pipeline.sources.stretched import stretch, stretch_digits
 
 log = logging.getLogger(__name__)

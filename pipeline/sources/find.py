@@ -7,8 +7,8 @@ from pipeline.errors import UserError, did_you_mean
 from pipeline.kaggle import credentials
 from pipeline.kaggle.competition import ARCHIVE
 from pipeline.sources.competition import competition_source, from_kaggle, holds_competition
+from pipeline.sources.drawings.pendigits import pendigits_source
 from pipeline.sources.mnist import answering_mirrors, holds_mnist, mnist_source
-from pipeline.sources.pendigits import pendigits_source
 from pipeline.sources.practice import practice_source
 from pipeline.sources.source import Source
 

@@ -12,8 +12,8 @@ from pipeline.data.table import DigitTable
 from pipeline.digits import SIDE, Pixels
 from pipeline.errors import UserError
 from pipeline.sources.download import Download
-from pipeline.sources.handwriting import DRAWING_SIDE_PX, frame_strokes
-from pipeline.sources.strokes import Drawing
+from pipeline.sources.drawings.handwriting import DRAWING_SIDE_PX, frame_strokes
+from pipeline.sources.drawings.strokes import Drawing
 from pipeline.vision.frame import frame_digit
 from pipeline.vision.image import Grey, resize
 

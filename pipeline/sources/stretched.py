@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.data.table import DigitTable
 from pipeline.digits import SIDE, Pixels
-from pipeline.sources.handwriting import scan_coarsely
+from pipeline.sources.drawings.handwriting import scan_coarsely
 from pipeline.sources.outliers import INK_THRESHOLD, crop_to_ink, is_bar
 from pipeline.vision.frame import frame_digit
 from pipeline.vision.image import resize

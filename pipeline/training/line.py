@@ -13,12 +13,12 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from pipeline.config.recipe import Recipe
 from pipeline.data.table import DigitTable
-from pipeline.inference.ctc import decode
+from pipeline.inference.reading.ctc import decode
 from pipeline.models.line import LineNetwork
 from pipeline.run import Run
-from pipeline.sources.material import held_out_shapes, training_shapes
-from pipeline.sources.numbers import Numbers, make_numbers
-from pipeline.sources.shapes import Shape
+from pipeline.sources.lines.material import held_out_shapes, training_shapes
+from pipeline.sources.lines.numbers import Numbers, make_numbers
+from pipeline.sources.lines.shapes import Shape
 from pipeline.training.optim import FusedAdam
 from pipeline.utils.device import keep_freed_memory, memory_format, pick_device
 from pipeline.utils.prefetch import prefetch

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 
 from pipeline.digits import Pixels
-from pipeline.inference.line import Line, LineReading
 from pipeline.inference.predictions import Predictions
+from pipeline.inference.reading.line import Line, LineReading
 
 
 def judge_by_width(digits: Callable[[int], tuple[int, float]]) -> Callable[[Pixels], Predictions]:

@@ -21,7 +21,7 @@ from helpers.scenes import (
     photo_of,
 )
 from helpers.writing import LETTERS, write
-from pipeline.sources.strokes import Drawing
+from pipeline.sources.drawings.strokes import Drawing
 
 
 def blank(material: Material, random: Random, roughness: Range = (0.5, 5)) -> Sample:

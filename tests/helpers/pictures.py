@@ -33,7 +33,7 @@ from helpers.scenes import (
     photo_of,
 )
 from helpers.writing import MARKS, Writing, join_images, pick_digits, stack_rows, write, write_joined
-from pipeline.sources.strokes import Drawing
+from pipeline.sources.drawings.strokes import Drawing
 
 BOARDS: list[Colour] = [(25, 25, 28), (40, 70, 55), (60, 60, 65)]
 """Black, green and grey boards."""

@@ -25,7 +25,7 @@ from helpers.papers import (
 )
 from helpers.writing import Writing, pick_digits, write
 from pipeline.data.table import DigitTable
-from pipeline.sources.strokes import Drawing
+from pipeline.sources.drawings.strokes import Drawing
 
 BLUE: Colour = (30, 45, 130)
 INKS: list[Colour] = [(20, 20, 25), BLUE, (70, 70, 75), (110, 25, 30)]

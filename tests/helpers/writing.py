@@ -8,7 +8,7 @@ from PIL import Image
 
 from helpers.papers import Range, noise_field, uniform
 from pipeline.digits import Pixels
-from pipeline.sources.strokes import Drawing, Points, render_strokes
+from pipeline.sources.drawings.strokes import Drawing, Points, render_strokes
 
 WRITER_DRAWINGS = 50
 """Length of a run of drawings that are mostly of one writer."""

@@ -7,8 +7,8 @@ import pytest
 from helpers.judges import judge_by_width
 
 from pipeline.digits import Pixels
-from pipeline.inference.lattice import Candidate, group_parts, score_parts
 from pipeline.inference.predictions import Predictions
+from pipeline.inference.reading.lattice import Candidate, group_parts, score_parts
 from pipeline.vision.binarise import Ink
 from pipeline.vision.part import Part
 from pipeline.vision.rows import Row

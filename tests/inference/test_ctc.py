@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.inference.ctc import align, decode, flatten, log_likelihoods
+from pipeline.inference.reading.ctc import align, decode, flatten, log_likelihoods
 
 
 def frames_of(*classes: int) -> np.ndarray:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pipeline import UserError
-from pipeline.inference.line import LineReader, read_views
+from pipeline.inference.reading.line import LineReader, read_views
 from pipeline.models.line import NON_DIGIT, LineNetwork
 
 

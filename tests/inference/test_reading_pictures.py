@@ -9,8 +9,8 @@ from helpers.pictures import KINDS, make_pictures
 from helpers.scenes import Material
 
 from pipeline import Predictor, find_source
-from pipeline.sources.pendigits import HELD_OUT_DRAWINGS
-from pipeline.sources.strokes import read_drawings
+from pipeline.sources.drawings.pendigits import HELD_OUT_DRAWINGS
+from pipeline.sources.drawings.strokes import read_drawings
 
 PICTURES = 10
 """Pictures of each kind."""

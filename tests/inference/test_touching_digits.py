@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from helpers.judges import FakeLines
 
-from pipeline.inference.lattice import Candidate
-from pipeline.inference.touching import split_touching
+from pipeline.inference.reading.lattice import Candidate
+from pipeline.inference.reading.touching import split_touching
 from pipeline.models.line import NON_DIGIT
 from pipeline.vision.binarise import Ink
 from pipeline.vision.part import Part

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline import DigitTable, Recipe
+from pipeline.sources.drawings.pendigits import HELD_OUT_DRAWINGS
 from pipeline.sources.extra import add_extra_data
-from pipeline.sources.pendigits import HELD_OUT_DRAWINGS
 
 DRAWINGS = 40
 

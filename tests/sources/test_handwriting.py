@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.sources import handwriting
-from pipeline.sources.handwriting import render_drawings, render_frames, scan_coarsely
-from pipeline.sources.strokes import Drawing
+from pipeline.sources.drawings import handwriting
+from pipeline.sources.drawings.handwriting import render_drawings, render_frames, scan_coarsely
+from pipeline.sources.drawings.strokes import Drawing
 
 FRACTIONS = ("STRETCHED_FRACTION", "REMNANT_FRACTION", "WORN_FRACTION", "COARSE_FRACTION")
 

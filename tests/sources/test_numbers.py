@@ -6,8 +6,8 @@ import torch
 
 from pipeline import DigitTable
 from pipeline.models.line import NON_DIGIT
-from pipeline.sources.numbers import join_shapes, make_numbers
-from pipeline.sources.shapes import MARGIN, SCALE, Shape, make_shapes
+from pipeline.sources.lines.numbers import join_shapes, make_numbers
+from pipeline.sources.lines.shapes import MARGIN, SCALE, Shape, make_shapes
 
 
 @pytest.fixture(scope="module")

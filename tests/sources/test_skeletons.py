@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.digits import CLASSES
-from pipeline.sources.handwriting import render_frames
-from pipeline.sources.skeletons import deform, digit_skeletons, sample_digits, sample_signs, sign_skeletons
-from pipeline.sources.strokes import Drawing
+from pipeline.sources.drawings.handwriting import render_frames
+from pipeline.sources.drawings.skeletons import deform, digit_skeletons, sample_digits, sample_signs, sign_skeletons
+from pipeline.sources.drawings.strokes import Drawing
 
 
 def test_every_digit_has_several_variants() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline import UserError, find_source
-from pipeline.sources.pendigits import HELD_OUT_DRAWINGS, load_drawings
-from pipeline.sources.strokes import Drawing, read_drawings, render_strokes
+from pipeline.sources.drawings.pendigits import HELD_OUT_DRAWINGS, load_drawings
+from pipeline.sources.drawings.strokes import Drawing, read_drawings, render_strokes
 
 UNIPEN = """.VERSION 1.0
 .COORD X Y T

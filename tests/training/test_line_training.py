@@ -8,9 +8,9 @@ import torch
 
 from pipeline import DigitTable, Predictor, Recipe, Run, Source, UserError, train
 from pipeline.models.line import LineNetwork
-from pipeline.sources import material
-from pipeline.sources.numbers import make_numbers
-from pipeline.sources.shapes import Shape, make_shapes
+from pipeline.sources.lines import material
+from pipeline.sources.lines.numbers import make_numbers
+from pipeline.sources.lines.shapes import Shape, make_shapes
 from pipeline.training import line
 from pipeline.training.line import calibrate_line, line_loss, train_line_network
 

@@ -6,7 +6,7 @@ from helpers.drawing import SHAPES, Drawing
 from helpers.writing import write
 from PIL import Image, ImageDraw
 
-from pipeline.sources.strokes import Drawing as Strokes
+from pipeline.sources.drawings.strokes import Drawing as Strokes
 from pipeline.vision.binarise import binarise
 from pipeline.vision.image import to_grey
 from pipeline.vision.marks import find_marks, is_slash

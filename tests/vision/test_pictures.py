@@ -22,7 +22,7 @@ from PIL import Image
 from scipy import ndimage
 
 from pipeline.data.table import DigitTable
-from pipeline.sources.strokes import Drawing
+from pipeline.sources.drawings.strokes import Drawing
 
 DRAWINGS = [
     Drawing(label, tuple(np.array(stroke) for stroke in SHAPES[str(label)])) for label in [*range(10)] * WRITER_DRAWINGS

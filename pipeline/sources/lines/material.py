@@ -6,9 +6,10 @@ import numpy as np
 
 from pipeline.config.recipe import Recipe
 from pipeline.data.table import DigitTable, concatenate
-from pipeline.sources import outliers, pendigits, skeletons
-from pipeline.sources.handwriting import render_drawings, render_frames
-from pipeline.sources.shapes import Shape, make_shapes
+from pipeline.sources import outliers
+from pipeline.sources.drawings import pendigits, skeletons
+from pipeline.sources.drawings.handwriting import render_drawings, render_frames
+from pipeline.sources.lines.shapes import Shape, make_shapes
 
 MAX_ROWS = 54_000
 """Training rows of which shapes are made."""

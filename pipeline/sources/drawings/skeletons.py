@@ -15,7 +15,7 @@ import yaml
 from scipy.interpolate import CubicSpline
 
 from pipeline.digits import CLASSES
-from pipeline.sources.strokes import Drawing, Points
+from pipeline.sources.drawings.strokes import Drawing, Points
 
 GRID = 9.0
 """Height of a skeleton in units of its grid."""

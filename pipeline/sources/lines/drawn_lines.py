@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
 from pipeline.digits import SIDE
-from pipeline.sources.shapes import FAR, SCALE, UNIT, Distances
+from pipeline.sources.lines.shapes import FAR, SCALE, UNIT, Distances
 from pipeline.vision.line import LINE_STROKE_PX, MARGIN_PX, MAX_INK_ROWS
 
 MIN_SIZE, MAX_SIZE = 0.8, 1.2

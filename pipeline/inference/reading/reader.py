@@ -3,10 +3,10 @@
 import numpy as np
 
 from pipeline.digits import SIDE
-from pipeline.inference.lattice import Candidate, Predict, group_parts
-from pipeline.inference.line import LineReader
 from pipeline.inference.predictions import Predictions, Reading
-from pipeline.inference.touching import split_touching
+from pipeline.inference.reading.lattice import Candidate, Predict, group_parts
+from pipeline.inference.reading.line import LineReader
+from pipeline.inference.reading.touching import split_touching
 from pipeline.vision.binarise import binarise
 from pipeline.vision.frame import Glyph, Sign, scaled_box
 from pipeline.vision.image import Picture, to_grey

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.digits import CLASSES, SIDE
 from pipeline.errors import UserError
-from pipeline.inference.ctc import LOWEST, Probabilities, align, decode, flatten, log_likelihoods
 from pipeline.inference.fuse import fuse
+from pipeline.inference.reading.ctc import LOWEST, Probabilities, align, decode, flatten, log_likelihoods
 from pipeline.models.line import BLANK, NON_DIGIT, STRIDE, LineNetwork
 from pipeline.run import Run
 from pipeline.utils.device import keep_freed_memory, memory_format, pick_device

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.data.table import DigitTable
 from pipeline.digits import Pixels
-from pipeline.sources.strokes import Drawing, Points, render_strokes
+from pipeline.sources.drawings.strokes import Drawing, Points, render_strokes
 from pipeline.vision.frame import frame_digit
 from pipeline.vision.image import Grey, resize
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 
 from pipeline.digits import CLASSES
-from pipeline.inference.lattice import MAX_GAP, Candidate
-from pipeline.inference.line import LineReader, LineReading
+from pipeline.inference.reading.lattice import MAX_GAP, Candidate
+from pipeline.inference.reading.line import LineReader, LineReading
 from pipeline.vision.binarise import Ink
 from pipeline.vision.frame import frame_part
 from pipeline.vision.line import MARGIN_PX, frame_line

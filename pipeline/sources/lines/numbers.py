@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.models.line import NON_DIGIT
-from pipeline.sources.drawn_lines import draw_lines
-from pipeline.sources.shapes import FAR, MARGIN, SCALE, UNIT, Distances, Shape
+from pipeline.sources.lines.drawn_lines import draw_lines
+from pipeline.sources.lines.shapes import FAR, MARGIN, SCALE, UNIT, Distances, Shape
 from pipeline.vision.line import LINE_STROKE_PX
 
 LENGTHS = (0.1, 0.36, 0.3, 0.16, 0.08)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from pipeline.sources.download import Download
-from pipeline.sources.handwriting import render_drawings
+from pipeline.sources.drawings.handwriting import render_drawings
+from pipeline.sources.drawings.strokes import Drawing, read_drawings
 from pipeline.sources.source import Source
-from pipeline.sources.strokes import Drawing, read_drawings
 
 PENDIGITS = Download(
     "pendigits",

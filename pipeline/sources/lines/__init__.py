@@ -1,0 +1,1 @@
+"""Lines: numbers of touching digits, joined at random, to train the line network."""
