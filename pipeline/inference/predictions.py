@@ -143,7 +143,7 @@ class Reading:
     def is_digit(self) -> NDArray[np.bool_]:
         """Whether each glyph is a digit, bool (N,): its digit score reaches the threshold, and its row is no word.
 
-        A row of three or more glyphs, at least half of which are refused, is a word; some letters look like digits.
+        A row is a word if it has three or more glyphs and at least half of them are refused.
         """
         is_digit = self.predictions.is_digit.copy()
         rows = np.array([glyph.row for glyph in self.glyphs])

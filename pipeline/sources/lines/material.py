@@ -1,4 +1,4 @@
-"""Material: the shapes of which the numbers of a recipe are joined."""
+"""Material: the shapes of digits and non-digits from which a recipe's numbers are made."""
 
 from pathlib import Path
 
@@ -12,10 +12,11 @@ from pipeline.sources.drawings.handwriting import render_drawings, render_frames
 from pipeline.sources.lines.shapes import Shape, make_shapes
 
 MAX_ROWS = 54_000
-"""Training rows of which shapes are made."""
+"""Maximum number of training rows that become shapes."""
 MAX_RENDERINGS = 2
 """Shapes of each pen drawing."""
 MAX_SKELETONS = 4_000
+"""Maximum number of digits drawn from skeletons."""
 MAX_CHARACTERS = 6_000
 """Characters of other scripts."""
 SIGNS = 3_000
