@@ -13,10 +13,12 @@ from anyio import create_task_group
 from fastapi import FastAPI
 from gradio import networking
 from gradio.tunneling import CURRENT_TUNNELS
+from starlette.types import ASGIApp
 
 from demo.app import HERE
 from demo.connections import TimedProtocol, raise_file_limit
 from demo.gateway import MAX_UPLOAD_BYTES, Gateway
+from demo.page_cache import PageCache
 from demo.schema import Schema
 from demo.theme import theme
 from demo.uploads import Uploads, upload_routes
@@ -61,8 +63,11 @@ class Server:
         self.address = f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
         self.page = page
         raise_file_limit()
+        application: ASGIApp = build_application(page, uploads, run, auth)
+        if not auth:
+            application = PageCache(application)
         config = uvicorn.Config(
-            Gateway(build_application(page, uploads, run, auth), Schema(page), uploads, login=bool(auth)),
+            Gateway(application, Schema(page), uploads, login=bool(auth)),
             http=TimedProtocol,
             ws="none",
             log_level="error",

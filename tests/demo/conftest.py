@@ -6,6 +6,15 @@ from pathlib import Path
 import httpx
 import pytest
 from helpers.page import Page, draw_number, encode_image
+from helpers.paths import PROJECT
+
+from demo.predictors import PredictorPool
+
+
+@pytest.fixture(scope="module")
+def pool() -> PredictorPool:
+    """Return a predictor pool with the run that ships with the project."""
+    return PredictorPool(PROJECT / "checkpoints" / "sketchpad")
 
 
 @pytest.fixture(scope="module")

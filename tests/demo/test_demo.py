@@ -33,12 +33,6 @@ def client(page: Page) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="module")
-def pool() -> PredictorPool:
-    """Return a predictor pool with the run that ships with the project."""
-    return PredictorPool(PROJECT / "checkpoints" / "sketchpad")
-
-
 def read(client: httpx.Client, picture: Any) -> httpx.Response:
     return client.post("/gradio_api/run/read", json={"data": [picture]})
 

@@ -20,12 +20,6 @@ from demo.uploads import Uploads
 
 
 @pytest.fixture(scope="module")
-def pool() -> PredictorPool:
-    """Return a predictor pool with the run that ships with the project."""
-    return PredictorPool(PROJECT / "checkpoints" / "sketchpad")
-
-
-@pytest.fixture(scope="module")
 def locked(pool: PredictorPool) -> Iterator[httpx.Client]:
     """Yield a visitor without the password of a page that requires one."""
     with serve_page(pool, "ada:lovelace") as address, httpx.Client(base_url=address) as client:
