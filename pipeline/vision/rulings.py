@@ -4,7 +4,8 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.vision.binarise import Mask, connected_components, stroke_width
-from pipeline.vision.hough import Line, find_lines
+from pipeline.vision.hough import Line, Runs, find_lines
+from pipeline.vision.image import Grey
 from pipeline.vision.part import typical_height
 
 MIN_LENGTH_FRACTION = {True: 0.5, False: 0.25}
@@ -32,6 +33,11 @@ MIN_REST_FRACTION = 0.05
 """Length of the shortest rest of a line in a corner, relative to the picture."""
 MAX_SLOPE_DIFFERENCE = 0.04
 """Difference of the slopes of two parallel lines."""
+FAINT_LEVEL = 0.3
+"""Amount of ink from which a faint printed line is found; the threshold of ink is 0.5."""
+MAX_FAINT = 0.75
+"""Amount of ink of what a faint line leaves above the threshold; strokes have more."""
+MIN_FAINT_LINES = 3
 MAX_REST = 3
 """Longer side of what remains where two lines cross, relative to the wider line."""
 
@@ -75,6 +81,32 @@ def remove_lines(mask: Mask, *, even: bool) -> Mask:
     short, upright = _rests(mask, horizontal, thickness), _rests(mask.T, vertical, thickness)
     widest = max((line.width for line in [*horizontal, *vertical]), default=0)
     return _remove_spurs(_erase(mask, short, upright), original, widest, stroke)
+
+
+def remove_faint_lines(mask: Mask, amount: Grey) -> Mask:
+    """Return a mask of ink on uneven paper without what lines below the threshold leave in it.
+
+    They exceed it where two of them cross, and beside strokes.
+
+    Args:
+        mask: the ink, bool (h, w).
+        amount: the amount of ink, float32 (h, w) in 0..1.
+    """
+    thickness = max(3.0, 1.6 * stroke_width(mask))
+    faint = amount > FAINT_LEVEL
+    across, upright = (find_lines(each, thickness, MIN_LENGTH_FRACTION[False]) for each in (faint, faint.T))
+    if len(across) + len(upright) < MIN_FAINT_LINES:
+        return mask
+    result = mask.copy()
+    for target, ink, lines in ((result, amount, across), (result.T, amount.T, upright)):
+        runs = Runs.of(target)
+        for line in lines:
+            near = abs(np.polyval(line.coefficients, runs.column) - runs.middle) <= line.width
+            own = runs.select(near & (runs.length <= 1.35 * line.width + 1))
+            for column, start, stop in zip(own.column, own.start, own.stop, strict=True):
+                if ink[start:stop, column].max() < MAX_FAINT:
+                    target[start:stop, column] = False
+    return result
 
 
 def _remove_spurs(mask: Mask, original: Mask, width: float, stroke: float) -> Mask:

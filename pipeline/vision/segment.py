@@ -6,7 +6,7 @@ from scipy import ndimage
 from pipeline.errors import UserError
 from pipeline.vision.binarise import Ink, Mask, connected_components
 from pipeline.vision.part import Part, join, overlap, size, typical_height
-from pipeline.vision.rulings import remove_lines
+from pipeline.vision.rulings import remove_faint_lines, remove_lines
 
 MIN_DIGIT_SIDE_PX = 5
 """Longer side of the smallest digit, in pixels of the working copy."""
@@ -25,6 +25,8 @@ MIN_STROKE = 0.45
 def find_parts(ink: Ink) -> list[Part]:
     """Return the connected components of the handwriting, without specks, lines, and what enters from the border."""
     mask = remove_lines(ink.mask, even=ink.even)
+    if not ink.even:
+        mask = remove_faint_lines(mask, ink.amount)
     labels, boxes = connected_components(mask)
     lengths = np.array([max(size(box)) for box in boxes])
     longest = lengths.max(initial=0)
