@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.vision.binarise import Box, Mask, stroke_width
 
@@ -69,6 +70,23 @@ def join(parts: Sequence[Part]) -> Part:
         top, left = part.box[0].start - rows.start, part.box[1].start - columns.start
         mask[top : top + part.height, left : left + part.width] |= part.mask
     return Part((rows, columns), mask, any(part.border for part in parts))
+
+
+def crop(part: Part, rows: slice = slice(None), columns: slice = slice(None)) -> Part:
+    """Return the ink of a part in some of its rows and columns, in its bounding box; all of it if there is none."""
+    inside = part.mask[rows, columns]
+    if not inside.any():
+        return part
+    (top, bottom), (left, right) = (_extent(np.flatnonzero(inside.any(axis=axis))) for axis in (1, 0))
+    first_row = part.box[0].start + (rows.start or 0) + top
+    first_column = part.box[1].start + (columns.start or 0) + left
+    box = slice(first_row, first_row + bottom - top), slice(first_column, first_column + right - left)
+    return Part(box, inside[top:bottom, left:right], part.border)
+
+
+def _extent(places: NDArray[np.int64]) -> tuple[int, int]:
+    """Return the first of ordered places, and the one after the last."""
+    return int(places[0]), int(places[-1]) + 1
 
 
 def overlap(a: Box, b: Box) -> tuple[int, int]:

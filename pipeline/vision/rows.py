@@ -6,9 +6,9 @@ import numpy as np
 
 from pipeline.vision.binarise import Box, Ink
 from pipeline.vision.part import Part, join, overlap, size, typical_height
-from pipeline.vision.segment import find_parts, join_stacked
+from pipeline.vision.segment import find_parts, join_stacked, split_stacked
 
-MAX_SIDE_TO_HEIGHT = 40
+MAX_SIDE_TO_HEIGHT = 80
 """Digits in a photo are higher than the photo's longer side divided by this. Lower marks are noise."""
 MIN_DIGIT_HEIGHT = 0.45
 """Digits are higher than the median digit of the picture times this."""
@@ -50,7 +50,7 @@ def find_rows(ink: Ink) -> list[Row]:
     if not parts:
         return []
     typical = typical_height([part.height for part in parts])
-    parts = join_stacked(parts, typical)
+    parts = split_stacked(join_stacked(parts, typical), typical)
     lowest = max(MIN_DIGIT_HEIGHT * typical, 0 if ink.even else max(ink.mask.shape) / MAX_SIDE_TO_HEIGHT)
     high, low = list[Part](), list[Part]()
     for part in parts:

@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from pipeline.errors import UserError
 from pipeline.vision.binarise import Ink, Mask, connected_components
-from pipeline.vision.part import Part, join, overlap, size, typical_height
+from pipeline.vision.part import Part, crop, join, overlap, size, typical_height
 from pipeline.vision.rulings import remove_faint_lines, remove_lines
 
 MIN_DIGIT_SIDE_PX = 5
@@ -18,6 +18,10 @@ MAX_BORDER_STROKE = 0.36
 """Stroke width of a digit that touches the border, relative to its longer side."""
 MAX_SOLIDITY = 0.8
 """Fraction of its bounding box that a digit at the border fills; a shadow or a desk fills more."""
+MIN_STACK_HEIGHT = 1.6
+"""Height of a part that may be two digits of two rows, relative to the typical digit."""
+MAX_CONTACT = 2.5
+"""Width of the ink where two such digits touch, relative to the stroke width."""
 MIN_STROKE = 0.45
 """Strokes are at least this wide, relative to the typical ones of the picture."""
 
@@ -122,6 +126,30 @@ def join_stacked(parts: list[Part], typical: float) -> list[Part]:
         else:
             joined.append(part)
     return joined
+
+
+def split_stacked(parts: list[Part], typical: float) -> list[Part]:
+    """Return the parts, with those cut in two that are digits of two rows, one above the other, that touch."""
+    single = [part for part in parts if 0.5 * typical < part.height < MIN_STACK_HEIGHT * typical]
+    split: list[Part] = []
+    for part in parts:
+        cut = _cut_between_rows(part, single) if part.height >= MIN_STACK_HEIGHT * typical else None
+        split += [part] if cut is None else [crop(part, slice(0, cut)), crop(part, slice(cut, part.height))]
+    return split
+
+
+def _cut_between_rows(part: Part, others: list[Part]) -> int | None:
+    """Return the row of a part in which digits of two rows touch; None unless the parts beside it are in two rows."""
+    positions = []
+    for other in others:
+        rows, columns = overlap(part.box, other.box)
+        if rows > 0 and columns > -3 * part.height:
+            positions.append((other.middle - part.box[0].start) / part.height)
+    if not positions or min(positions) > 0.4 or max(positions) < 0.6 or any(0.4 <= each <= 0.6 for each in positions):
+        return None
+    low, high = round(0.3 * part.height), round(0.7 * part.height)
+    ink = part.mask[low:high].sum(axis=1)
+    return low + int(ink.argmin()) if ink.min() <= MAX_CONTACT * part.stroke else None
 
 
 def _is_near(a: Part, b: Part) -> bool:

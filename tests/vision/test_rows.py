@@ -1,5 +1,6 @@
 """Parts of ink are grouped into rows."""
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,6 +58,26 @@ def test_a_slanted_row_is_one_row(degrees: float) -> None:
 def test_two_slanted_rows_stay_two() -> None:
     page = stacked(["203648", "583"], 115, height=70).rotate(-6, Image.Resampling.BICUBIC, fillcolor="white")
     assert counts(find_rows(ink_of(page))) == [6, 3]
+
+
+@pytest.mark.parametrize("touching", [0, 2])
+def test_digits_of_two_rows_that_touch_are_two(touching: int) -> None:
+    page = stacked(["2036", "5804"], 101)
+    middle = Drawing("2036", height=90, brush=9, corner=(40, 40), size=page.size).boxes[touching]
+    column = (middle[0] + middle[2]) // 2
+    ImageDraw.Draw(page).line((column, 125, column, 150), "black", 9)
+    assert counts(find_rows(ink_of(page))) == [4, 4]
+
+
+def test_a_digit_as_high_as_two_rows_is_not_cut_without_two_rows_beside_it() -> None:
+    alone = Drawing("2036", height=90, brush=9, corner=(40, 85), size=(700, 300)).page()
+    ImageDraw.Draw(alone).line((600, 45, 600, 230), "black", 9)
+    assert counts(find_rows(ink_of(alone))) == [5]
+
+
+def test_a_page_of_many_small_numbers_is_read_whole() -> None:
+    photo = Drawing(["1", "2", "4", "7"] * 6, height=26, brush=4, gap=40, corner=(60, 300), size=(1500, 1100)).photo()
+    assert counts(find_rows(ink_of(Image.open(io.BytesIO(photo))))) == [24]
 
 
 def test_a_digit_that_is_broken_across_is_one_part() -> None:

@@ -11,7 +11,7 @@ from pipeline.inference.reading.line import LineReader, LineReading
 from pipeline.vision.binarise import Ink
 from pipeline.vision.frame import frame_part
 from pipeline.vision.line import MARGIN_PX, frame_line
-from pipeline.vision.part import Part, gap, join
+from pipeline.vision.part import Part, crop, gap, join
 from pipeline.vision.rows import Row
 
 DOUBTFUL_SCORE = 0.9
@@ -114,20 +114,6 @@ def _pieces(ink: Ink, whole: Part, width: int, reading: LineReading) -> list[Can
     for probabilities, (start, stop) in zip(reading.probabilities, reading.columns, strict=True):
         left, right = (int(np.clip(round((column - MARGIN_PX) * scale), 0, whole.width)) for column in (start, stop))
         left = min(left, whole.width - 1)
-        part = _columns(whole, left, max(right, left + 1))
+        part = crop(whole, columns=slice(left, max(right, left + 1)))
         pieces.append(Candidate(part, frame_part(ink, part), probabilities.astype(np.float32), p_digit))
     return pieces
-
-
-def _columns(part: Part, left: int, right: int) -> Part:
-    """Return the ink of a part in some of its columns, or all of it if there is none."""
-    rows = np.flatnonzero(part.mask[:, left:right].any(axis=1))
-    if not len(rows):
-        return part
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    box_rows, box_columns = part.box
-    box = (
-        slice(box_rows.start + top, box_rows.start + bottom),
-        slice(box_columns.start + left, box_columns.start + right),
-    )
-    return Part(box, part.mask[top:bottom, left:right], part.border)
