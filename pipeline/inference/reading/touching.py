@@ -1,7 +1,7 @@
 """Touching digits: parts that are not one digit, read as lines."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,7 +20,7 @@ DOUBTFUL_WIDTH = 1.05
 """Width of a part, relative to the height of its row, from which it may be several digits."""
 VIEW_HEIGHTS = (0.82, 0.95)
 """Heights of a digit, relative to its row, at which a line is shown: a row's parts are higher if their digits jump."""
-MAX_DIGIT_WIDTH = 1.4
+CERTAIN_WIDTH = 1.4
 """Width, relative to the height of its row, from which a part is more than one digit, however doubtful its line."""
 MIN_PROBABILITY = 0.5
 """Probability of a line from which it is believed."""
@@ -45,10 +45,8 @@ def split_touching(
         lines: reads lines.
     """
     chains = [_chains(row, candidates) for row, candidates in zip(rows, digits, strict=True)]
-    doubtful = [
-        (row, chain) for row, found in zip(rows, chains, strict=True) for chain in found if _in_doubt(row, chain)
-    ]
-    wholes = [join([candidate.part for candidate in chain]) for _, chain in doubtful]
+    doubtful = [(row, chain) for row, found in zip(rows, chains, strict=True) for chain in found if chain.in_doubt]
+    wholes = [join([candidate.part for candidate in chain.candidates]) for _, chain in doubtful]
     views = [
         [frame_line(whole.mask, factor * row.height) for factor in VIEW_HEIGHTS]
         for whole, (row, _) in zip(wholes, doubtful, strict=True)
@@ -58,36 +56,49 @@ def split_touching(
     for row, found in zip(rows, chains, strict=True):
         each: list[Candidate] = []
         for chain in found:
-            if _in_doubt(row, chain):
+            if chain.in_doubt:
                 whole, (first, *_), reading = next(readings)
-                if _is_believed(reading, chain, whole.width / row.height):
+                if _is_believed(reading, chain.candidates, whole.width / row.height):
                     each += _pieces(ink, whole, first.shape[1], reading)
                     certainty *= min(1.0, reading.probability / float(reading.probabilities.max(axis=1).prod()))
                     continue
-            each += chain
+            each += chain.candidates
         result.append(each)
     return result, certainty
 
 
-def _chains(row: Row, candidates: list[Candidate]) -> list[list[Candidate]]:
-    """Return the digits of a row in groups: neighbours in doubt, and single digits without doubt."""
-    chains = [candidates[:1]] if candidates else []
-    for last, candidate in pairwise(candidates):
-        close = gap(last.part, candidate.part) <= MAX_GAP * row.height
-        if close and (_in_doubt(row, [last]) or _in_doubt(row, [candidate])):
-            chains[-1].append(candidate)
-        else:
-            chains.append([candidate])
+@dataclass(frozen=True, eq=False)
+class _Chain:
+    """Digits of a row that are read together.
+
+    Attributes:
+        candidates: from left to right, at least one.
+        in_doubt: whether they may be other digits than those that the network predicts.
+    """
+
+    candidates: list[Candidate]
+    in_doubt: bool
+
+
+def _chains(row: Row, candidates: list[Candidate]) -> list[_Chain]:
+    """Return the digits of a row: close neighbours of which one is in doubt together, others alone."""
+    chains: list[_Chain] = []
+    for candidate in candidates:
+        in_doubt = _is_in_doubt(row, candidate)
+        if chains:
+            last, before = chains[-1], chains[-1].candidates[-1]
+            close = gap(before.part, candidate.part) <= MAX_GAP * row.height
+            if close and (in_doubt or _is_in_doubt(row, before)):
+                chains[-1] = _Chain([*last.candidates, candidate], True)
+                continue
+        chains.append(_Chain([candidate], in_doubt))
     return chains
 
 
-def _in_doubt(row: Row, chain: Sequence[Candidate]) -> bool:
-    """Return whether a chain may be other digits than those that the network predicts for its parts."""
-    return any(
-        candidate.score < DOUBTFUL_SCORE
-        or candidate.part.width > DOUBTFUL_WIDTH * max(row.height, candidate.part.height)
-        for candidate in chain
-    )
+def _is_in_doubt(row: Row, candidate: Candidate) -> bool:
+    """Return whether a candidate may be something else than the digit that the network predicts."""
+    wide = candidate.part.width > DOUBTFUL_WIDTH * max(row.height, candidate.part.height)
+    return wide or candidate.score < DOUBTFUL_SCORE
 
 
 def _is_believed(reading: LineReading, chain: Sequence[Candidate], width: float) -> bool:
@@ -100,7 +111,7 @@ def _is_believed(reading: LineReading, chain: Sequence[Candidate], width: float)
     """
     if len(reading.symbols) < 2 or max(reading.symbols) >= CLASSES:
         return False
-    if len(chain) == 1 and width > MAX_DIGIT_WIDTH:
+    if len(chain) == 1 and width > CERTAIN_WIDTH:
         return True
     score = float(np.prod([candidate.score for candidate in chain]))
     return reading.probability > max(MIN_NARROW_PROBABILITY if width < NARROW else MIN_PROBABILITY, score)
