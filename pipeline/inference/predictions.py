@@ -182,7 +182,8 @@ class Reading:
         placed += [(sign.row, sign.box[0], sign.symbol) for sign in self.signs]
         rows: dict[int, str] = {}
         for row, _, character in sorted(placed):
-            rows[row] = rows.get(row, "") + character
+            if character:
+                rows[row] = rows.get(row, "") + character
         return " ".join(rows.values())
 
 

@@ -9,6 +9,8 @@ from pipeline.vision.part import Part, join
 from pipeline.vision.rows import Row
 
 UNKNOWN_MARK = "?"
+CROSSED_OUT = ""
+"""Symbol of a digit that is scribbled over: it is left out of the number."""
 MAX_DOT_SIDE = 0.42
 """Longer side of a point or comma, relative to the row's height."""
 MIN_DARKNESS = 0.85
@@ -35,7 +37,7 @@ class Mark:
 
     Attributes:
         part: its ink.
-        symbol: ".", ",", ":", "-", "=", "/", "÷", or "?" if it is none of these.
+        symbol: ".", ",", ":", "-", "=", "/", "÷", "" for what is crossed out, or "?" if it is none of these.
     """
 
     part: Part

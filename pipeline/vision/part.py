@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from pipeline.vision.binarise import Box, Mask, stroke_width
 
@@ -42,6 +43,11 @@ class Part:
     def stroke(self) -> float:
         """Its stroke width, in pixels."""
         return stroke_width(np.pad(self.mask, 1))
+
+    @property
+    def half_width(self) -> float:
+        """Half of its largest stroke width, in pixels."""
+        return float(ndimage.distance_transform_edt(np.pad(self.mask, 1)).max())
 
     @property
     def middle(self) -> float:

@@ -8,8 +8,10 @@ from pipeline.vision.binarise import Box, Ink
 from pipeline.vision.part import Part, join, overlap, size, typical_height
 from pipeline.vision.segment import find_parts, join_stacked, split_stacked
 
-MAX_SIDE_TO_HEIGHT = 80
+MAX_SIDE_TO_HEIGHT = 40
 """Digits in a photo are higher than the photo's longer side divided by this. Lower marks are noise."""
+FULL_PAGE_PARTS, FULL_PAGE_SIDE_TO_HEIGHT = 20, 50
+"""Parts of a page full of numbers, and its longer side divided by their height, which is above that of noise."""
 MIN_DIGIT_HEIGHT = 0.45
 """Digits are higher than the median digit of the picture times this."""
 MIN_HEIGHT_TO_WIDTH = 0.25
@@ -51,7 +53,9 @@ def find_rows(ink: Ink) -> list[Row]:
         return []
     typical = typical_height([part.height for part in parts])
     parts = split_stacked(join_stacked(parts, typical), typical)
-    lowest = max(MIN_DIGIT_HEIGHT * typical, 0 if ink.even else max(ink.mask.shape) / MAX_SIDE_TO_HEIGHT)
+    side = max(ink.mask.shape)
+    full_page = len(parts) >= FULL_PAGE_PARTS and typical > side / FULL_PAGE_SIDE_TO_HEIGHT
+    lowest = max(MIN_DIGIT_HEIGHT * typical, 0 if ink.even or full_page else side / MAX_SIDE_TO_HEIGHT)
     high, low = list[Part](), list[Part]()
     for part in parts:
         (high if part.height > max(lowest, MIN_HEIGHT_TO_WIDTH * part.width) else low).append(part)

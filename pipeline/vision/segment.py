@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.errors import UserError
-from pipeline.vision.binarise import Ink, Mask, connected_components
+from pipeline.vision.binarise import Ink, connected_components
 from pipeline.vision.part import Part, crop, join, overlap, size, typical_height
 from pipeline.vision.rulings import remove_faint_lines, remove_lines
 
@@ -64,7 +64,7 @@ def _drop_intruders(parts: list[Part], shape: tuple[int, ...]) -> list[Part]:
     if not any(part.border for part in parts):
         return parts
     typical = typical_height([part.height for part in inner])
-    stroke = float(np.median([_half_width(part.mask) for part in inner if part.height >= 0.5 * typical]))
+    stroke = float(np.median([part.half_width for part in inner if part.height >= 0.5 * typical]))
     return [
         part
         for part in parts
@@ -83,7 +83,7 @@ def _is_fragment(part: Part, shape: tuple[int, ...], typical: float) -> bool:
 
 def _is_blob(part: Part, shape: tuple[int, ...], stroke: float) -> bool:
     """Return whether a part at the border is wider than strokes. `stroke` is half their width, in pixels."""
-    half_width = _half_width(part.mask)
+    half_width = part.half_width
     if half_width > 3 * stroke + 1 or 2 * half_width > MAX_BORDER_STROKE * max(part.mask.shape):
         return True
     return bool(part.mask.mean() > MAX_SOLIDITY and min(part.mask.shape) > min(shape) / 5)
@@ -103,11 +103,6 @@ def _is_edge(part: Part, inner: list[Part], shape: tuple[int, ...], typical: flo
         return not 0.7 * typical < part.height < 1.3 * typical
     along = (top and part.mask[0].mean() > 0.5) or (bottom and part.mask[-1].mean() > 0.5)
     return bool(along and part.width > 1.5 * part.height)
-
-
-def _half_width(mask: Mask) -> float:
-    """Return half of the largest stroke width in a mask, in pixels."""
-    return float(ndimage.distance_transform_edt(np.pad(mask, 1)).max())
 
 
 def join_stacked(parts: list[Part], typical: float) -> list[Part]:

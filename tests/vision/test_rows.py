@@ -76,7 +76,7 @@ def test_a_digit_as_high_as_two_rows_is_not_cut_without_two_rows_beside_it() -> 
 
 
 def test_a_page_of_many_small_numbers_is_read_whole() -> None:
-    photo = Drawing(["1", "2", "4", "7"] * 6, height=26, brush=4, gap=40, corner=(60, 300), size=(1500, 1100)).photo()
+    photo = Drawing(["1", "2", "4", "7"] * 6, height=32, brush=5, gap=28, corner=(40, 300), size=(1500, 1100)).photo()
     assert counts(find_rows(ink_of(Image.open(io.BytesIO(photo))))) == [24]
 
 

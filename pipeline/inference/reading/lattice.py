@@ -29,6 +29,8 @@ MAX_PARTS = 4
 JOINT_PENALTY = 1.0
 """Cost of each joint between two parts, in nats: parts are usually digits of their own."""
 LOWEST_SCORE = 1e-3
+MAX_SOLIDITY, MAX_SOLID_WIDTH = 0.8, 0.5
+"""Fraction of its bounding box that a digit fills, unless its shorter side is at most this, relative to the longer."""
 
 Predict = Callable[[Pixels], Predictions]
 
@@ -61,8 +63,16 @@ def score_parts(ink: Ink, parts: Sequence[Part], predict: Predict) -> list[Candi
         return []
     frames = np.array([frame_part(ink, part) for part in parts])
     predictions = predict(frames)
-    p_digit = [None] * len(parts) if predictions.p_digit is None else predictions.p_digit.tolist()
+    p_digit: list[float | None] = [None] * len(parts)
+    if predictions.p_digit is not None:
+        scores = predictions.p_digit.tolist()
+        p_digit = [0.0 if _is_block(part) else score for part, score in zip(parts, scores, strict=True)]
     return [Candidate(*each) for each in zip(parts, frames, predictions.probabilities, p_digit, strict=True)]
+
+
+def _is_block(part: Part) -> bool:
+    """Return whether a part is a filled block, which the network would see as a very wide 1."""
+    return bool(part.mask.mean() > MAX_SOLIDITY and min(part.mask.shape) > MAX_SOLID_WIDTH * max(part.mask.shape))
 
 
 def group_parts(ink: Ink, rows: list[Row], predict: Predict) -> list[list[Candidate]]:

@@ -10,11 +10,13 @@ from pipeline.inference.reading.touching import split_touching
 from pipeline.vision.binarise import binarise
 from pipeline.vision.frame import Glyph, Sign, scaled_box
 from pipeline.vision.image import Picture, to_grey
-from pipeline.vision.marks import Mark, explained_share, find_marks, is_slash
+from pipeline.vision.marks import CROSSED_OUT, Mark, explained_share, find_marks, is_slash
 from pipeline.vision.rows import find_rows
 
 PICTURE_DIGIT_THRESHOLD = 0.9
 """Lowest threshold of the digit score, for a network with a class for non-digits: a picture may show anything."""
+MIN_CROSSED_OUT_WIDTH = 2.2
+"""Largest stroke width of what is scribbled over, relative to the digits of the picture."""
 
 
 def read_picture(picture: Picture, predict: Predict, threshold: float, lines: LineReader | None) -> Reading:
@@ -35,6 +37,7 @@ def read_picture(picture: Picture, predict: Predict, threshold: float, lines: Li
     digits, certainty = group_parts(ink, rows, predict), 1.0
     if lines is not None:
         digits, certainty = split_touching(ink, rows, digits, lines)
+    crossed_out = _crossed_out([candidate for found in digits for candidate in found], threshold)
     glyphs: list[Glyph] = []
     signs: list[Sign] = []
     candidates: list[Candidate] = []
@@ -42,8 +45,9 @@ def read_picture(picture: Picture, predict: Predict, threshold: float, lines: Li
         slashes, marks = _slashes(found), find_marks(ink, row)
         certainty *= explained_share(row, marks)
         marks += [Mark(slash.part, "/") for slash in slashes]
+        marks += [Mark(each.part, CROSSED_OUT) for each in found if each in crossed_out]
         signs += [Sign(scaled_box(mark.part.box, scale), mark.symbol, index) for mark in marks]
-        kept = [candidate for candidate in found if candidate not in slashes]
+        kept = [candidate for candidate in found if candidate not in slashes and candidate not in crossed_out]
         glyphs += [Glyph(scaled_box(candidate.part.box, scale), candidate.frame, index) for candidate in kept]
         candidates += kept
     return Reading(tuple(glyphs), _predictions(candidates, predict, threshold), tuple(signs), certainty)
@@ -58,6 +62,17 @@ def _predictions(candidates: list[Candidate], predict: Predict, threshold: float
     if len(p_digit) < len(candidates):  # the network has no class for non-digits; touching digits have a score
         return Predictions(probabilities, None, threshold)
     return Predictions(probabilities, np.array(p_digit, np.float32), max(threshold, PICTURE_DIGIT_THRESHOLD))
+
+
+def _crossed_out(candidates: list[Candidate], threshold: float) -> list[Candidate]:
+    """Return what is scribbled over: no digits, with much wider ink than the digits of the picture."""
+    limit = max(threshold, PICTURE_DIGIT_THRESHOLD)
+    refused = [candidate for candidate in candidates if candidate.p_digit is not None and candidate.p_digit < limit]
+    digits = [candidate for candidate in candidates if candidate not in refused]
+    if not refused or not digits:
+        return []
+    typical = np.median([candidate.part.half_width for candidate in digits])
+    return [candidate for candidate in refused if candidate.part.half_width > MIN_CROSSED_OUT_WIDTH * typical]
 
 
 def _slashes(candidates: list[Candidate]) -> list[Candidate]:
