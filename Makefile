@@ -6,19 +6,27 @@ RUN    ?= sketchpad
 SOURCE ?= auto
 DATA   ?= data
 SPACE  ?= space
-export MESSAGE ?=
+MESSAGE ?=
+
+define newline
+
+
+endef
+# The value of a variable as one word for the shell; a recipe cannot contain line ends.
+quote     = '$(subst ','\'',$(subst $(newline), ,$(value $(1))))'
 
 VENV     := .venv
 # These tests limit response times, and therefore run alone.
 TIMED    := tests/demo/test_load.py
 PIPELINE := $(VENV)/bin/python -m pipeline
-WHERE    := --source $(SOURCE) --data $(DATA)
+WHERE    := --source $(call quote,SOURCE) --data $(call quote,DATA)
+FOLDER   := $(call quote,SPACE)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data train submit kaggle-data kaggle-submit demo share space test check bench clean
 
 help:  ## list these targets
-	@echo "make TARGET [RECIPE=$(RECIPE)] [SOURCE=$(SOURCE)] [DATA=$(DATA)] [RUN=$(RUN)]"
+	@echo "make TARGET [RECIPE="$(call quote,RECIPE)"] [SOURCE="$(call quote,SOURCE)"] [DATA="$(call quote,DATA)"] [RUN="$(call quote,RUN)"]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/runs  ## install the requirements into .venv
@@ -27,28 +35,32 @@ data: $(VENV)/runs  ## find, download or create the data, and check every row
 	$(PIPELINE) data $(WHERE)
 
 train: $(VENV)/runs  ## train RECIPE and save the run in checkpoints/
-	$(PIPELINE) train $(RECIPE) $(WHERE)
+	$(PIPELINE) train $(call quote,RECIPE) $(WHERE)
 
 submit: $(VENV)/runs  ## train RECIPE, predict, write submissions/solution.csv; sends nothing
-	$(PIPELINE) submit --recipe $(RECIPE) $(WHERE)
+	$(PIPELINE) submit --recipe $(call quote,RECIPE) $(WHERE)
 
 kaggle-data: $(VENV)/runs  ## download the competition's files into DATA if missing, and check every row
-	$(PIPELINE) kaggle data --data $(DATA)
+	$(PIPELINE) kaggle data --data $(call quote,DATA)
 
 kaggle-submit: $(VENV)/runs  ## send submissions/solution.csv to Kaggle, wait for its score, add both to the ledger; MESSAGE="description"
-	$(PIPELINE) kaggle submit --message "$$MESSAGE"
+	$(PIPELINE) kaggle submit --message $(call quote,MESSAGE)
 
 demo: $(VENV)/runs  ## serve the drawing page at 127.0.0.1:7860 with RUN
-	$(VENV)/bin/python -m demo --run $(RUN)
+	$(VENV)/bin/python -m demo --run $(call quote,RUN)
 
 share: $(VENV)/runs  ## serve the page with a public link that lasts about a week
-	$(VENV)/bin/python -m demo --run $(RUN) --share
+	$(VENV)/bin/python -m demo --run $(call quote,RUN) --share
 
-space:  ## create SPACE, a folder ready for Hugging Face Spaces
-	rm -rf $(SPACE) && mkdir -p $(SPACE)
-	tar -c --exclude=__pycache__ --exclude=demo/space --exclude=fingerprint.safetensors pipeline demo requirements.txt checkpoints/sketchpad LICENSE | tar -x -C $(SPACE)
-	cp demo/space/* $(SPACE)
-	@echo "$(SPACE): push this folder to a Space; see docs/deploy.md"
+space:  ## assemble SPACE, a folder ready for Hugging Face Spaces, or renew it; a git clone keeps its history
+	@if [ -n "$$(ls -A $(FOLDER) 2>/dev/null)" ] && ! { grep -qs '^sdk: gradio' $(FOLDER)/README.md && \
+		{ [ -e $(FOLDER)/.git ] || [ -e $(FOLDER)/pipeline ]; }; }; then \
+		echo $(FOLDER)": holds other files than those of a Space; choose another SPACE" >&2; exit 2; fi
+	mkdir -p $(FOLDER)
+	rm -rf $(FOLDER)/pipeline $(FOLDER)/demo $(FOLDER)/checkpoints/sketchpad
+	tar -c --exclude=__pycache__ --exclude=demo/space --exclude=fingerprint.safetensors pipeline demo requirements.txt checkpoints/sketchpad LICENSE | tar -x -C $(FOLDER)
+	cp demo/space/* $(FOLDER)
+	@echo $(FOLDER)": push this folder to a Space; see docs/deploy.md"
 
 test: $(VENV)/tests  ## run the tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --ignore $(TIMED)
@@ -69,9 +81,9 @@ clean:  ## remove .venv and caches, but keep data, runs and submissions
 
 # Each marker file records that its requirements are installed, which avoids a second installation.
 $(VENV)/runs: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@$(call quote,PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is required; choose one, for example: make PYTHON=python3.13" >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	$(call quote,PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --requirement requirements.txt
 	@touch $@
 

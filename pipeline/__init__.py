@@ -6,6 +6,8 @@ The names in `__all__` are the public interface. Each name, and torch with it, i
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pipeline.utils.plotting import drop_missing_backend
+
 if TYPE_CHECKING:
     from pipeline.card import Card, Epoch
     from pipeline.config.recipe import Recipe
@@ -80,6 +82,8 @@ __all__ = [
     "score",
     "train",
 ]
+
+drop_missing_backend()  # before anything that is imported later imports matplotlib
 
 
 def __getattr__(name: str) -> Any:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from pipeline.config.recipe import Recipe
 from pipeline.inference.predictor import Predictor
-from pipeline.kaggle.solution import count_leaks, save_provenance, write_solution
+from pipeline.kaggle.solution import count_leaks, provenance_path, save_provenance, write_solution
 from pipeline.metrics.score import Score, score
 from pipeline.reports.evaluate import report
 from pipeline.run import Run
 from pipeline.sources.source import Source
 from pipeline.training.train import train
+from pipeline.utils.files import require_separate
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,10 @@ def submit(
 
     Raises:
         UserError: a row is invalid, training failed, the run was trained on test rows of the competition, or `out`
-            cannot be written.
+            cannot be written or is a file of the source or the run.
     """
+    for written in (out, provenance_path(out)):
+        require_separate(written, [*source.files, *(start.files if isinstance(start, Run) else [])])
     test = source.read_test()  # read first: an invalid row must fail before training, not after it
     run = start if isinstance(start, Run) else train(start, source, quiet=quiet)
     predictor = Predictor.load(run)

@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import safetensors.numpy
 import safetensors.torch
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
@@ -22,10 +24,12 @@ from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe, load_saved_recipe, parity_only_message
 from pipeline.data.table import BLOCKS, Fingerprint
 from pipeline.errors import UserError, did_you_mean
-from pipeline.utils.files import open_atomic, write_atomic
+from pipeline.utils.files import explain_write_error, open_atomic, write_atomic
 from pipeline.utils.tensors import contiguous, extract_tensors, insert_tensors, read_tensors
 
 CHECKPOINTS = Path("checkpoints")
+LOCK_SECONDS = 5.0
+"""Time-out of waiting for another process that trains the run; the workers of a killed process end within it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,19 +63,60 @@ class Run:
 
     @classmethod
     def create(cls, name: str | None, recipe: Recipe | FineTuning) -> Self:
-        """Return a new run: `name` as in `open`, or a name made of the recipe and the time (UTC).
+        """Create the folder of a new run: `name` as in `open`, or a name made of the recipe and the time (UTC).
 
         Raises:
-            UserError: the folder already contains a run.
+            UserError: the folder already contains a run, or cannot be created.
         """
         if name is None:
             dated = f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
             names = (dated if number == 1 else f"{dated}-{number}" for number in count(1))
-            return next(run for run in map(cls, map(_locate, names)) if not run.folder.exists())
+            return next(run for run in map(cls, map(_locate, names)) if run._make_folder(exist_ok=False))
         run = cls(_locate(name))
-        if run.recipe_path.exists():
-            raise UserError(f"{run}: the run already exists; choose another --run, or resume it with --resume")
+        run.require_new()
+        run._make_folder(exist_ok=True)
         return run
+
+    def require_new(self) -> None:
+        """Raise a UserError if the folder already contains a run."""
+        if self.recipe_path.exists():
+            raise UserError(f"{self}: the run already exists; choose another --run, or resume it with --resume")
+
+    def _make_folder(self, *, exist_ok: bool) -> bool:
+        """Create the folder; return False if it exists and `exist_ok` is False: another process has created it."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=exist_ok)
+        except OSError as error:
+            if isinstance(error, FileExistsError) and not exist_ok:
+                return False
+            raise explain_write_error(self.folder, error) from error
+        return True
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from training this run. The system releases the lock when the process ends.
+
+        If the block writes nothing, the folder is removed.
+
+        Raises:
+            UserError: another process trains the run, or the folder cannot be written to.
+        """
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=LOCK_SECONDS)
+        except Timeout:
+            raise UserError(
+                f"{self}: another process is training this run; wait for its end, or choose another --run"
+            ) from None
+        except OSError as error:
+            raise explain_write_error(self.folder, error) from error
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                Path(lock.lock_file).unlink()
+                self.folder.rmdir()  # fails if it contains files
+            lock.release()
 
     @classmethod
     def open(cls, name: Self | str | Path) -> Self:
@@ -116,7 +161,7 @@ class Run:
         The recipe is written last because a folder counts as a run once it contains one.
         """
         write_atomic(
-            self.folder / "fingerprint.safetensors",
+            self.fingerprint_path,
             safetensors.numpy.save({"hashes": fingerprint.hashes, "blocks": fingerprint.blocks}),
         )
         self.save_card(card)
@@ -141,6 +186,26 @@ class Run:
     @property
     def progress_path(self) -> Path:
         return self.folder / "progress.safetensors"
+
+    @property
+    def history_path(self) -> Path:
+        return self.folder / "history.csv"
+
+    @property
+    def fingerprint_path(self) -> Path:
+        return self.folder / "fingerprint.safetensors"
+
+    @property
+    def out_of_fold_path(self) -> Path:
+        return self.folder / "out_of_fold.safetensors"
+
+    @property
+    def files(self) -> list[Path]:
+        """The paths of the files that make up a run; some of them may not exist."""
+        weights = [self.model_path, self.line_path, self.progress_path]
+        return [
+            *weights, self.recipe_path, self.card_path, self.history_path, self.fingerprint_path, self.out_of_fold_path
+        ]  # fmt: skip
 
     @property
     def resume_command(self) -> str:
@@ -184,14 +249,14 @@ class Run:
     @property
     def fingerprint(self) -> Fingerprint:
         """Fingerprint of all images that the run was trained and validated on."""
-        tensors = read_tensors(self.folder / "fingerprint.safetensors")[0]
+        tensors = read_tensors(self.fingerprint_path)[0]
         hashes = tensors["hashes"].numpy()
         blocks = tensors["blocks"].numpy() if "blocks" in tensors else np.empty((0, BLOCKS), np.uint8)
         return Fingerprint(hashes, blocks)
 
     @property
     def history(self) -> list[Epoch]:
-        path = self.folder / "history.csv"
+        path = self.history_path
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 rows = csv.DictReader(file)
@@ -201,7 +266,7 @@ class Run:
             raise UserError(f"{path}: missing or damaged ({reason}); train the run again") from None
 
     def save_history(self, history: list[Epoch]) -> None:
-        with open_atomic(self.folder / "history.csv") as temporary, temporary.open("w", newline="") as file:
+        with open_atomic(self.history_path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(Epoch.model_fields))
             writer.writeheader()
             writer.writerows(epoch.model_dump() for epoch in history)
@@ -233,7 +298,7 @@ class Run:
     @property
     def out_of_fold(self) -> OutOfFold | None:
         """Out-of-fold predictions; None if the run is a single network."""
-        path = self.folder / "out_of_fold.safetensors"
+        path = self.out_of_fold_path
         if not path.exists():
             return None
         tensors = read_tensors(path)[0]
@@ -241,7 +306,7 @@ class Run:
 
     def save_out_of_fold(self, kept: OutOfFold) -> None:
         content = safetensors.numpy.save({"rows": kept.rows, "logits": kept.logits})
-        write_atomic(self.folder / "out_of_fold.safetensors", content)
+        write_atomic(self.out_of_fold_path, content)
 
     def save_progress(self, state: dict[str, Any]) -> None:
         """Save a nested state of dicts, lists, tensors, numbers, strings, booleans and None; tuples load as lists."""

@@ -159,6 +159,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     port = free_port()
     command = [sys.executable, "-m", "demo", "--keep-corrections"]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PORT": str(port), "TMPDIR": str(temporary)}
+    environment["MPLBACKEND"] = "module://backend_of_another_environment"  # a notebook may start the page
     with (folder / "log.txt").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
     page = Page(f"http://127.0.0.1:{port}", folder, temporary, process.pid)

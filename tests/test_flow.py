@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import DigitTable, Run, Source, UserError
+from pipeline import DigitTable, Run, Source, UserError, find_source
 from pipeline.flow import submit
 from pipeline.kaggle.solution import check_solution, load_provenance, write_solution
 
@@ -41,6 +41,24 @@ def test_a_run_trained_on_near_duplicates_of_test_images_cannot_submit(
     provenance = load_provenance(tmp_path / "solution.csv")
     assert provenance is not None
     assert provenance.leaked == 7
+
+
+@pytest.mark.parametrize("name", ["train.csv", "test.csv", "link.csv", "answers.csv"])
+def test_a_submission_never_replaces_the_digits(tmp_path: Path, run: Run, name: str) -> None:
+    source = find_source("practice", tmp_path)
+    folder = tmp_path / "practice"
+    (folder / "link.csv").symlink_to("test.csv")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(UserError, match=f"{name}: is an input, which the output would replace"):
+        submit(run, source, folder / name)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_submission_never_replaces_the_card_of_its_run(tmp_path: Path, run: Run, practice: Source) -> None:
+    before = run.card_path.read_bytes()
+    with pytest.raises(UserError, match=r"card\.json: is an input"):
+        submit(run, practice, run.folder / "card.csv")
+    assert run.card_path.read_bytes() == before
 
 
 def test_a_submission_has_its_provenance(tmp_path: Path, run: Run, practice: Source) -> None:

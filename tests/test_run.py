@@ -1,4 +1,5 @@
 import ast
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,38 @@ def test_a_bare_name_is_a_folder_in_checkpoints(tmp_path: Path, monkeypatch: pyt
     assert Run.create("mine", Recipe.load("fast")).folder == CHECKPOINTS / "mine"
     assert Run.create("elsewhere/mine", Recipe.load("fast")).folder == Path("elsewhere/mine")
     assert Run.create(None, Recipe.load("fast")).folder.name.startswith("fast-")
+
+
+def test_two_runs_of_the_same_second_have_folders_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = Recipe.load("fast")
+    with ThreadPoolExecutor(4) as threads:
+        runs = list(threads.map(lambda _: Run.create(None, recipe), range(4)))
+    assert len({run.folder for run in runs}) == 4
+    assert all(run.folder.is_dir() for run in runs)
+
+
+def test_a_run_that_another_process_trains_is_refused(
+    practice: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.run.LOCK_SECONDS", 0.1)
+    recipe = Recipe.load("fast")
+    with Run.create(str(tmp_path / "mine"), recipe).lock():
+        with pytest.raises(UserError, match="mine: another process is training this run"):
+            train(recipe, practice, str(tmp_path / "mine"), quiet=True)
+        recipe.save(tmp_path / "mine" / "recipe.yaml")
+        with pytest.raises(UserError, match="mine: another process is training this run"):
+            train(recipe, practice, str(tmp_path / "mine"), resume=True, quiet=True)
+
+
+def test_a_training_that_cannot_begin_leaves_no_folder(digits: DigitTable, tmp_path: Path) -> None:
+    def damaged() -> DigitTable:
+        raise UserError("train.csv is damaged")
+
+    source = Source("practice", tmp_path, "", damaged, damaged)
+    with pytest.raises(UserError, match="is damaged"):
+        train(Recipe.load("fast"), source, str(tmp_path / "mine"), quiet=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_module_can_unpickle() -> None:

@@ -34,8 +34,13 @@ def find_files(inputs: Iterable[str]) -> list[DigitFile]:
     Raises:
         UserError: a path does not exist, a pattern matches nothing, or a folder contains no such file.
     """
-    paths = [path for pattern in inputs for match in _matches(pattern) for path in _files_in(match)]
+    paths = [path for match in find_paths(inputs) for path in _files_in(match)]
     return [open_digits(path, "test.csv") for path in dict.fromkeys(paths)]
+
+
+def find_paths(inputs: Iterable[str]) -> list[Path]:
+    """Return the files and folders that the inputs name or match; for arguments and errors, see `find_files`."""
+    return [match for pattern in inputs for match in _matches(pattern)]
 
 
 def _matches(pattern: str) -> list[Path]:

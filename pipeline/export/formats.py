@@ -7,7 +7,7 @@ from pipeline.export.onnx import write_onnx
 from pipeline.export.safetensors import write_safetensors
 from pipeline.export.transformers import require_replaceable, write_transformers
 from pipeline.run import Run
-from pipeline.utils.files import require_writable
+from pipeline.utils.files import require_separate, require_writable
 
 
 def export(run: Run, kind: str, out: Path) -> None:
@@ -22,7 +22,8 @@ def export(run: Run, kind: str, out: Path) -> None:
         out: the folder or the file. A folder is replaced only if it is empty or an earlier export.
 
     Raises:
-        UserError: the format is unknown, does not support the run, the run is damaged, or `out` cannot be written.
+        UserError: the format is unknown, does not support the run, the run is damaged, or `out` is one of the run's
+            files or cannot be written.
     """
     writers = {"transformers": write_transformers, "onnx": write_onnx, "safetensors": write_safetensors}
     if kind not in writers:
@@ -30,5 +31,6 @@ def export(run: Run, kind: str, out: Path) -> None:
     if kind == "transformers":
         require_replaceable(out)
     else:
+        require_separate(out, run.files)
         require_writable(out)
     writers[kind](run, out)

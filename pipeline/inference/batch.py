@@ -6,13 +6,13 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from pipeline.data.formats import DigitFile, find_files
+from pipeline.data.formats import DigitFile, find_files, find_paths
 from pipeline.digits import Labels
 from pipeline.errors import UserError
 from pipeline.inference.outputs import Format, write_shards
 from pipeline.kaggle.solution import write_solution
 from pipeline.run import Run
-from pipeline.utils.files import require_empty, require_writable
+from pipeline.utils.files import require_empty, require_separate, require_writable
 from pipeline.utils.imports import import_optional
 from pipeline.utils.prefetch import prefetch
 
@@ -39,16 +39,18 @@ def predict(
         quiet: show no progress bar.
 
     Raises:
-        UserError: the run or a file does not exist, an image is invalid, or `out` is not writable. In this case nothing
-            is written.
+        UserError: the run or a file does not exist, an image is invalid, or `out` is not writable, is an input, or is
+            inside an input folder. In this case nothing is written.
     """
     single = out.suffix == ".csv"
     if single and form != "csv":
         raise UserError(f"{out}: cannot contain {form}; give a folder as --out, without .csv")
     if form == "parquet":
         import_optional("pyarrow")
-    (require_writable if single else require_empty)(out)
     files = find_files(inputs)
+    found = Run.open(run)
+    require_separate(out, [*find_paths(inputs), *(file.path for file in files), *found.files])
+    (require_writable if single else require_empty)(out)
     if single and len(files) > 1:
         raise UserError(
             f"{out}: cannot contain the predictions for {len(files)} files; give a folder as --out, without .csv"
@@ -56,9 +58,9 @@ def predict(
     if engine == "ray":
         from pipeline.inference.cluster import predict_on_cluster
 
-        predictions = predict_on_cluster(Run.open(run), files)
+        predictions = predict_on_cluster(found, files)
     else:
-        predictions = _predict_locally(Run.open(run), files)
+        predictions = _predict_locally(found, files)
     predictions = _show_progress(predictions, quiet=quiet)
     if single:
         return write_solution(out, (digits for _, digits in predictions))

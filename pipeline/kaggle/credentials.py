@@ -10,6 +10,8 @@ from pipeline.digits import COMPETITION_URL
 from pipeline.errors import UserError
 
 TOKEN_PAGE_URL = "https://www.kaggle.com/settings/api"
+WELL_FORMED = re.compile(r"[!-~]+")
+"""A token: printable ASCII characters without spaces and line ends."""
 
 HOW_TO_GET_CREDENTIALS = f"""no Kaggle credentials found. To create them:
 1. Sign in or register at https://www.kaggle.com
@@ -25,16 +27,20 @@ class Credentials:
     Attributes:
         location: the environment variable or the file that holds them.
         secrets: the secret values of these credentials and of all others found; never shown.
+        well_formed: whether the secret value of these credentials is one line of ASCII characters without spaces. The
+            client prints a value that it cannot send.
     """
 
     location: str
     secrets: tuple[str, ...] = field(repr=False)
+    well_formed: bool = True
 
     def hide(self, text: str) -> str:
         """Return a text without the secrets, authorization headers and query strings of URLs."""
-        for secret in sorted(self.secrets, key=len, reverse=True):
-            text = text.replace(secret, "[hidden]")
-        text = re.sub(r"(?i)\b(bearer|basic) +[\w+/=.~-]+", r"\1 [hidden]", text)
+        parts = {part for secret in self.secrets for part in (secret, *secret.splitlines()) if part.strip()}
+        for part in sorted(parts, key=len, reverse=True):
+            text = text.replace(part, "[hidden]")
+        text = re.sub(r"(?i)\b(bearer|basic) +[^\s'\"]+", r"\1 [hidden]", text)
         return re.sub(r"(https?://[^\s?'\")]+)\?[^\s'\")]+", r"\1?[hidden]", text)
 
 
@@ -56,26 +62,36 @@ def find_credentials() -> Credentials | None:
         str(config / "kaggle.json"): has_name and stored.get("key"),
         str(kaggle / "credentials.json"): oauth.get("refresh_token"),
     }
+    token_in_file = _read_text(Path(token)) if token else ""
     values = [
         *candidates.values(),
-        _read_text(Path(token)) if token else "",
+        token_in_file,
         key,
         stored.get("key"),
         oauth.get("access_token"),
     ]
     secrets = tuple({value for value in values if isinstance(value, str) and value})
-    return next((Credentials(location, secrets) for location, value in candidates.items() if value), None)
+    for location, value in candidates.items():
+        if value:
+            sent = token_in_file if value is token and token_in_file else value
+            return Credentials(location, secrets, WELL_FORMED.fullmatch(str(sent)) is not None)
+    return None
 
 
 def require_credentials() -> Credentials:
     """Return the credentials.
 
     Raises:
-        UserError: there are none; the message explains in four steps how to create them.
+        UserError: there are none, and the message explains in four steps how to create them; or they cannot be sent.
     """
     found = find_credentials()
     if found is None:
         raise UserError(HOW_TO_GET_CREDENTIALS)
+    if not found.well_formed:
+        raise UserError(
+            f"{found.location}: must be the token alone, in one line of ASCII characters without spaces; "
+            f"remove everything else, or create a new token at {TOKEN_PAGE_URL}"
+        )
     return found
 
 

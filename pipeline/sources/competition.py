@@ -30,6 +30,7 @@ def competition_source(path: Path, reason: str) -> Source:
         reason,
         lambda: train.read(labels_required=True),
         lambda: test.read(labels_required=False),
+        files=(train.path, test.path),
     )
 
 

@@ -35,10 +35,8 @@ def mnist_source(folder: Path, reason: str, mirrors: list[str] | None = None) ->
     if not holds_mnist(folder):
         _download_mnist(folder, mirrors or answering_mirrors())
     raw = folder / "MNIST" / "raw"
-    train_images, train_labels, test_images, test_labels = (raw / name for name in MNIST_FILES)
-    return Source(
-        "mnist", raw, reason, lambda: read_idx(train_images, train_labels), lambda: read_idx(test_images, test_labels)
-    )
+    files = tuple(raw / name for name in MNIST_FILES)
+    return Source("mnist", raw, reason, lambda: read_idx(*files[:2]), lambda: read_idx(*files[2:]), files=files)
 
 
 def _download_mnist(folder: Path, mirrors: list[str]) -> None:

@@ -37,7 +37,7 @@ def practice_source(folder: Path, reason: str) -> Source:
             ) from None
 
     files = competition_source(folder, reason)
-    return Source("practice", folder, reason, files.read_train, read_test)
+    return Source("practice", folder, reason, files.read_train, read_test, files=(*files.files, answers))
 
 
 def _write_practice(folder: Path) -> None:

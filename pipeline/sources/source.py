@@ -21,6 +21,7 @@ class Source:
         read_train: returns the training rows, with labels; the result is cached.
         read_test: returns the test rows, in order; with labels if they are known.
         data_dir: the data folder, which also stores the extra training data of recipes.
+        files: its files, which no output may replace.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Source:
     read_train: Callable[[], DigitTable]
     read_test: Callable[[], DigitTable]
     data_dir: Path = Path("data")
+    files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "read_train", cache(self.read_train))

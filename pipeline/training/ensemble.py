@@ -58,19 +58,19 @@ def train_ensemble(
     """
     if world_size() > 1:
         raise UserError(f"{recipe.name}: an ensemble starts its own parallel workers; start it as a single process")
-    run, rows = start_run(recipe, source, name, corrections, limit, resume=resume)
-    if rows is None:
+    with start_run(recipe, source, name, corrections, limit, resume=resume) as (run, rows):
+        if rows is None:
+            return run
+        if not resume:
+            device = pick_device()
+            dtype = compute_dtype(recipe.precision, device)
+            card = make_card(recipe, rows, source.name, build(recipe), device, dtype, "accelerate")
+            run.begin(recipe, card, rows.seen.fingerprint)
+        # Corrections are the last rows. No fold contains them, and every member is trained on them.
+        folds = held_out_folds(recipe, rows.training.select(np.arange(len(rows.training) - rows.corrections)))
+        _train_members(run, recipe, source, rows.training, folds, quiet=quiet)
+        _merge_members(run, recipe, rows.training, folds)
         return run
-    if not resume:
-        device = pick_device()
-        dtype = compute_dtype(recipe.precision, device)
-        card = make_card(recipe, rows, source.name, build(recipe), device, dtype, "accelerate")
-        run.begin(recipe, card, rows.seen.fingerprint)
-    # Corrections are the last rows. No fold contains them, and every member is trained on them.
-    folds = held_out_folds(recipe, rows.training.select(np.arange(len(rows.training) - rows.corrections)))
-    _train_members(run, recipe, source, rows.training, folds, quiet=quiet)
-    _merge_members(run, recipe, rows.training, folds)
-    return run
 
 
 def held_out_folds(recipe: Recipe, table: DigitTable) -> list[NDArray[np.int64]]:
@@ -136,7 +136,9 @@ class MemberTraining:
         logging.getLogger("pipeline").setLevel(logging.ERROR)
         torch.set_num_threads(max(1, _count_cores() // self.workers))
         rows = self.table.select(np.setdiff1d(np.arange(len(self.table)), self.folds[index]))
-        source = Source(self.source, self.folder, "all folds but one", lambda: rows, lambda: rows, self.data_dir)
+        source = Source(
+            self.source, self.folder, "all folds but one", lambda: rows, lambda: rows, data_dir=self.data_dir
+        )
         run = _member_run(Run(self.folder), index)
         train_network(self.recipe.member(index), source, str(run), resume=run.recipe_path.exists(), quiet=True)
 

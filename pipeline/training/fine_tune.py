@@ -52,21 +52,21 @@ def fine_tune(
     """
     if world_size() > 1:
         raise UserError(f"{recipe.name}: fine-tuning runs in a single process; start it without torchrun")
-    run, rows = start_run(recipe, source, name, corrections, limit, resume=resume)
-    if rows is None:
+    with start_run(recipe, source, name, corrections, limit, resume=resume) as (run, rows):
+        if rows is None:
+            return run
+        with quiet_transformers():
+            torch.manual_seed(recipe.seed)
+            checkpoint = _last_checkpoint(run.folder / recipe.output_dir)
+            network = ParityNetwork.load(checkpoint) if checkpoint else ParityNetwork.from_recipe(recipe)
+            trainer = FineTuningTrainer(recipe, network, rows.training, rows.validation, run, quiet=quiet)
+            if not resume:
+                card = make_card(
+                    recipe, rows, source.name, network.model, trainer.args.device, trainer.dtype, "transformers"
+                )
+                run.begin(recipe, card, rows.seen.fingerprint)
+            trainer.fit()
         return run
-    with quiet_transformers():
-        torch.manual_seed(recipe.seed)
-        checkpoint = _last_checkpoint(run.folder / recipe.output_dir)
-        network = ParityNetwork.load(checkpoint) if checkpoint else ParityNetwork.from_recipe(recipe)
-        trainer = FineTuningTrainer(recipe, network, rows.training, rows.validation, run, quiet=quiet)
-        if not resume:
-            card = make_card(
-                recipe, rows, source.name, network.model, trainer.args.device, trainer.dtype, "transformers"
-            )
-            run.begin(recipe, card, rows.seen.fingerprint)
-        trainer.fit()
-    return run
 
 
 class ParityDataset(Dataset[Batch]):

@@ -39,24 +39,24 @@ def train_network(
         DivergedError: a loss is infinite or NaN.
         UserError: as in `train`.
     """
-    run, rows = start_run(recipe, source, name, corrections, limit, resume=resume)
-    if rows is None:
-        return run
-    with main_process_first():
-        fetch_extra_data(recipe, source.data_dir)
-    extended = add_extra_data(recipe, rows.training, rows.validation, source.data_dir)
-    trainer = Trainer(
-        recipe, extended.training, rows.validation, run, extended.outliers, extended.calibration, on_epoch
-    )
-    if recipe.pretrained and not resume:
+    with start_run(recipe, source, name, corrections, limit, resume=resume) as (run, rows):
+        if rows is None:
+            return run
         with main_process_first():
-            load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
-    if resume:
-        trainer.restore()
-    elif trainer.accelerator.is_main_process:
-        trainer.save_progress()
-        card = make_card(recipe, rows, source.name, trainer.model, trainer.device, trainer.dtype, "accelerate")
-        run.begin(recipe, card, rows.seen.fingerprint)
-    train_second = partial(train_line, run, recipe, rows.training, rows.validation, source.data_dir)
-    trainer.fit(quiet=quiet, before_finish=train_second)
-    return run
+            fetch_extra_data(recipe, source.data_dir)
+        extended = add_extra_data(recipe, rows.training, rows.validation, source.data_dir)
+        trainer = Trainer(
+            recipe, extended.training, rows.validation, run, extended.outliers, extended.calibration, on_epoch
+        )
+        if recipe.pretrained and not resume:
+            with main_process_first():
+                load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
+        if resume:
+            trainer.restore()
+        elif trainer.accelerator.is_main_process:
+            trainer.save_progress()
+            card = make_card(recipe, rows, source.name, trainer.model, trainer.device, trainer.dtype, "accelerate")
+            run.begin(recipe, card, rows.seen.fingerprint)
+        train_second = partial(train_line, run, recipe, rows.training, rows.validation, source.data_dir)
+        trainer.fit(quiet=quiet, before_finish=train_second)
+        return run

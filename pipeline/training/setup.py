@@ -4,6 +4,8 @@ import hashlib
 import logging
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -60,6 +62,7 @@ class Rows:
             )
 
 
+@contextmanager
 def start_run(
     recipe: Recipe | FineTuning,
     source: Source,
@@ -68,20 +71,31 @@ def start_run(
     limit: int | None,
     *,
     resume: bool,
-) -> tuple[Run, Rows | None]:
-    """Return a new run, or the run to resume, and its rows. The rows are None if the run to resume is complete.
+) -> Iterator[tuple[Run, Rows | None]]:
+    """Yield a new run, or the run to resume, and its rows. The rows are None if the run to resume is complete.
 
-    Arguments and errors are those of `train`.
+    While the block runs, no other process can train this run. Arguments and errors are those of `train`.
     """
-    run = broadcast_from_main(lambda: _find_resumable(recipe, name) if resume else Run.create(name, recipe))
-    if resume and broadcast_from_main(lambda: run.card.finished):
-        log.info("%s is already complete.", run)
-        return run, None
-    rows = _split_rows(recipe, source, corrections, limit)
-    require_equal_inputs(recipe, rows)
-    if resume:
-        broadcast_from_main(lambda: rows.require_match(run))
-    return run, rows
+    with ExitStack() as held:
+        run = broadcast_from_main(lambda: _lock_run(held, recipe, name, resume=resume))
+        if resume and broadcast_from_main(lambda: run.card.finished):
+            log.info("%s is already complete.", run)
+            yield run, None
+            return
+        rows = _split_rows(recipe, source, corrections, limit)
+        require_equal_inputs(recipe, rows)
+        if resume:
+            broadcast_from_main(lambda: rows.require_match(run))
+        yield run, rows
+
+
+def _lock_run(held: ExitStack, recipe: Recipe | FineTuning, name: str | None, *, resume: bool) -> Run:
+    """Return a new run or the run to resume, locked until `held` is closed."""
+    run = _find_resumable(recipe, name) if resume else Run.create(name, recipe)
+    held.enter_context(run.lock())
+    if not resume:
+        run.require_new()  # another process may have begun it in the meantime
+    return run
 
 
 def _split_rows(

@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -106,6 +106,21 @@ def require_writable(path: Path) -> None:
             pass
     except OSError as error:
         raise explain_write_error(path, error) from error
+
+
+def require_separate(output: Path, inputs: Iterable[Path]) -> None:
+    """Check before a task that its output replaces none of its inputs and is not inside one; links are followed.
+
+    Raises:
+        UserError: `output` is one of the inputs, or in one of them that is a folder.
+    """
+    place = output.resolve()
+    for each in inputs:
+        origin = each.resolve()
+        if place == origin or (origin.exists() and place.exists() and place.samefile(origin)):
+            raise UserError(f"{output}: is an input, which the output would replace; choose another --out")
+        if origin in place.parents and origin.is_dir():
+            raise UserError(f"{output}: is inside the input folder {each}; choose another --out")
 
 
 def explain_write_error(path: Path, error: OSError) -> UserError:

@@ -79,6 +79,74 @@ def test_a_space_is_assembled_and_serves_the_page(tmp_path: Path) -> None:
         pass
 
 
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the files from which a Space is assembled, and a folder with notes."""
+    folder = tmp_path / "check out"
+    for name in ("pipeline", "demo", "checkpoints/sketchpad"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Makefile", "requirements.txt", "LICENSE"):
+        shutil.copy(PROJECT / name, folder)
+    for name in ("my", "space"):
+        (folder / name).mkdir()
+        (folder / name / "notes.txt").write_text("mine")
+    return folder
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make in `folder`."""
+    return subprocess.run(["make", *arguments], cwd=folder, text=True, capture_output=True, check=False)
+
+
+def test_a_space_whose_name_has_a_space_touches_no_other_folder(checkout: Path) -> None:
+    assert make(checkout, "space", "SPACE=my space").returncode == 0
+    assert (checkout / "my space" / "app.py").exists()
+    assert (checkout / "my" / "notes.txt").exists()
+    assert (checkout / "space" / "notes.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["my", "demo/space", ".", "LICENSE"])
+def test_a_folder_that_is_no_space_is_refused(checkout: Path, name: str) -> None:
+    before = sorted(checkout.rglob("*"))
+    refused = make(checkout, "space", f"SPACE={name}")
+    assert (refused.returncode, "holds other files than those of a Space" in refused.stderr) == (2, True)
+    assert sorted(checkout.rglob("*")) == before
+
+
+def test_a_space_is_renewed_in_its_git_clone(checkout: Path) -> None:
+    assert make(checkout, "space", "SPACE=clone").returncode == 0
+    clone = checkout / "clone"
+    (clone / ".git").mkdir()
+    for kept in (".git/HEAD", ".gitattributes", "notes.txt"):
+        (clone / kept).write_text("mine")
+    (clone / "pipeline" / "removed_since.py").touch()
+    assert make(checkout, "space", "SPACE=clone").returncode == 0
+    assert all((clone / kept).read_text() == "mine" for kept in (".git/HEAD", ".gitattributes", "notes.txt"))
+    assert not (clone / "pipeline" / "removed_since.py").exists()
+
+
+@pytest.mark.parametrize("word", ["my data", "it's", 'say "a"; b', "$HOME `date` *"])
+def test_make_passes_on_every_variable_as_one_word(checkout: Path, word: str) -> None:
+    values = [f"{name}={word}" for name in ("RECIPE", "SOURCE", "DATA", "RUN", "MESSAGE")]
+    python = checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    (checkout / ".venv" / "runs").touch()
+    where = f"--source\n{word}\n--data\n{word}\n"
+    for target, expected in {
+        "train": f"pipeline\ntrain\n{word}\n{where}",
+        "submit": f"pipeline\nsubmit\n--recipe\n{word}\n{where}",
+        "data": f"pipeline\ndata\n{where}",
+        "kaggle-data": f"pipeline\nkaggle\ndata\n--data\n{word}\n",
+        "kaggle-submit": f"pipeline\nkaggle\nsubmit\n--message\n{word}\n",
+        "demo": f"demo\n--run\n{word}\n",
+        "share": f"demo\n--run\n{word}\n--share\n",
+    }.items():
+        assert make(checkout, "--silent", target, *values).stdout == f"-m\n{expected}"
+    assert make(checkout, "--silent", "kaggle-submit", "MESSAGE=a\nb").stdout.endswith("--message\na b\n")
+
+
 @pytest.mark.parametrize("name", ["Dockerfile", "docs/deploy.md"])
 def test_every_documented_option_exists(name: str) -> None:
     known = subprocess.run(

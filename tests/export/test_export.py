@@ -214,6 +214,16 @@ def test_an_export_replaces_only_an_earlier_export(runs: dict[str, Run], tmp_pat
     assert {path.name for path in tmp_path.iterdir()} == {"out", "mine", "file"}
 
 
+def test_an_export_never_replaces_a_file_of_its_run(runs: dict[str, Run], tmp_path: Path) -> None:
+    run = runs["fast"]
+    (tmp_path / "link.safetensors").symlink_to(run.model_path)
+    before = run.model_path.read_bytes()
+    for out in (run.model_path, tmp_path / "link.safetensors"):
+        with pytest.raises(UserError, match="is an input, which the output would replace"):
+            export(run, "safetensors", out)
+    assert run.model_path.read_bytes() == before
+
+
 def test_a_failed_export_keeps_the_earlier_one(runs: dict[str, Run], tmp_path: Path) -> None:
     export(runs["fast"], "transformers", tmp_path / "out")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}

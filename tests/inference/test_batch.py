@@ -54,6 +54,41 @@ def test_parquet_gives_the_same_predictions_as_csv(
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
+        (["in/a.csv", "--out", "in/a.csv"], "in/a.csv: is an input, which the output would replace"),
+        (["in/a.csv", "--out", "link.csv"], "link.csv: is an input"),
+        (["link.csv", "--out", "in/a.csv"], "in/a.csv: is an input"),
+        (["in/a.csv", "--out", "hard.csv"], "hard.csv: is an input"),
+        (["in/a.csv", "--out", "linked/a.csv"], "linked/a.csv: is an input"),
+        (["in", "--out", "in"], "in: is an input"),
+        (["in", "--out", "in/answers"], "in/answers: is inside the input folder in"),
+        (["i*", "--out", "linked/new/answers"], "linked/new/answers: is inside the input folder in"),
+    ],
+)
+def test_an_output_never_replaces_an_input(
+    arguments: list[str], fault: str, command: Callable[..., Outcome], run: Run, hundred: DigitTable, tmp_path: Path
+) -> None:
+    (tmp_path / "link.csv").symlink_to("in/a.csv")
+    (tmp_path / "hard.csv").hardlink_to(tmp_path / "in" / "a.csv")
+    (tmp_path / "linked").symlink_to("in")
+    before = (tmp_path / "in" / "a.csv").read_bytes()
+    outcome = command("predict", run.folder, *arguments)
+    assert (outcome.status, fault in outcome.err) == (2, True), outcome.err
+    assert (tmp_path / "in" / "a.csv").read_bytes() == before
+    assert {path.name for path in (tmp_path / "in").iterdir()} == {"a.csv", "b.csv.gz"}
+
+
+def test_predictions_never_replace_the_history_of_the_run(
+    command: Callable[..., Outcome], run: Run, hundred: DigitTable
+) -> None:
+    before = run.history_path.read_bytes()
+    outcome = command("predict", run.folder, "in/a.csv", "--out", run.history_path)
+    assert (outcome.status, "history.csv: is an input" in outcome.err) == (2, True)
+    assert run.history_path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
         (
             ["in", "--out", "answers.csv"],
             "answers.csv: cannot contain the predictions for 2 files; give a folder as --out",
@@ -62,10 +97,10 @@ def test_parquet_gives_the_same_predictions_as_csv(
             ["in/a.csv", "--out", "a.csv", "--format", "parquet"],
             "a.csv: cannot contain parquet; give a folder as --out",
         ),
-        (["in", "--out", "in"], "in: already contains files: choose another folder, or empty it"),
+        (["in/a.csv", "--out", "in"], "in: already contains files: choose another folder, or empty it"),
         (
-            ["in", "--out", "in/a.csv/answers"],
-            "in/a.csv/answers: cannot be written: a file exists where a folder is needed",
+            ["in/a.csv", "--out", "in/b.csv.gz/answers"],
+            "in/b.csv.gz/answers: cannot be written: a file exists where a folder is needed",
         ),
         (["elsewhere.csv", "--out", "answers"], "elsewhere.csv: there is no such file"),
     ],

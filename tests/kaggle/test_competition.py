@@ -80,6 +80,46 @@ def test_damaged_credential_files_count_as_none(home: Path) -> None:
     assert find_credentials() is None
 
 
+@pytest.mark.parametrize("in_variable", [False, True])
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"# my token, from the settings\n{TOKEN}",
+        f"{TOKEN}\n# my token",
+        f"{TOKEN[:10]}\n{TOKEN[10:]}",
+        f"{TOKEN[:10]}\r\n{TOKEN[10:]}",
+        f"{TOKEN} my token",
+        f"{TOKEN}\u2013",
+        f"Jos\u00e9 {TOKEN}",
+    ],
+)
+def test_a_token_that_cannot_be_sent_is_refused_and_never_shown(
+    content: str, in_variable: bool, home: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Outcome]
+) -> None:
+    path = home / ".kaggle" / "access_token"
+    path.write_bytes(content.encode())
+    if in_variable:
+        monkeypatch.setenv("KAGGLE_API_TOKEN", content)
+    ended = command("kaggle", "leaderboard")
+    location = "KAGGLE_API_TOKEN" if in_variable else str(path)
+    assert ended.status == 2
+    assert f"{location}: must be the token alone, in one line" in ended.err
+    assert ended.err.count("\n") == 1
+    for part in (TOKEN, TOKEN[:10], TOKEN[10:]):
+        assert part not in ended.out + ended.err
+
+
+def test_every_line_of_a_secret_is_hidden(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / ".kaggle" / "access_token").write_text(f"# remark\n{TOKEN}\nrest-of-it")
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "another-token")
+    found = find_credentials()
+    assert found is not None
+    text = f"ValueError: Invalid header value b'Bearer # remark\\n{TOKEN}\\nrest-of-it'\n{TOKEN}"
+    hidden = found.hide(text)
+    assert not any(part in hidden for part in (TOKEN, "rest-of-it", "remark"))
+    assert hidden.startswith("ValueError: Invalid header value b'Bearer [hidden]")
+
+
 # Errors and output of the client
 
 

@@ -29,10 +29,12 @@ def load_drawings(data: Path) -> tuple[list[Drawing], list[Drawing]]:
 
 def pendigits_source(data: Path) -> Source:
     """Return the framed pen drawings of UCI's set 81; the held-out drawings are the test rows."""
+    archive = PENDIGITS.fetch(data)
     return Source(
         "pendigits",
-        PENDIGITS.fetch(data),
+        archive,
         "requested",
         lambda: render_drawings(load_drawings(data)[0], 1, seed=0),
         lambda: render_drawings(load_drawings(data)[1], 1, seed=0),
+        files=(archive,),
     )
