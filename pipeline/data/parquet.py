@@ -9,7 +9,8 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.csv_file import CHUNK_ROWS, PIXEL_COLUMNS
+from pipeline.data.columns import PIXEL_COLUMNS
+from pipeline.data.csv_file import CHUNK_ROWS
 from pipeline.data.table import DigitTable, concatenate
 from pipeline.digits import CLASSES, SIDE, Labels
 from pipeline.errors import UserError

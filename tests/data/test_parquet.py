@@ -10,7 +10,7 @@ from helpers.files import csv_text
 from pyarrow import parquet
 
 from pipeline import DigitTable, Predictor, Run, UserError, find_source
-from pipeline.data.csv_file import PIXEL_COLUMNS
+from pipeline.data.columns import PIXEL_COLUMNS
 from pipeline.data.parquet import ParquetFile
 
 
