@@ -86,7 +86,7 @@ def find_columns(names: Sequence[str], *, labels_required: bool) -> Layout:
     if not labels:
         labels = _one_hot_columns(names, others)
         others = [place for place in others if place not in labels]
-    pixels = _expected_pixels([names[place] for place in others])
+    pixels = expected_pixels([names[place] for place in others])
     if labels_required and not labels:
         _raise_missing_label([names[place] for place in others], pixels)
     found = [names[place] for place in others]
@@ -186,7 +186,7 @@ def _one_hot_columns(names: Sequence[str], places: list[int]) -> list[int]:
     return []
 
 
-def _expected_pixels(names: list[str]) -> list[str]:
+def expected_pixels(names: list[str]) -> list[str]:
     """Return the complete names of pixel columns that follow the pattern of most of these names."""
     patterns = Counter(NUMBER.sub("#", name) for name in names)
     pattern = patterns.most_common(1)[0][0] if patterns else ""

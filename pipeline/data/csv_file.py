@@ -50,7 +50,7 @@ class CsvFile:
         member: name of the CSV inside a zip archive.
         start: first byte of the selected rows, at the start of a line; 0 starts below the header.
         end: byte after the selected rows, at the end of a line; None is the end of the file.
-        known_format: the format of the pixels of the whole file, if the rows are a part of it.
+        known_format: the format of the pixels of the whole file, if it is known; otherwise it is detected.
     """
 
     path: Path
@@ -84,7 +84,7 @@ class CsvFile:
         bounds = sorted({0, *ends, size})
         if len(bounds) <= 2:
             return [self]
-        known = self._format_of(self._find_layout(labels_required=False))
+        known = self.pixel_format()
         return [replace(self, start=start, end=end, known_format=known) for start, end in pairwise(bounds)]
 
     def notes(self) -> list[str]:
@@ -93,7 +93,15 @@ class CsvFile:
         notes = ["no header"] if self._text.names is None else []
         if layout.labels and layout.labels.start > layout.pixels.start:
             notes.append("label last")
-        return notes + self._format_of(layout).notes(len(layout.pixels))
+        return notes + self.pixel_format().notes(len(layout.pixels))
+
+    def pixel_format(self) -> PixelFormat:
+        """Return the format of the pixels of the file; raises the errors of `chunks` about the first rows."""
+        if self.known_format:
+            return self.known_format
+        layout = self._find_layout(labels_required=False)
+        first = next(self._values(layout, SAMPLE_ROWS), None)
+        return PixelFormat() if first is None else self._detect_format(layout, first)
 
     def chunks(self, *, labels_required: bool = False) -> Iterator[DigitTable]:
         """Yield the rows in order, CHUNK_ROWS at a time; the tables have labels if the file has a label column.
@@ -180,11 +188,6 @@ class CsvFile:
             if len(np.unique(rows[:, 0])) > 1 or len(np.unique(rows[:, -1])) > 1:
                 break
         return rows
-
-    def _format_of(self, layout: Layout) -> PixelFormat:
-        """Return the format of the pixels of the file."""
-        first = next(self._values(layout, SAMPLE_ROWS), None)
-        return PixelFormat() if first is None else self._detect_format(layout, first)
 
     def _detect_format(self, layout: Layout, first: Values) -> PixelFormat:
         """Return the format of the pixels of the file; reads on only while the first rows leave the scale open."""
