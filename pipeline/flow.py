@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.recipe import Recipe
+from pipeline.inference.orientation import orient_table
 from pipeline.inference.predictor import Predictor
 from pipeline.kaggle.solution import count_leaks, provenance_path, save_provenance, write_solution
 from pipeline.metrics.score import Score, score
@@ -53,7 +54,7 @@ def submit(
     if run is not start:
         report(run, source, predictor)
     leaked = count_leaks(run, test, allow_leak) if source.name == "competition" else 0
-    digits = predictor.predict(test.pixels).known_digits
+    digits = predictor.predict(orient_table(predictor, test, str(source.path)).pixels).known_digits
     write_solution(out, [digits])
     save_provenance(out, run, source.name, len(test), leaked)
     return Submission(run, len(test), None if test.labels is None else score(digits, test.labels))

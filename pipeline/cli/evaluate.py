@@ -11,6 +11,7 @@ from pipeline.cli.options import DataDir, On, Quiet, RunName, log, log_to_stdout
 def evaluate(run: RunName, on: On = "validation", data: DataDir = Path("data"), quiet: Quiet = False) -> None:
     """Evaluate a run on labelled digits, and write a report, figures and a page of mistakes to its folder."""
     log_to_stdout(quiet)
+    from pipeline.inference.orientation import orient_table
     from pipeline.inference.predictor import Predictor
     from pipeline.reports.evaluate import evaluate, labelled_rows
     from pipeline.reports.mistakes import write_page
@@ -19,6 +20,8 @@ def evaluate(run: RunName, on: On = "validation", data: DataDir = Path("data"), 
     found = Run.open(run)
     rows = labelled_rows(found, on, data)
     predictor = Predictor.load(found)
+    if on != "validation":
+        rows = orient_table(predictor, rows, on)
     score = evaluate(found, rows, on, predictor)
     log.info("%s evaluated on %s\n%s", found, on, score.report())
     written = [f"{found}/report.txt", f"{found}/figures"]

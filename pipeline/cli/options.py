@@ -16,7 +16,9 @@ DataDir = Annotated[Path, Option("--data", metavar="DIR", help="Folder for data.
 SourceName = Annotated[str, Option("--source", help=SOURCE_HELP)]
 RecipeName = Annotated[str, Argument(metavar="RECIPE", help="Name of a recipe, or path of a YAML file.")]
 RunName = Annotated[str, Argument(metavar="RUN", help="Folder of a run, or its name in checkpoints/.")]
-On = Annotated[str, Option("--on", metavar="mnist|validation|FILE", help="Labelled digits to evaluate on.")]
+On = Annotated[
+    str, Option("--on", metavar="mnist|validation|FILE", help="Labelled digits to evaluate on; FILE may be a folder.")
+]
 AllowLeak = Annotated[bool, Option("--allow-leak", help="Allow test images that the run was trained on.")]
 Quiet = Annotated[bool, Option("--quiet", help="Print no progress and no results.")]
 

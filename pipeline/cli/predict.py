@@ -14,7 +14,8 @@ def predict(
         list[str],
         Argument(
             metavar="INPUT...",
-            help="Images as CSV in Kaggle's format (plain, .gz or zip) or Parquet: files, folders, or patterns.",
+            help="Images as CSV, Parquet, NumPy, IDX and others, or pictures of one digit each: files, folders, "
+            "or patterns.",
         ),
     ],
     out: Annotated[
@@ -41,14 +42,18 @@ def predict(
 
 def read(
     run: RunName,
-    pictures: Annotated[list[Path], Argument(metavar="PICTURE...", help="Photos or drawings: PNG, JPEG and others.")],
+    pictures: Annotated[
+        list[Path], Argument(metavar="PICTURE...", help="Photos or drawings, PNG, JPEG and others, or folders of them.")
+    ],
 ) -> None:
     """Read the number in each picture: its digits, its parity, and the probability that all digits are correct."""
     log_to_stdout(quiet=False)
     from pipeline.inference.predictor import Predictor
+    from pipeline.vision.image import list_pictures
 
+    found = [picture for path in pictures for picture in (list_pictures(path) if path.is_dir() else [path])]
     predictor = Predictor.load(run)
-    for picture in pictures:
+    for picture in found:
         log.info("%s: %s", picture, predictor.read(picture))
 
 

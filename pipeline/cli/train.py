@@ -21,7 +21,9 @@ def train(
     ] = None,
     with_: Annotated[
         Path | None,
-        Option("--with", metavar="DIR", help="Add the corrections that the demo saved in DIR to the training rows."),
+        Option(
+            "--with", metavar="DIR", help="Add the corrections that the demo saved in DIR, or other labelled digits."
+        ),
     ] = None,
     limit: Annotated[
         int | None, Option(metavar="N", min=10, help="Train on at most N rows, and validate on at most N/5.")

@@ -1,4 +1,4 @@
-"""CSV files in Kaggle's format, read and validated as a DigitTable."""
+"""CSV files of digits, read in chunks and validated as a DigitTable."""
 
 import csv
 import gzip
@@ -6,49 +6,58 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise, zip_longest
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import IO, NoReturn, Self
+from typing import IO, Any, NoReturn, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.data.columns import INDEX_NAMES, ColumnError, Layout, count_columns, find_columns, find_fault
+from pipeline.data.csv_text import MAX_LINE_BYTES, CsvText, is_numbered, open_as_utf8, read_text, split_cells
+from pipeline.data.pixel_format import SAMPLE_ROWS, PixelFormat, detect_format, needs_more_rows
 from pipeline.data.table import DigitTable, concatenate
-from pipeline.digits import CLASSES, COMPETITION_URL, SIDE
+from pipeline.digits import CLASSES, COMPETITION_URL
 from pipeline.errors import UserError
 from pipeline.utils.files import is_gzip, is_zip
 
-PIXEL_COLUMNS = [f"pixel{index}" for index in range(SIDE * SIDE)]
 CHUNK_ROWS = 4096
 """Rows per chunk: 26 MB as int64, independent of the file's size."""
 
 PART_BYTES = 64 << 20
 """Approximate size of a part, the unit of work of one worker: about 35,000 rows."""
 
-MAX_LINE_BYTES = 1 << 20
-"""Longest line that is read; a web page or a picture may contain no line end."""
-
 DOWNLOAD_REMEDY = f"download it again from {COMPETITION_URL}/data"
-INTEGER_PATTERN = re.compile(r"\s*[+-]?\d+\s*")
+COMPETITION_FILE = re.compile(r"(?:train|test)\.csv(?:\.gz|\.zip)?|digit-recognizer.*\.zip", re.IGNORECASE)
+"""Names of the competition's files; for faults of other files no one is sent to Kaggle."""
+
+Values = NDArray[Any]
+"""The used columns of some rows, (N, columns)."""
 
 
 @dataclass(frozen=True)
 class CsvFile:
-    """A CSV in Kaggle's format: `label,pixel0,...,pixel783`, or the same without the label.
+    """A CSV of digits: `label,pixel0,...,pixel783` as Kaggle's, the same without the label, or another notation.
+
+    The columns are described in `find_columns` and `count_columns`, the text in `CsvText`, the values in `PixelFormat`.
 
     Attributes:
         path: the file: plain, gzipped, or a zip archive that contains it. Its first bytes decide, not its name.
         member: name of the CSV inside a zip archive.
         start: first byte of the selected rows, at the start of a line; 0 starts below the header.
         end: byte after the selected rows, at the end of a line; None is the end of the file.
+        known_format: the format of the pixels of the whole file, if it is known; otherwise it is detected.
     """
 
     path: Path
     member: str = "test.csv"
     start: int = 0
     end: int | None = None
+    known_format: PixelFormat | None = None
 
     def __str__(self) -> str:
         return f"{self.path}/{self.member}" if is_zip(self.path) else str(self.path)
@@ -64,7 +73,7 @@ class CsvFile:
             UserError: the file is missing or cannot be read.
         """
         with self._open() as stream:
-            if is_zip(self.path) or is_gzip(self.path):
+            if is_zip(self.path) or is_gzip(self.path) or not stream.seekable():
                 return [self]
             size = stream.seek(0, io.SEEK_END)
             ends = []
@@ -75,92 +84,161 @@ class CsvFile:
         bounds = sorted({0, *ends, size})
         if len(bounds) <= 2:
             return [self]
-        return [replace(self, start=start, end=end) for start, end in pairwise(bounds)]
+        known = self.pixel_format()
+        return [replace(self, start=start, end=end, known_format=known) for start, end in pairwise(bounds)]
+
+    def notes(self) -> list[str]:
+        """Return what differs from Kaggle's files, in words; raises the errors of `chunks` about the first rows."""
+        layout = self._find_layout(labels_required=False)
+        notes = ["no header"] if self._text.names is None else []
+        if layout.labels and layout.labels.start > layout.pixels.start:
+            notes.append("label last")
+        return notes + self.pixel_format().notes(len(layout.pixels))
+
+    def pixel_format(self) -> PixelFormat:
+        """Return the format of the pixels of the file; raises the errors of `chunks` about the first rows."""
+        if self.known_format:
+            return self.known_format
+        layout = self._find_layout(labels_required=False)
+        first = next(self._values(layout, SAMPLE_ROWS), None)
+        return PixelFormat() if first is None else self._detect_format(layout, first)
 
     def chunks(self, *, labels_required: bool = False) -> Iterator[DigitTable]:
         """Yield the rows in order, CHUNK_ROWS at a time; the tables have labels if the file has a label column.
 
         Raises:
             UserError: the file is missing, damaged, empty or not a CSV; a column is missing, renamed, out of
-                place or unexpected; a row has the wrong number of values; a value is not an integer or out of range.
+                place or unexpected; a row has the wrong number of values; a value is no number or out of range.
         """
-        import pandas
+        layout = self._find_layout(labels_required=labels_required)
+        form, rows = self.known_format, 0
+        for values in self._values(layout):
+            form = form or self._detect_format(layout, values)
+            if not _is_valid(layout, form, values):
+                self._raise_first_fault(layout, form, rows)
+            pixels, labels = layout.split(values)
+            yield DigitTable(form.decode(pixels), labels)
+            rows += len(values)
+        if rows == 0 and self.end is None:
+            raise UserError(f"{self}: the file has a header but no rows; {self._remedy}")
 
-        with self._open() as stream:
-            columns = self._read_header(stream, labels_required)
-            labelled = columns[0] == "label"
-            rows = 0
-            try:
-                # uint8 would silently wrap 300 to 44; int64 keeps the value for the range check.
-                frames = pandas.read_csv(
-                    self._select_rows(stream),
-                    header=None,
-                    dtype=np.int64,
-                    na_filter=False,
-                    chunksize=CHUNK_ROWS,
-                    encoding_errors="replace",
-                )
-                for frame in frames:
-                    values = frame.to_numpy()
-                    if values.shape[1] != len(columns) or not _in_range(values, labelled):
-                        raise ValueError("a row has the wrong number of values, or a value is out of range")
-                    pixels = values[:, 1:] if labelled else values
-                    yield DigitTable(
-                        pixels.astype(np.uint8).reshape(-1, SIDE, SIDE),
-                        values[:, 0].copy() if labelled else None,
-                    )
-                    rows += len(values)
-            except pandas.errors.EmptyDataError:
-                pass
-            except (ValueError, OverflowError):  # a ParserError is a ValueError
-                self._raise_first_fault(columns, rows)
-            if rows == 0 and self.end is None:
-                raise UserError(f"{self}: the file has a header but no rows; {DOWNLOAD_REMEDY}")
+    @property
+    def _remedy(self) -> str:
+        """What to do about a faulty file: only the competition's own can be downloaded again."""
+        return DOWNLOAD_REMEDY if COMPETITION_FILE.fullmatch(self.path.name) else "save it again"
 
     @contextmanager
     def _open(self) -> Iterator[IO[bytes]]:
-        """Open the uncompressed bytes of the CSV; convert errors of opening and reading to UserError."""
+        """Open the uncompressed content of the CSV as UTF-8; convert errors of opening and reading to UserError."""
         try:
             if is_zip(self.path):
                 with zipfile.ZipFile(self.path) as archive, archive.open(self._find_member(archive)) as stream:
-                    yield stream
+                    yield open_as_utf8(stream)
             elif is_gzip(self.path):
                 with gzip.open(self.path) as stream:
-                    yield io.BufferedReader(stream)
+                    yield open_as_utf8(io.BufferedReader(stream))
             else:
                 with self.path.open("rb") as stream:
-                    yield stream
+                    yield open_as_utf8(stream)
         except FileNotFoundError:
-            raise UserError(f"{self.path}: there is no such file; {DOWNLOAD_REMEDY}") from None
+            remedy = DOWNLOAD_REMEDY if self._remedy == DOWNLOAD_REMEDY else "check its name"
+            raise UserError(f"{self.path}: there is no such file; {remedy}") from None
         except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError):
-            raise UserError(f"{self.path}: the archive is damaged or incomplete; {DOWNLOAD_REMEDY}") from None
+            raise UserError(f"{self.path}: the archive is damaged or incomplete; {self._remedy}") from None
         except OSError as error:
             raise UserError(f"{self.path}: cannot be read: {error.strerror or error}") from error
 
     def _find_member(self, archive: zipfile.ZipFile) -> str:
         """Return the full name of `member` in the archive, in any of its folders."""
         for name in archive.namelist():
-            if Path(name).name == self.member:
+            if self.member in {name, Path(name).name}:
                 return name
         names = ", ".join(archive.namelist()[:5]) or "nothing"
-        raise UserError(f"{self.path}: holds no {self.member} (it holds {names}); {DOWNLOAD_REMEDY}")
+        raise UserError(f"{self.path}: holds no {self.member} (it holds {names}); {self._remedy}")
 
-    def _read_header(self, stream: IO[bytes], labels_required: bool) -> list[str]:
-        """Read and validate the first line; return the column names."""
-        line = stream.readline(MAX_LINE_BYTES)
-        if not line.strip():
-            raise UserError(f"{self}: the file is empty; {DOWNLOAD_REMEDY}")
-        if line.lstrip(b"\xef\xbb\xbf \t").startswith(b"<"):
-            raise UserError(f"{self}: this is a web page, not a CSV: sign in to Kaggle and {DOWNLOAD_REMEDY}")
+    @cached_property
+    def _text(self) -> CsvText:
+        """The notation of the file."""
+        with self._open() as stream:
+            return read_text(stream, str(self), self._remedy)
+
+    def _find_layout(self, *, labels_required: bool) -> Layout:
+        """Return the layout of the columns, from their names or, without any, from the values."""
+        names, rows = self._text.names, self._text.first_rows
         try:
-            text = line.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise UserError(f"{self}: this is not a text file, so not a CSV; {DOWNLOAD_REMEDY}") from None
-        columns = [name.strip() for name in next(csv.reader([text]))]
-        expected = ["label", *PIXEL_COLUMNS] if labels_required or "label" in columns else PIXEL_COLUMNS
-        if columns != expected:
-            raise UserError(f"{self}: {_column_fault(columns, expected)}")
-        return columns
+            if names is None:
+                width = len(rows[0]) - (rows[0][-1] == "")
+                return count_columns(self._ends(range(width)), labels_required=labels_required)
+            kept = [place for place, name in enumerate(names) if not INDEX_NAMES.fullmatch(name)]
+            if is_numbered([names[place] for place in kept]):
+                ends = self._ends(range(kept[0], kept[-1] + 1))
+                return count_columns(ends, labels_required=labels_required).shifted(kept[0])
+            layout = find_columns(names, labels_required=labels_required)
+        except ColumnError as error:
+            remedy = f", or {self._remedy}" if str(error).endswith("add it") else ""
+            raise UserError(f"{self}: {error}{remedy}") from None
+        return layout.shifted(1) if _have_row_names(rows, len(names)) else layout
+
+    def _ends(self, columns: range) -> Values:
+        """Return the columns of the first rows, of as many as it takes for the first or the last column to vary."""
+        layout = Layout(tuple(str(column + 1) for column in range(columns.stop)), columns, range(0))
+        rows = np.empty((0, len(columns)))
+        for values in self._values(layout):
+            rows = np.concatenate([rows[:1], values])
+            if len(np.unique(rows[:, 0])) > 1 or len(np.unique(rows[:, -1])) > 1:
+                break
+        return rows
+
+    def _detect_format(self, layout: Layout, first: Values) -> PixelFormat:
+        """Return the format of the pixels of the file; reads on only while the first rows leave the scale open."""
+        pixels, labels = layout.split(first)
+        lowest, highest = pixels.min(), pixels.max()
+        rest = self._values(layout) if needs_more_rows(lowest, highest) else iter(())
+        for values in rest:
+            pixels_there, _ = layout.split(values)
+            lowest, highest = min(lowest, pixels_there.min()), max(highest, pixels_there.max())
+            if not needs_more_rows(lowest, highest):
+                break
+        sample = slice(SAMPLE_ROWS)
+        return detect_format(pixels[sample], None if labels is None else labels[sample], lowest, highest)
+
+    def _values(self, layout: Layout, chunk_rows: int = CHUNK_ROWS) -> Iterator[Values]:
+        """Yield the used columns of the selected rows, `chunk_rows` at a time, int64 or float64 (N, columns)."""
+        import pandas
+
+        text, rows = self._text, 0
+        width = len(text.first_rows[0]) if text.first_rows else 0
+        if not text.first_rows:
+            return
+        if width != len(layout.names) and not (width == len(layout.names) + 1 and text.first_rows[0][-1] == ""):
+            self._raise_first_fault(layout, None, 0)
+        # uint8 would silently wrap 300 to 44; int64 keeps the value for the range check.
+        kind, used = np.float64 if text.fractions else np.int64, layout.used
+        others = dict.fromkeys(sorted(set(range(width)) - set(used)), str)
+        with self._open() as stream:
+            for _ in range(text.skipped):
+                stream.readline(MAX_LINE_BYTES)
+            try:
+                frames = pandas.read_csv(
+                    self._select_rows(stream),
+                    sep=r"\s+" if text.separator == " " else text.separator,
+                    decimal=text.decimal,
+                    quoting=csv.QUOTE_MINIMAL if text.quoted else csv.QUOTE_NONE,
+                    header=None,
+                    dtype=others | dict.fromkeys(used, kind) if others else kind,
+                    na_filter=False,
+                    chunksize=chunk_rows,
+                    encoding_errors="replace",
+                )
+                for frame in frames:
+                    if frame.shape[1] != width:
+                        raise ValueError("the first selected row has another number of values")
+                    yield (frame[used] if others else frame).to_numpy()
+                    rows += len(frame)
+            except pandas.errors.EmptyDataError:
+                return
+            except (ValueError, OverflowError):  # a ParserError is a ValueError
+                self._raise_first_fault(layout, None, rows)
 
     def _select_rows(self, stream: IO[bytes]) -> IO[bytes]:
         """Return a stream of the rows between `start` and `end`; `stream` is positioned after the header."""
@@ -170,60 +248,51 @@ class CsvFile:
         stream.seek(start)
         return io.BytesIO(stream.read(self.end - start))
 
-    def _raise_first_fault(self, columns: list[str], valid_rows: int) -> NoReturn:
-        """Raise the first fault after `valid_rows` selected rows, with its row and line; reads slowly, line by line."""
+    def _raise_first_fault(self, layout: Layout, form: PixelFormat | None, valid_rows: int) -> NoReturn:
+        """Raise the first fault after `valid_rows` selected rows, with its row and line; reads slowly, line by line.
+
+        Without a format, cells need only be numbers; if all of them are, one is too large for the scale 0 to 255.
+        """
+        row, before = 0, valid_rows
         with self._open() as stream:
-            offset, lines, rows_before = len(stream.readline()), 1, 0
-            while offset < self.start and (line := stream.readline()):
-                offset, lines, rows_before = offset + len(line), lines + 1, rows_before + bool(line.strip())
-            valid_rows += rows_before
-            reader = csv.reader(io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline=""))
-            for row, cells in enumerate(filter(None, reader), start=rows_before + 1):
-                fault = _row_fault(columns, cells) if row > valid_rows else None
+            offset = sum(len(stream.readline(MAX_LINE_BYTES)) for _ in range(self._text.skipped))
+            lines = iter(lambda: stream.readline(MAX_LINE_BYTES), b"")
+            for number, line in enumerate(lines, start=self._text.skipped + 1):
+                valid_rows += offset < self.start and bool(line.strip())
+                offset += len(line)
+                row += bool(line.strip())
+                fault = self._row_fault(layout, form, line.decode("utf-8", "replace")) if row > valid_rows else None
                 if fault:
-                    line_number = lines + reader.line_num
-                    raise UserError(
-                        f"{self}, row {row} (line {line_number}): {fault}; correct it, or {DOWNLOAD_REMEDY}"
-                    )
-        raise UserError(f"{self}: the rows from {valid_rows + 1} on cannot be read as numbers; {DOWNLOAD_REMEDY}")
+                    raise UserError(f"{self}, row {row} (line {number}): {fault}; correct it, or {self._remedy}")
+        if form is None:
+            self._raise_first_fault(layout, PixelFormat(), before)
+        raise UserError(f"{self}: the rows from {valid_rows + 1} on cannot be read as numbers; {self._remedy}")
+
+    def _row_fault(self, layout: Layout, form: PixelFormat | None, line: str) -> str | None:
+        """Return a message about the first fault in a line, or None; the range is checked if the format is known."""
+        if not line.strip():
+            return None
+        text = self._text
+        if line.count('"') % 2:
+            return "a quotation mark is not closed"
+        cells = split_cells(line.strip("\r\n"), text.separator, text.decimal)
+        if len(cells) == len(layout.names) + 1 == len(text.first_rows[0]) and not cells[-1]:
+            cells.pop()
+        if len(cells) != len(layout.names):
+            return f"{len(cells)} values, expected {len(layout.names)}"
+        whole = form.whole_numbers if form else not text.fractions
+        return find_fault(layout, cells, form.bounds if form else (-np.inf, np.inf), whole_numbers=whole)
 
 
-def _in_range(values: np.ndarray, labelled: bool) -> bool:
-    """Return whether all pixels, and the labels in the first column if `labelled`, are in range."""
-    if labelled and not 0 <= values[:, 0].min() <= values[:, 0].max() < CLASSES:
+def _is_valid(layout: Layout, form: PixelFormat, values: Values) -> bool:
+    """Return whether all pixels and labels of some rows are in range."""
+    pixels, labels = layout.split(values)
+    if labels is not None and not 0 <= labels.min() <= labels.max() < CLASSES:
         return False
-    return bool(values.min() >= 0 and values.max() <= 255)
+    has_fractions = pixels.dtype.kind == "f" and form.whole_numbers and (pixels % 1).any()
+    return form.within_bounds(pixels) and not has_fractions
 
 
-def _column_fault(columns: list[str], expected: list[str]) -> str:
-    """Return a message about the first difference between a header and the expected one."""
-    if all(INTEGER_PATTERN.fullmatch(name) for name in columns):
-        return f"the first line is numbers; it must be the header {expected[0]},{expected[1]},...,{expected[-1]}"
-    for number, (name, wanted) in enumerate(zip_longest(columns, expected), start=1):
-        if name == wanted:
-            continue
-        shown = f'column {number}, "{(name or "")[:30]}",'
-        if wanted is not None and wanted not in columns:
-            if name is None or name in expected:
-                return f'column "{wanted}" is missing (it should be column {number}); add it, or {DOWNLOAD_REMEDY}'
-            return f'{shown} must be named "{wanted}"; rename it'
-        if name not in expected:
-            return f"{shown} is unexpected; remove it"
-        if name in columns[: number - 1]:
-            return f"{shown} is a duplicate; remove it"
-        return f"{shown} is out of place; put the columns in the order {expected[0]},{expected[1]},...,{expected[-1]}"
-    raise AssertionError("the headers are equal")
-
-
-def _row_fault(columns: list[str], cells: list[str]) -> str | None:
-    """Return a message about the first fault in the cells of one row, or None."""
-    if len(cells) != len(columns):
-        return f"{len(cells)} values, expected {len(columns)}"
-    for column, cell in zip(columns, cells, strict=True):
-        largest = CLASSES - 1 if column == "label" else 255
-        if not INTEGER_PATTERN.fullmatch(cell):
-            shown = f'"{cell[:20]}" is not a whole number' if cell.strip() else "no value"
-            return f"column {column}: {shown}"
-        if not 0 <= int(cell) <= largest:
-            return f"column {column}: {int(cell)} is outside 0 to {largest}"
-    return None
+def _have_row_names(rows: Sequence[list[str]], columns: int) -> bool:
+    """Return whether rows begin with R's row names, 1, 2, ..., for which its header has no column."""
+    return [(cells[0], len(cells)) for cells in rows] == [("1", columns + 1), ("2", columns + 1)] and all(rows[0])

@@ -1,41 +1,195 @@
-"""File formats of digits, and the search for input files in paths, folders and patterns."""
+"""File formats of digits, recognised by their contents, and the search for files in paths, folders and patterns."""
 
 import glob
-from collections.abc import Iterable, Iterator
+import gzip
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from pipeline.data.csv_file import CsvFile
+from pipeline.data.arrays import ArrayFile, Arrays, Part, load_h5, load_libsvm, load_mat, load_npy, load_npz, part_of
+from pipeline.data.csv_file import COMPETITION_FILE, CsvFile
+from pipeline.data.idx import load_idx
 from pipeline.data.parquet import ParquetFile
+from pipeline.data.pictures import has_classes, load_pictures
 from pipeline.errors import UserError
-from pipeline.utils.files import starts_with
+from pipeline.utils.files import is_zip
+from pipeline.vision.image import find_pictures, is_picture
 
-DigitFile = CsvFile | ParquetFile
+DigitFile = CsvFile | ParquetFile | ArrayFile
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
-"""Suffixes of the files that a search in a folder returns."""
+"""Suffixes of the competition's files, in the order in which they are taken."""
+HEAD_BYTES = 1 << 13
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".data")
+
+LOADERS: dict[bytes, Callable[[Path, Part], Arrays]] = {
+    b"\x93NUMPY": load_npy,
+    b"\x89HDF\r\n\x1a\n": load_h5,
+    b"MATLAB 7.3": load_h5,
+    b"MATLAB 5": load_mat,
+    b"\0\0\x08\x03": load_idx,
+}
+"""Loader of a file by its first bytes."""
+LIBSVM_LINE = re.compile(rb"\s*[+-]?\d+(?:\.\d*)?(?:\s+\d+:[-+.\deE]+){2}")
+PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
+"""First bytes of a pickle, such as mnist.pkl; none is loaded, because it may run any code."""
 
 
-def open_digits(path: Path, member: str = "train.csv") -> DigitFile:
-    """Return a file of digits in its format, which its first bytes decide, not its name.
+def open_digits(path: Path, part: Part = "train") -> DigitFile:
+    """Return a file of digits in its format, which its contents decide, not its name.
 
     Args:
-        path: the file; it is not read further.
-        member: name of the CSV inside a zip archive.
+        path: a file, or a folder of files or pictures. Only its first bytes are read.
+        part: which rows to read, if there are training and test rows.
+
+    Raises:
+        UserError: the file is a pickle, a pipe or a device; a folder contains no such rows, or several files of them.
     """
-    return ParquetFile(path) if starts_with(path, b"PAR1") else CsvFile(path, member)
+    if path.is_dir():
+        return _open_folder(path, part)
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is a pipe or a device, which cannot be read twice; save its content as a file first")
+    head = _read_head(path)
+    if head.startswith(b"PAR1"):
+        return ParquetFile(path)
+    if is_zip(path):
+        return _open_archive(path, part)
+    if head.startswith(PICKLES):
+        raise UserError(
+            f"{path}: is a pickle, which may run any code and is not loaded; save its arrays with numpy.savez"
+        )
+    if is_picture(head):
+        return ArrayFile(path, _load_picture, part)
+    loader = next((loader for magic, loader in LOADERS.items() if head.startswith(magic)), None)
+    if loader is None and LIBSVM_LINE.match(head):
+        loader = load_libsvm
+    return ArrayFile(path, loader, part) if loader else CsvFile(path, f"{part}.csv")
+
+
+def open_labelled(path: Path) -> DigitFile:
+    """Return the labelled digits of a file or folder: its test rows, or the training rows if only they have labels.
+
+    Raises:
+        UserError: as in `open_digits`.
+    """
+    try:
+        file = open_digits(path, "test")
+        if isinstance(file, ArrayFile) and file.read(labels_required=False).labels is not None:
+            return file
+    except UserError:
+        pass
+    return open_digits(path, "train")
+
+
+def find_part(folder: Path, part: Part) -> list[Path]:
+    """Return the files in a folder that contain digits and are named after a part, such as mnist_train.csv."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and part_of(path.name) == part]
+    return [path for path in files if _holds_images(path)]
+
+
+def holds_digits(folder: Path) -> bool:
+    """Return whether a folder contains pictures in folders named after digits, or files of training digits."""
+    return has_classes(folder) or bool(_find_in_folder(folder, "train"))
+
+
+def _find_in_folder(folder: Path, part: Part) -> list[Path]:
+    """Return the result of `find_part` for a folder or, if there is none, for the folders in it, two levels deep."""
+    depths = ([folder], sorted(folder.glob("*/")), sorted(folder.glob("*/*/")))
+    return next(filter(None, ([path for inner in depth for path in find_part(inner, part)] for depth in depths)), [])
+
+
+def _open_folder(folder: Path, part: Part) -> DigitFile:
+    """Return the digits in a folder: pictures in folders named after digits, else a file named after the part."""
+    if has_classes(folder):
+        return ArrayFile(folder, load_pictures, part)
+    found = _find_in_folder(folder, part)
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found[:4])
+        raise UserError(f"{folder}: contains several files of {part} digits ({names}); name one of them")
+    return open_digits(found[0], part) if found else ArrayFile(folder, load_pictures, part)
+
+
+def _open_archive(path: Path, part: Part) -> DigitFile:
+    """Return the digits in a zip archive: its CSV of the part, arrays of NumPy, or anything else as in a folder."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
+    except (zipfile.BadZipFile, OSError):
+        return CsvFile(path, f"{part}.csv")  # reports the damage when it is read
+    if names and all(name.endswith(".npy") for name in names):
+        return ArrayFile(path, load_npz, part)
+    tables = [name for name in names if name.lower().endswith(TABLE_SUFFIXES)]
+    exact = [name for name in tables if Path(name).name.lower() == f"{part}.csv"]
+    only = tables if len(names) == 1 and not COMPETITION_FILE.fullmatch(path.name) else []
+    tables = exact or [name for name in tables if part_of(name) == part] or only
+    if len(tables) > 1:
+        shown = ", ".join(tables[:4])
+        raise UserError(f"{path}: holds several files of {part} digits ({shown}); unpack it and name one of them")
+    if tables:
+        return CsvFile(path, tables[0] if Path(tables[0]).name != f"{part}.csv" else f"{part}.csv")
+    if any(name.lower().endswith((".png", ".jpg", ".jpeg", ".gz", ".npy", ".parquet", "ubyte")) for name in names):
+        return ArrayFile(path, _load_archive, part)
+    return CsvFile(path, f"{part}.csv")  # reports what the archive holds
+
+
+def _load_archive(path: Path, part: Part) -> Arrays:
+    """Return the digits in an archive, which is unpacked into a temporary folder."""
+    with TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
+        archive.extractall(folder)
+        file = open_digits(Path(folder), part)
+        if isinstance(file, ArrayFile):
+            arrays = file.load(file.path, part)
+            names = arrays.names and [str(path / Path(name).relative_to(folder)) for name in arrays.names]
+            return arrays._replace(names=names)
+        table = file.read(labels_required=False)
+        return Arrays(table.pixels, table.labels)
+
+
+def _load_picture(path: Path, part: Part) -> Arrays:
+    """Return the picture of one digit."""
+    from pipeline.data.pictures import frame_grey
+    from pipeline.vision.image import to_grey_levels
+
+    return Arrays(frame_grey(to_grey_levels(path))[None], None, [str(path)])
+
+
+def _read_head(path: Path) -> bytes:
+    """Return the first bytes of a file, decompressed if it is gzipped; b"" if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+        if head.startswith(b"\x1f\x8b"):
+            with gzip.open(path) as stream:
+                head = stream.read(HEAD_BYTES)
+    except (OSError, EOFError):
+        return b""
+    return head
+
+
+def _holds_images(path: Path) -> bool:
+    """Return whether the first bytes of a file are those of a format of images, or of a table with many columns."""
+    head = _read_head(path)
+    if head.startswith((b"PAR1", b"PK\x03\x04", *LOADERS)):
+        return not (head.startswith(b"\x93NUMPY") and re.search(rb"'shape': \(\d+,\)", head))
+    if LIBSVM_LINE.match(head):
+        return True
+    first = head.replace(b"\0", b"").partition(b"\n")[0]
+    return max(first.count(separator) for separator in (b",", b";", b"\t", b"|", b" ")) >= 64
 
 
 def find_files(inputs: Iterable[str]) -> list[DigitFile]:
     """Return the files that the inputs match, without duplicates, in the order of the inputs, then by name.
 
     Args:
-        inputs: paths of files; folders, which are searched recursively for files with SUFFIXES; glob patterns of
-            either, such as "images/2026-*.csv", where ** matches any number of folders.
+        inputs: paths of files; folders, which are searched recursively for files with SUFFIXES, else for pictures;
+            glob patterns of either, such as "images/2026-*.csv", where ** matches any number of folders.
 
     Raises:
         UserError: a path does not exist, a pattern matches nothing, or a folder contains no such file.
     """
     paths = [path for match in find_paths(inputs) for path in _files_in(match)]
-    return [open_digits(path, "test.csv") for path in dict.fromkeys(paths)]
+    return [open_digits(path, "test") for path in dict.fromkeys(paths)]
 
 
 def find_paths(inputs: Iterable[str]) -> list[Path]:
@@ -54,17 +208,23 @@ def _matches(pattern: str) -> list[Path]:
 
 
 def _files_in(path: Path) -> Iterator[Path]:
-    """Yield a file itself, or the files with SUFFIXES in a folder, sorted; skip names that begin with "." or "_"."""
+    """Yield a file, or the files of digits in a folder, sorted; skip names that begin with "." or "_".
+
+    A folder without such files is yielded itself if it contains pictures.
+    """
     if not path.is_dir():
         yield path
         return
     found = [
         file
         for file in sorted(path.rglob("*"))
-        if file.name.lower().endswith(SUFFIXES)
-        and file.is_file()
+        if file.is_file()
         and not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
+        and (file.name.lower().endswith(SUFFIXES) or _holds_images(file))
     ]
-    if not found:
-        raise UserError(f"{path}: contains no file that ends in {', '.join(SUFFIXES)}; choose another folder")
-    yield from found
+    if found:
+        yield from found
+    elif find_pictures(path):
+        yield path
+    else:
+        raise UserError(f"{path}: contains no file of digits and no pictures; choose another folder")

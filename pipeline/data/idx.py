@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.data.arrays import Arrays, Part, find_labels
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
 
@@ -26,6 +27,12 @@ def read_idx(images: Path, labels: Path) -> DigitTable:
     return DigitTable(pixels, classes.astype(np.int64))
 
 
+def load_idx(path: Path, part: Part) -> Arrays:
+    """Return the images of an IDX file, with the labels of the file that is named alike; see `read_idx`."""
+    labels = find_labels(path)
+    return Arrays(_read_array(path, dimensions=3), None if labels is None else _read_array(labels, dimensions=1))
+
+
 def _read_array(path: Path, dimensions: int) -> np.ndarray:
     """Return the uint8 array in an IDX file: 0, 0, type 8, the number of dimensions, their sizes, the values."""
     try:
@@ -33,17 +40,13 @@ def _read_array(path: Path, dimensions: int) -> np.ndarray:
         if content.startswith(b"\x1f\x8b"):
             content = gzip.decompress(content)
     except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file; download MNIST again") from None
+        raise UserError(f"{path}: there is no such file; download it again") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read ({error}); delete it and download MNIST again") from error
+        raise UserError(f"{path}: cannot be read ({error}); download it again") from error
     start = 4 + 4 * dimensions
     if len(content) < start or content[:4] != bytes([0, 0, 8, dimensions]):
-        raise UserError(
-            f"{path}: this is not an IDX file of {dimensions} dimension(s); delete it and download MNIST again"
-        )
+        raise UserError(f"{path}: this is not an IDX file of {dimensions} dimension(s); download it again")
     shape = np.frombuffer(content, dtype=">u4", count=dimensions, offset=4).astype(int)
     if len(content) != start + shape.prod():
-        raise UserError(
-            f"{path}: {len(content)} bytes, expected {start + shape.prod()}; delete it and download MNIST again"
-        )
+        raise UserError(f"{path}: {len(content)} bytes, expected {start + shape.prod()}; download it again")
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)

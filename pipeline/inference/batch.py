@@ -1,20 +1,27 @@
 """Batch prediction of image files, on this machine or on a Ray cluster."""
 
+import logging
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 from tqdm import tqdm
 
+from pipeline.data.arrays import ArrayFile
 from pipeline.data.formats import DigitFile, find_files, find_paths
 from pipeline.digits import Labels
 from pipeline.errors import UserError
+from pipeline.inference.orientation import orient_file
 from pipeline.inference.outputs import Format, write_shards
+from pipeline.inference.predictor import Predictor
 from pipeline.kaggle.solution import write_solution
 from pipeline.run import Run
 from pipeline.utils.files import require_empty, require_separate, require_writable
 from pipeline.utils.imports import import_optional
 from pipeline.utils.prefetch import prefetch
+
+log = logging.getLogger(__name__)
 
 Engine = Literal["plain", "ray"]
 
@@ -55,26 +62,42 @@ def predict(
         raise UserError(
             f"{out}: cannot contain the predictions for {len(files)} files; give a folder as --out, without .csv"
         )
+    for file in files:
+        if notes := file.notes():
+            log.info("Data: %s: %s", file, ", ".join(notes))
+    predictor = Predictor.load(found)
     if engine == "ray":
         from pipeline.inference.cluster import predict_on_cluster
 
+        files = [orient_file(predictor, file, next(file.chunks())) for file in files]
         predictions = predict_on_cluster(found, files)
     else:
-        predictions = _predict_locally(found, files)
+        predictions = prefetch((str(file), digits) for file in files for digits in _predict_file(predictor, file))
     predictions = _show_progress(predictions, quiet=quiet)
     if single:
         return write_solution(out, (digits for _, digits in predictions))
-    return write_shards(out, predictions, form)
+    return write_shards(out, _name_pictures(predictions, files), form)
 
 
-def _predict_locally(run: Run, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:
-    """Return an iterator over file names with the digits of the file's next rows, in order, with prefetching."""
-    from pipeline.inference.predictor import Predictor
+def _predict_file(predictor: Predictor, file: DigitFile) -> Iterator[Labels]:
+    """Yield the digits of the file's next rows, in order, with prefetching."""
+    chunks = prefetch(file.chunks())
+    first = next(chunks)
+    oriented = orient_file(predictor, file, first)
+    for chunk in chain([first], chunks) if oriented is file else prefetch(oriented.chunks()):
+        yield predictor.predict(chunk.pixels).known_digits
 
-    predictor = Predictor.load(run)
-    return prefetch(
-        (str(file), predictor.predict(chunk.pixels).known_digits) for file in files for chunk in prefetch(file.chunks())
-    )
+
+def _name_pictures(
+    predictions: Iterator[tuple[str, Labels]], files: Sequence[DigitFile]
+) -> Iterator[tuple[str, Labels]]:
+    """Yield the predictions with the name of its picture for each image of a folder of pictures."""
+    names = {str(file): iter(file.names) for file in files if isinstance(file, ArrayFile) and file.names}
+    for file, digits in predictions:
+        if file in names:
+            yield from ((next(names[file]), digits[row : row + 1]) for row in range(len(digits)))
+        else:
+            yield file, digits
 
 
 def _show_progress(predictions: Iterator[tuple[str, Labels]], *, quiet: bool) -> Iterator[tuple[str, Labels]]:

@@ -12,6 +12,7 @@ from threading import Lock
 import numpy as np
 from PIL import Image, ImageOps
 
+from pipeline.data.formats import holds_digits, open_digits
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, SIDE
 from pipeline.errors import UserError
@@ -82,12 +83,14 @@ def _save(path: Path, image: Image.Image) -> None:
 
 
 def read_corrections(folder: Path) -> DigitTable:
-    """Return the corrected digits of a folder with their labels.
+    """Return the corrected digits of a folder with their labels, or any other labelled digits in a file or folder.
 
     Raises:
         UserError: there are no corrections, or a line or an image is damaged.
     """
     table = folder / TABLE_NAME
+    if not table.exists() and (folder.is_file() or holds_digits(folder)):
+        return open_digits(folder).read(labels_required=True)
     try:
         with table.open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))

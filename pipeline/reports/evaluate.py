@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from pipeline.config.fine_tuning import FineTuning
-from pipeline.data.formats import open_digits
+from pipeline.data.formats import open_labelled
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
 from pipeline.inference.predictions import Predictions, make_predictions
@@ -87,7 +87,7 @@ def labelled_rows(run: Run, on: str, data: Path) -> DigitTable:
     """Return digits to score a run on: MNIST's test set, the run's validation rows, or the rows of a file.
 
     Args:
-        on: "mnist", "validation" or the path of a file.
+        on: "mnist", "validation" or the path of a file or folder.
 
     Raises:
         UserError: they are missing, or `data` does not contain the data that the run was trained on.
@@ -95,9 +95,13 @@ def labelled_rows(run: Run, on: str, data: Path) -> DigitTable:
     if on == "mnist":
         return find_source("mnist", data).read_test()
     if on != "validation":
-        return open_digits(Path(on)).read(labels_required=True)
-    trained_on = run.card.source
-    return validation_rows(run, find_source("auto" if trained_on == "competition" else trained_on, data))
+        file = open_labelled(Path(on))
+        table = file.read(labels_required=True)
+        if notes := file.notes():
+            log.info("Data: %s: %s", file, ", ".join(notes))
+        return table
+    kinds = {"competition": "auto", "files": str(data)}
+    return validation_rows(run, find_source(kinds.get(run.card.source, run.card.source), data))
 
 
 def validation_rows(run: Run, source: Source) -> DigitTable:

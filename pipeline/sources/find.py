@@ -3,11 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.data.arrays import ArrayFile
+from pipeline.data.formats import holds_digits, open_digits
 from pipeline.errors import UserError, did_you_mean
 from pipeline.kaggle import credentials
 from pipeline.kaggle.competition import ARCHIVE
 from pipeline.sources.competition import competition_source, from_kaggle, holds_competition
 from pipeline.sources.drawings.pendigits import pendigits_source
+from pipeline.sources.files import files_source
 from pipeline.sources.mnist import answering_mirrors, holds_mnist, mnist_source
 from pipeline.sources.practice import practice_source
 from pipeline.sources.source import Source
@@ -21,8 +24,8 @@ def find_source(kind: str, data: Path) -> Source:
     Args:
         kind: "auto" selects the first available of: the competition's files in `data`; those files from Kaggle, if
             there are credentials; MNIST in `data` or from its mirrors; the practice set. "kaggle", "mnist",
-            "pendigits" and "practice" select one. Anything else is a path: an archive or a folder that contains the
-            competition's files or MNIST.
+            "pendigits" and "practice" select one. Anything else is a path: a file, an archive or a folder that
+            contains the competition's files, MNIST, or other digits that `open_digits` reads.
         data: the data folder.
 
     Raises:
@@ -60,16 +63,22 @@ def _find(kind: str, data: Path) -> Source:
 
 
 def _at_path(path: Path) -> Source:
-    """Return the source in the folder or archive `path`."""
+    """Return the source in the folder or file `path`."""
+    if not path.exists():
+        raise UserError(
+            f"--source {path}: no such file or folder{did_you_mean(str(path), SOURCE_KINDS)} "
+            f"(give {', '.join(SOURCE_KINDS)} or a path)"
+        )
+    if path.is_file():
+        is_table = not isinstance(open_digits(path), ArrayFile)
+        return (competition_source if is_table else files_source)(path, "requested")
     if holds_competition(path):
         return competition_source(path, "requested")
     if holds_mnist(path):
         return mnist_source(path, "requested")
-    if path.exists():
-        raise UserError(
-            f"{path}: holds neither train.csv and test.csv, nor {ARCHIVE}, nor MNIST/raw; choose another folder"
-        )
+    if holds_digits(path):
+        return files_source(path, "requested")
     raise UserError(
-        f"--source {path}: no such file or folder{did_you_mean(str(path), SOURCE_KINDS)} "
-        f"(give {', '.join(SOURCE_KINDS)} or a path)"
+        f"{path}: holds neither train.csv and test.csv, nor {ARCHIVE}, nor MNIST's files, nor files of digits with "
+        "train in their names, nor folders 0 to 9 of pictures; choose another folder"
     )

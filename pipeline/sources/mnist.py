@@ -1,7 +1,9 @@
 """MNIST: 60,000 training and 10,000 test digits, downloaded by torchvision."""
 
+import re
 import threading
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -9,6 +11,7 @@ from time import monotonic
 from pipeline.data.idx import read_idx
 from pipeline.errors import UserError
 from pipeline.sources.download import require_sha256
+from pipeline.sources.files import files_source
 from pipeline.sources.source import Source
 from pipeline.utils.files import require_writable
 from pipeline.utils.sockets import default_socket_timeout
@@ -25,18 +28,52 @@ MNIST_FILES = {
 """SHA-256 of the four files that torchvision extracts."""
 
 
+KERAS_FILE = "mnist.npz"
+"""MNIST as Keras stores it."""
+OTHER_SETS = re.compile("fashion|kmnist|kuzushiji|emnist|qmnist", re.IGNORECASE)
+"""Names of folders with other images in files that are named like MNIST's."""
+
+
 def holds_mnist(folder: Path) -> bool:
-    """Return whether a folder contains MNIST's four files in torchvision's layout, MNIST/raw."""
-    return all((folder / "MNIST" / "raw" / name).exists() for name in MNIST_FILES)
+    """Return whether a folder contains MNIST: its four files, see `find_mnist`, or Keras' mnist.npz."""
+    return find_mnist(folder) is not None or (folder / KERAS_FILE).is_file()
+
+
+def find_mnist(folder: Path) -> list[Path] | None:
+    """Return MNIST's four files in a folder in the order of MNIST_FILES, or None if one is missing.
+
+    torchvision's layout, MNIST/raw, takes precedence. Otherwise the files may be in the folder or up to two folders
+    deeper, compressed with gzip, and named with a dot, such as train-images.idx3-ubyte.
+    """
+    for raw in (folder / "MNIST" / "raw", folder):
+        if all((raw / name).is_file() for name in MNIST_FILES):
+            return [raw / name for name in MNIST_FILES]
+    found: dict[str, Path] = {}
+    for pattern in ("*", "*/*", "*/*/*"):
+        for path in sorted(folder.glob(pattern)):
+            inside = str(path.relative_to(folder))
+            if "ubyte" in path.name and not OTHER_SETS.search(inside) and path.is_file():
+                found.setdefault(path.name.lower().removesuffix(".gz").replace(".", "-"), path)
+    return [found[name] for name in MNIST_FILES] if all(name in found for name in MNIST_FILES) else None
 
 
 def mnist_source(folder: Path, reason: str, mirrors: list[str] | None = None) -> Source:
     """Return MNIST's 60,000 training and 10,000 test digits; download missing files to `folder` with torchvision."""
-    if not holds_mnist(folder):
+    files = find_mnist(folder)
+    if files is None and (folder / KERAS_FILE).is_file():
+        return replace(files_source(folder / KERAS_FILE, reason), name="mnist")
+    if files is None:
         _download_mnist(folder, mirrors or answering_mirrors())
-    raw = folder / "MNIST" / "raw"
-    files = tuple(raw / name for name in MNIST_FILES)
-    return Source("mnist", raw, reason, lambda: read_idx(*files[:2]), lambda: read_idx(*files[2:]), files=files)
+        files = [folder / "MNIST" / "raw" / name for name in MNIST_FILES]
+    train_images, train_labels, test_images, test_labels = files
+    return Source(
+        "mnist",
+        train_images.parent,
+        reason,
+        lambda: read_idx(train_images, train_labels),
+        lambda: read_idx(test_images, test_labels),
+        files=tuple(files),
+    )
 
 
 def _download_mnist(folder: Path, mirrors: list[str]) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.csv_file import PIXEL_COLUMNS, CsvFile
+from pipeline.data.columns import PIXEL_COLUMNS
+from pipeline.data.csv_file import CsvFile
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
 from pipeline.sources.competition import competition_source

@@ -134,10 +134,38 @@ def frame_8x8(image: NDArray[np.float64]) -> NDArray[np.uint8]:
         image: (8, 8), values 0 to 16, 0 = paper; at least one is above 0.
     """
     small = Image.fromarray((image * (255 / 16)).astype(np.uint8))
-    large = np.asarray(small.resize((DIGIT_SIDE_PX, DIGIT_SIDE_PX), Image.Resampling.BICUBIC), dtype=np.float64)
-    positions = np.arange(DIGIT_SIDE_PX) + 0.5
-    centres = [large.sum(axis=1) @ positions / large.sum(), large.sum(axis=0) @ positions / large.sum()]
-    top, left = (int(np.clip(round(SIDE / 2 - centre), 0, SIDE - DIGIT_SIDE_PX)) for centre in centres)
+    return _centre(small.resize((DIGIT_SIDE_PX, DIGIT_SIDE_PX), Image.Resampling.BICUBIC))
+
+
+def frame_single(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the picture of one digit in MNIST's format, uint8 (28, 28).
+
+    A picture of up to 28 pixels keeps its strokes: only its ink is scaled to 20 pixels and centred. For the others see
+    `frame_digit`.
+
+    Args:
+        image: (h, w), 0 = paper, 255 = ink. Without ink the result is blank.
+    """
+    written = image > max(int(image.max()) // 4, 1)
+    if not written.any():
+        return np.zeros((SIDE, SIDE), dtype=np.uint8)
+    rows, columns = (np.flatnonzero(written.any(axis=axis)) for axis in (1, 0))
+    digit = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if max(image.shape) > SIDE:
+        return frame_digit(digit.astype(np.float32) / np.float32(255))
+    scale = DIGIT_SIDE_PX / max(digit.shape)
+    height, width = (max(1, round(side * scale)) for side in digit.shape)
+    return _centre(Image.fromarray(digit).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _centre(digit: Image.Image) -> NDArray[np.uint8]:
+    """Return a digit of up to 20x20 pixels, 255 = ink, with its centre of mass in the middle of 28x28 pixels."""
+    ink = np.asarray(digit, dtype=np.float64)
     frame = np.zeros((SIDE, SIDE), dtype=np.uint8)
-    frame[top : top + DIGIT_SIDE_PX, left : left + DIGIT_SIDE_PX] = large
+    place = []
+    for length, profile in zip(ink.shape, (ink.sum(axis=1), ink.sum(axis=0)), strict=True):
+        centre = profile @ (np.arange(length) + 0.5) / ink.sum()
+        start = int(np.clip(round(SIDE / 2 - centre), 0, SIDE - length))
+        place.append(slice(start, start + length))
+    frame[place[0], place[1]] = ink
     return frame

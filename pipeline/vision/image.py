@@ -1,5 +1,6 @@
 """Pictures: validate any raster file, PIL image or array, and convert it to one grey channel."""
 
+import re
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +14,8 @@ from pipeline.errors import UserError
 
 FILE_FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"]
 """Formats that Pillow decodes itself; for some others it starts external programs."""
+SIGNATURES = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|BM....\0\0\0\0|RIFF....WEBP|II\*\0|MM\0\*|P[1-6][\s#]", re.DOTALL)
+"""First bytes of the files in FILE_FORMATS."""
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000
 WORKING_SIDE = 1500
@@ -25,7 +28,8 @@ ORIENTATION_TAG = 0x0112
 """EXIF tag of the orientation; values above 4 swap width and height."""
 
 Picture = Image.Image | str | Path | NDArray[Any]
-"""A PIL image, the path of a file, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or floats in 0..1."""
+"""A PIL image, the path of a file, or an array (H, W), (H, W, 1), (1, H, W), (H, W, 3) or (H, W, 4). Its values are
+integers from 0 to 255, uint16 up to 65535, floats from 0 to 1, or booleans."""
 Grey = NDArray[np.float32]
 
 
@@ -75,6 +79,8 @@ def _open_file(path: Path) -> Image.Image:
 
 def _from_array(values: NDArray[Any]) -> Image.Image:
     """Return an array as an image of mode L, RGB or RGBA."""
+    if isinstance(values, np.ndarray) and values.ndim == 3 and 1 in {values.shape[0], values.shape[2]}:
+        values = values[0] if values.shape[0] == 1 else values[:, :, 0]
     shape = getattr(values, "shape", None)
     if not isinstance(values, np.ndarray) or not (values.ndim == 2 or (values.ndim == 3 and values.shape[2] in {3, 4})):
         raise UserError(
@@ -90,12 +96,62 @@ def _to_uint8(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Return the values of an array picture as uint8."""
     if values.dtype == np.uint8:
         return values
-    if values.dtype == np.uint16:
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255)
+    if values.dtype == np.uint16 and values.max() > 255:
         return (values >> 8).astype(np.uint8)
+    if np.issubdtype(values.dtype, np.integer) and values.min() >= 0 and values.max() <= 255:
+        return values.astype(np.uint8) * np.uint8(255 if values.max() <= 1 else 1)
     if np.issubdtype(values.dtype, np.floating) and values.min() >= 0 and values.max() <= 1:  # false for NaN
         return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
     span = f" from {values.min()} to {values.max()}" if np.issubdtype(values.dtype, np.number) else ""
-    raise UserError(f"a picture of {values.dtype}{span} cannot be read: pass uint8, uint16, or floats from 0 to 1")
+    raise UserError(
+        f"a picture of {values.dtype}{span} cannot be read: pass integers from 0 to 255, uint16, or floats from 0 to 1"
+    )
+
+
+def is_picture(content: bytes) -> bool:
+    """Return whether content starts like a picture in FILE_FORMATS."""
+    return SIGNATURES.match(content) is not None
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Return the result of `find_pictures`; raise a UserError also if the folder contains no picture."""
+    found = find_pictures(folder)
+    if not found:
+        raise UserError(f"{folder}: contains no picture; choose another folder")
+    return found
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Return the pictures in a folder and the folders in it, by name; names that begin with "." or "_" are skipped.
+
+    Raises:
+        UserError: a file or folder cannot be read.
+    """
+    found = []
+    try:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts):
+                with path.open("rb") as file:
+                    if is_picture(file.read(16)):
+                        found.append(path)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or folder}: cannot be read: {error.strerror}; change its permissions"
+        ) from None
+    return found
+
+
+def to_grey_levels(picture: Picture) -> NDArray[np.uint8]:
+    """Return a picture of one digit in one grey channel, uint8 (h, w), h and w at most MIN_SIDE; see `to_grey`."""
+    image = open_picture(picture)
+    try:
+        grey = _one_channel(to_eight_bit(ImageOps.exif_transpose(image)))
+    except Exception as error:  # decoders raise almost any exception on damaged data
+        raise UserError(f"{_describe(picture)} is damaged ({error}); save or copy it again") from None
+    grey.thumbnail((MIN_SIDE, MIN_SIDE))
+    return np.array(grey)
 
 
 def to_grey(picture: Picture) -> tuple[Grey, tuple[float, float]]:

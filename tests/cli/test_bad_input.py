@@ -53,7 +53,7 @@ FAULTS = {
     "missing pixel column": (drop_column("pixel5"), 'column "pixel5" is missing'),
     "missing label column": (drop_column("label"), 'column "label" is missing'),
     "renamed column": (rename("pixel7", "pixl7"), 'column 9, "pixl7", must be named "pixel7"; rename it'),
-    "renamed label": (rename("label", "Digit"), 'column 1, "Digit", must be named "label"; rename it'),
+    "renamed label": (rename("label", "Answer"), 'column 1, "Answer", must be named "label"; rename it'),
     "extra column": (add_column, 'column 786, "comment", is unexpected; remove it'),
     "column twice": (rename("pixel7", "pixel6"), 'column "pixel7" is missing'),
     "column again at the end": (
@@ -64,7 +64,21 @@ FAULTS = {
         lambda lines: [[line[0], line[2], line[1], *line[3:]] for line in lines],
         'column 2, "pixel1", is out of place; put the columns in the order',
     ),
-    "no header": (lambda lines: lines[1:], "the first line is numbers"),
+    "no header and no label": (
+        lambda lines: [line[1:] for line in lines[1:]],
+        "784 columns without names, all of them pixels, and no label",
+    ),
+    "no header and a column too many": (
+        lambda lines: [[*line, "1"] for line in lines[1:]],
+        "the first line is 786 numbers; without column names it must be 784 pixels, or a label and 784 pixels",
+    ),
+    "two labels": (
+        lambda lines: [[*line, "target" if number == 0 else "1"] for number, line in enumerate(lines)],
+        'columns "label" and "target" may both be the label; remove one',
+    ),
+    "a quotation mark that is not closed": (set_cell(3, 7, '"0'), "row 3 (line 4): a quotation mark is not closed"),
+    "a cell of 200,000 characters": (set_cell(3, 7, "0" * 200_000 + "x"), "row 3 (line 4): column pixel6: "),
+    "label 23 of EMNIST's letters": (set_cell(2, 0, "23"), "sets with letters, such as EMNIST's, have other labels"),
     "short row": (shorten_row, "row 3 (line 4): 784 values, expected 785"),
     "long row": (lengthen_row(3), "row 3 (line 4): 786 values, expected 785"),
     "long first row": (lengthen_row(1), "row 1 (line 2): 786 values, expected 785"),

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,11 @@ import pyarrow as arrow
 import pytest
 from helpers.commands import Outcome
 from helpers.files import csv_text
+from PIL import Image
 from pyarrow import parquet
 
 from pipeline import DigitTable, Predictor, Run, UserError, find_source
-from pipeline.data.csv_file import PIXEL_COLUMNS
+from pipeline.data.columns import PIXEL_COLUMNS
 from pipeline.data.parquet import ParquetFile
 
 
@@ -114,7 +116,7 @@ def test_a_faulty_value_in_784_columns_names_its_row_and_column(digits: DigitTab
         ({"pixels": [0.5]}, 'column "pixels" is double; make it 784 bytes'),
         ({"pixels": [["0"] * 784]}, 'column "pixels" is list<.*string>; make it 784 bytes'),
         ({name: [0] for name in PIXEL_COLUMNS[:-1]}, 'column "pixel783" is missing'),
-        ({name: [0.0] for name in PIXEL_COLUMNS}, 'column "pixel0" is double; make it uint8'),
+        ({name: ["0"] for name in PIXEL_COLUMNS}, 'column "pixel0" is string; make it uint8'),
         ({"pixels": arrow.array([], arrow.binary(784))}, "the file has no rows"),
     ],
 )
@@ -155,7 +157,8 @@ def test_labels_are_read_and_may_be_required(digits: DigitTable, tmp_path: Path)
     [
         ([1, 10, 3], "row 2: column label: 10 is outside 0 to 9"),
         ([1, 2, None], "row 3: column label: no value"),
-        (["1", "2", "3"], 'column "label" is string; make it int64'),
+        (["1", "two", "3"], 'row 2: column label: "two" is not a digit'),
+        ([1.0, 2.5, 3.0], 'row 2: column label: "2.5" is not a digit'),
     ],
 )
 def test_a_wrong_label_is_named_by_its_row(labels: list[Any], fault: str, digits: DigitTable, tmp_path: Path) -> None:
@@ -163,6 +166,64 @@ def test_a_wrong_label_is_named_by_its_row(labels: list[Any], fault: str, digits
     parquet.write_table(table, tmp_path / "train.parquet")
     with pytest.raises(UserError, match=fault):
         ParquetFile(tmp_path / "train.parquet").read(labels_required=True)
+
+
+def hub(digits: DigitTable) -> dict[str, Any]:
+    """Return the columns of MNIST on the Hugging Face hub."""
+    pictures = []
+    for number, image in enumerate(digits.pixels):
+        file = BytesIO()
+        Image.fromarray(image).save(file, "PNG")
+        pictures.append({"bytes": file.getvalue(), "path": f"{number}.png"})
+    return {"image": pictures, "label": digits.known_labels}
+
+
+def numbered(digits: DigitTable, start: int = 0) -> dict[str, Any]:
+    """Return columns named by numbers, as pandas writes an array."""
+    pixels = digits.pixels.reshape(len(digits), -1)
+    return {"label": digits.known_labels} | {str(start + index): column for index, column in enumerate(pixels.T)}
+
+
+TABLES: dict[str, Callable[[DigitTable], dict[str, Any]]] = {
+    "the hub's pictures": hub,
+    "numbered columns": numbered,
+    "columns numbered from 1": lambda digits: numbered(digits, 1),
+    "doubles": lambda digits: (
+        {name: column.astype(float) for name, column in scalar_columns(digits.pixels).items()}
+        | {"class": digits.known_labels.astype(float)}
+    ),
+    "0 to 1": lambda digits: {
+        "pixels": list(digits.pixels.reshape(len(digits), -1) / 255),
+        "Label": digits.known_labels,
+    },
+    "OpenML's": lambda digits: (
+        {f"pixel{index + 1}": column for index, column in enumerate(flat(digits).T)}
+        | {"class": arrow.array(digits.known_labels.astype(str)).dictionary_encode()}
+    ),
+    "black on white": lambda digits: {"pixels": list(255 - flat(digits)), "y": digits.known_labels},
+}
+
+
+def flat(digits: DigitTable) -> np.ndarray:
+    return digits.pixels.reshape(len(digits), -1)
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_tables_as_others_write_them_are_read(kind: str, digits: DigitTable, tmp_path: Path) -> None:
+    table = digits.select(np.arange(60))
+    parquet.write_table(arrow.table(TABLES[kind](table)), tmp_path / "data", row_group_size=20)
+    found = ParquetFile(tmp_path / "data").read(labels_required=True)
+    assert np.array_equal(found.pixels, table.pixels)
+    assert np.array_equal(found.known_labels, table.known_labels)
+
+
+def test_a_row_without_a_picture_is_named(digits: DigitTable, tmp_path: Path) -> None:
+    columns = hub(digits.select(np.arange(5)))
+    for content in (b"", b"GIF89a no picture"):
+        columns["image"][3]["bytes"] = content
+        parquet.write_table(arrow.table(columns), tmp_path / "train.parquet")
+        with pytest.raises(UserError, match=r"train\.parquet, row 4: column image: (no|is not a) picture"):
+            ParquetFile(tmp_path / "train.parquet").read(labels_required=True)
 
 
 def test_parquet_trains_and_scores_like_csv(

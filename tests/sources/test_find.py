@@ -1,5 +1,8 @@
+import gzip
+import shutil
 import socket
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +80,92 @@ def test_a_path_names_a_folder_or_an_archive(tmp_path: Path, digits: DigitTable)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"holds neither train\.csv and test\.csv"):
         find_source(str(tmp_path / "empty"), tmp_path)
+
+
+@pytest.mark.usefixtures("no_mirrors")
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("digit-recognizer/train.csv", "digit-recognizer/test.csv"),
+        ("Train.csv", "TEST.CSV"),
+        ("train.csv.txt", "test.csv.txt"),
+        ("train (1).csv", "test (2).csv"),
+    ],
+)
+def test_the_competitions_files_are_found_under_other_names(
+    train: str, test: str, tmp_path: Path, digits: DigitTable
+) -> None:
+    write_competition(tmp_path / "kaggle", digits)
+    for name, path in (("train.csv", train), ("test.csv", test)):
+        (tmp_path / "data" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "kaggle" / name).rename(tmp_path / "data" / path)
+    found = find_source("auto", tmp_path / "data")
+    assert found.name == "competition"
+    assert (len(found.read_train()), len(found.read_test())) == (30, 20)
+
+
+@pytest.mark.usefixtures("no_mirrors")
+@pytest.mark.parametrize("name", ["digit-recognizer (1).zip", "Digit-Recognizer.zip", "train.csv.zip"])
+def test_the_competitions_archive_is_found_under_other_names(name: str, tmp_path: Path, digits: DigitTable) -> None:
+    write_competition(tmp_path / "kaggle", digits)
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        for member in ("train.csv", "test.csv"):
+            archive.write(tmp_path / "kaggle" / member, member)
+            (tmp_path / "kaggle" / member).unlink()
+    found = find_source("auto", tmp_path)
+    assert (found.name, len(found.read_train())) == ("competition", 30)
+
+
+@pytest.mark.usefixtures("no_mirrors")
+def test_two_copies_of_the_competitions_file_are_named(tmp_path: Path, digits: DigitTable) -> None:
+    write_competition(tmp_path, digits)
+    (tmp_path / "train.csv").rename(tmp_path / "train (1).csv")
+    shutil.copy(tmp_path / "train (1).csv", tmp_path / "train (2).csv")
+    with pytest.raises(
+        UserError, match=r"several files of the competition's train digits \(.*train \(1\)\.csv, .*; keep"
+    ):
+        find_source("auto", tmp_path)
+
+
+@pytest.mark.usefixtures("no_mirrors")
+@pytest.mark.parametrize("pattern", ["{}", "raw/{}", "archive/{}.gz", "{}-file/{}"])
+def test_mnist_is_found_in_other_layouts(pattern: str, tmp_path: Path, digits: DigitTable) -> None:
+    write_mnist(tmp_path / "torch", digits)
+    for name in MNIST_FILES:
+        path = tmp_path / "data" / pattern.format(name.replace("-idx", ".idx"), name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = (tmp_path / "torch" / "MNIST" / "raw" / name).read_bytes()
+        path.write_bytes(gzip.compress(content) if pattern.endswith(".gz") else content)
+    for kind in ("auto", "mnist", str(tmp_path / "data")):
+        found = find_source(kind, tmp_path / "data")
+        assert (found.name, len(found.read_train()), len(found.read_test())) == ("mnist", 70, 70)
+
+
+@pytest.mark.usefixtures("no_mirrors")
+def test_fashion_in_files_named_like_mnists_is_not_mnist(tmp_path: Path, digits: DigitTable) -> None:
+    write_mnist(tmp_path / "torch", digits)
+    (tmp_path / "torch" / "MNIST").rename(tmp_path / "torch" / "FashionMNIST")
+    assert find_source("auto", tmp_path / "torch").name == "practice"
+
+
+@pytest.mark.usefixtures("no_mirrors")
+def test_keras_file_is_mnist(tmp_path: Path, digits: DigitTable) -> None:
+    x, y = digits.pixels, digits.known_labels
+    np.savez(tmp_path / "mnist.npz", x_train=x, y_train=y, x_test=x[:40], y_test=y[:40])
+    found = find_source("auto", tmp_path)
+    assert (found.name, len(found.read_train()), len(found.read_test().known_labels)) == ("mnist", 1297, 40)
+    assert find_source(str(tmp_path / "mnist.npz"), tmp_path).name == "files"
+
+
+def test_other_files_are_a_source_by_their_path_and_described(tmp_path: Path, digits: DigitTable) -> None:
+    (tmp_path / "emnist-digits-train.csv").write_text(
+        csv_text(DigitTable(digits.pixels.transpose(0, 2, 1), digits.labels)).partition("\n")[2]
+    )
+    found = find_source(str(tmp_path), tmp_path)
+    line = f"files, in {tmp_path} (requested); emnist-digits-train.csv: no header, transposed, turned upright"
+    assert (str(found), len(found.read_train())) == (line, 1297)
+    with pytest.raises(UserError, match="contains no test pictures"):
+        found.read_test()
 
 
 def test_practice_has_1297_training_rows_and_500_test_rows(practice: Source) -> None:

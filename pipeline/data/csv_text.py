@@ -1,0 +1,166 @@
+"""How the text of a CSV is written: its encoding, line ends, separator and header, detected from its first lines."""
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from typing import IO
+
+from pipeline.errors import UserError
+
+MAX_LINE_BYTES = 1 << 20
+"""Longest line that is read; a web page or a picture may contain no line end."""
+SAMPLE_BYTES = 1 << 17
+"""Bytes at the start of a file that show its encoding and the notation of its numbers: about 70 rows."""
+NUMBER_PATTERN = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*")
+FRACTION_PATTERN = re.compile(rb"\d[.]|[.]\d|\d[eE][+-]?\d")
+BOOLEANS = {"true": 1.0, "false": 0.0}
+SEPARATOR_LINE = re.compile(r'"?sep=(.?)"?[ ,;]*', re.IGNORECASE)
+"""The first line by which Excel is told the separator."""
+BYTE_ORDER_MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+
+
+@dataclass(frozen=True)
+class CsvText:
+    """The notation of a CSV.
+
+    Attributes:
+        separator: the character between two cells; a space stands for any number of spaces.
+        decimal: the decimal separator.
+        quoted: whether cells of the first rows are in quotation marks.
+        fractions: whether numbers of the first rows have a decimal separator or an exponent.
+        names: the cells of the header; None if the first line is a row.
+        first_rows: the cells of the first rows, at most two.
+        skipped: number of lines before the first row.
+    """
+
+    separator: str
+    decimal: str
+    quoted: bool
+    fractions: bool
+    names: tuple[str, ...] | None
+    first_rows: tuple[list[str], ...]
+    skipped: int
+
+
+def read_text(stream: IO[bytes], name: str, remedy: str) -> CsvText:
+    """Return the notation of the CSV that starts here.
+
+    Args:
+        stream: the content as UTF-8, at its start.
+        name: the name of the file, for messages.
+        remedy: what to do if it is no CSV.
+
+    Raises:
+        UserError: the file is empty, a web page or no text.
+    """
+    sample = stream.read(SAMPLE_BYTES)
+    if len(sample) == SAMPLE_BYTES:
+        sample += stream.readline(MAX_LINE_BYTES)
+    first, *rows = sample.splitlines() or [b""]
+    if not first.strip():
+        raise UserError(f"{name}: the file is empty; {remedy}")
+    if first.lstrip(b"\xef\xbb\xbf \t").startswith(b"<"):
+        sign_in = "sign in to Kaggle and " if "kaggle.com" in remedy else ""
+        raise UserError(f"{name}: this is a web page, not a CSV: {sign_in}{remedy}")
+    try:
+        line = first.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{name}: this is not a text file, so not a CSV; {remedy}") from None
+    skipped, separator = 0, ""
+    if (declared := SEPARATOR_LINE.fullmatch(line)) and rows:
+        skipped, separator = 1, declared[1] or "\t"
+        line, *rows = rows[0].decode("utf-8", "replace"), *rows[1:]
+    separator = separator or _find_separator(line)
+    names = _split_names(line.lstrip("#"), separator)
+    if _is_header(names):
+        skipped += 1
+    else:
+        names, rows = [], [line.encode(), *rows]
+    first_rows = [row.decode("utf-8", "replace") for row in rows if row.strip()][:2]
+    decimal = "," if separator == ";" and any("," in row for row in first_rows) else "."
+    return CsvText(
+        separator,
+        decimal,
+        any('"' in row for row in first_rows),
+        decimal == "," or FRACTION_PATTERN.search(b"\n".join(rows)) is not None,
+        tuple(names) or None,
+        tuple(split_cells(row, separator, decimal) for row in first_rows),
+        skipped,
+    )
+
+
+def split_cells(line: str, separator: str, decimal: str = ".") -> list[str]:
+    """Return the cells of a row, without quotation marks and with a point as decimal separator."""
+    cells = line.split() if separator == " " else line.split(separator)
+    cells = [cell.strip().strip('"').strip() for cell in cells]
+    return cells if decimal == "." else [cell.replace(decimal, ".") for cell in cells]
+
+
+def is_numbered(names: list[str]) -> bool:
+    """Return whether a header consists of the numbers of the columns, as pandas writes a table without names."""
+    start = names[0] if names[0] in {"0", "1"} else ""
+    return len(names) > 10 and bool(start) and names == [str(int(start) + i) for i in range(len(names))]
+
+
+def parse_number(cell: str) -> float | None:
+    """Return the number, or the truth value as 1 or 0, in a cell; None if it holds something else."""
+    return float(cell) if NUMBER_PATTERN.fullmatch(cell) else BOOLEANS.get(cell.strip().lower())
+
+
+def open_as_utf8(stream: IO[bytes]) -> IO[bytes]:
+    """Return the content of a stream as UTF-8 with line feeds; the stream itself if it is that already.
+
+    UTF-16 and UTF-32 are recognised by their byte-order marks, UTF-16 also by its zero bytes. A carriage return alone
+    ends a line if the file has no line feed.
+    """
+    head = stream.read(SAMPLE_BYTES)
+    stream.seek(0)
+    encoding = next((encoding for mark, encoding in BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
+    if encoding is None and len(head) > 3 and b"\0" in head[:4] and head[:4].count(b"\0") == 2:
+        encoding = "utf-16-le" if head[0] else "utf-16-be"
+    if encoding is None and (b"\n" in head or b"\r" not in head):
+        return stream
+    return io.BufferedReader(_Transcoder(stream, encoding or "utf-8-sig"), SAMPLE_BYTES)
+
+
+class _Transcoder(io.RawIOBase):
+    """The text of a stream as UTF-8 with line feeds."""
+
+    def __init__(self, stream: IO[bytes], encoding: str) -> None:
+        self.text = io.TextIOWrapper(stream, encoding, errors="replace")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer with whole characters, of at most four bytes each, and return the number of bytes."""
+        content = self.text.read(len(buffer) // 4).encode()
+        buffer[: len(content)] = content
+        return len(content)
+
+
+def _find_separator(line: str) -> str:
+    """Return the separator of the most cells of a line."""
+    counts = {separator: line.count(separator) for separator in ",;\t|"}
+    best = max(counts, key=lambda separator: counts[separator])
+    return best if counts[best] or len(line.split()) < 2 else " "
+
+
+def _split_names(line: str, separator: str) -> list[str]:
+    """Return the cells of the first line, in which a quoted cell may contain the separator."""
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+    except csv.Error:  # a cell of more than 128 kB, for example after a quotation mark that is not closed
+        return split_cells(line, separator)
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Return whether cells of the first line are names: not all are numbers, or the numbers count the columns."""
+    filled = [cell for cell in cells if cell]
+    return is_numbered(filled) or any(parse_number(cell) is None for cell in filled)
