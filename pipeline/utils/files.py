@@ -1,6 +1,7 @@
 """Atomic writes of files and folders, checks before writing, and file signatures."""
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -112,6 +113,12 @@ def explain_write_error(path: Path, error: OSError) -> UserError:
     """Return the UserError for an OSError that occurred while writing `path`."""
     remedy = WRITE_REMEDIES.get(error.errno or 0, error.strerror or str(error))
     return UserError(f"{path}: cannot be written: {remedy}")
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, 64 hexadecimal digits. Raises OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_zip(path: Path) -> bool:
