@@ -6,6 +6,7 @@ RUN    ?= sketchpad
 SOURCE ?= auto
 DATA   ?= data
 SPACE  ?= space
+MINUTES ?= 10
 export MESSAGE ?=
 
 VENV     := .venv
@@ -15,7 +16,7 @@ PIPELINE := $(VENV)/bin/python -m pipeline
 WHERE    := --source $(SOURCE) --data $(DATA)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train submit kaggle-data kaggle-submit demo share space test check bench clean
+.PHONY: help setup data train submit kaggle-data kaggle-submit demo share space test fuzz check bench clean
 
 help:  ## list these targets
 	@echo "make TARGET [RECIPE=$(RECIPE)] [SOURCE=$(SOURCE)] [DATA=$(DATA)] [RUN=$(RUN)]"
@@ -53,6 +54,9 @@ space:  ## create SPACE, a folder ready for Hugging Face Spaces
 test: $(VENV)/tests  ## run the tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --ignore $(TIMED)
 	$(VENV)/bin/python -m pytest $(TIMED)
+
+fuzz: $(VENV)/tests  ## give all readers damaged files for MINUTES
+	FUZZ_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest -s --numprocesses 0 tests/test_fuzz.py
 
 check: $(VENV)/tests  ## check style, types and the import rules
 	$(VENV)/bin/ruff check

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.metrics.interval import format_accuracy
 
@@ -70,6 +70,15 @@ class Card(BaseModel):
     """"validation_loss" and "validation_accuracy" of the saved epoch, if there are validation rows. `evaluate` adds
     "mnist_accuracy", "mnist_parity_accuracy" and "validation_parity_accuracy". Accuracies are fractions. A parity run
     has the parity accuracies only."""
+
+    @field_validator("scores")
+    @classmethod
+    def check_scores(cls, scores: dict[str, float]) -> dict[str, float]:
+        """Reject negative scores, and accuracies above 1."""
+        for name, value in scores.items():
+            if value < 0 or (name.endswith("accuracy") and value > 1):
+                raise ValueError(f"{name} cannot be {value:g}")
+        return scores
 
     @property
     def validation_in_words(self) -> str:

@@ -192,7 +192,7 @@ class Run:
         path = self.folder / "history.csv"
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                rows = csv.DictReader(file)
+                rows = csv.DictReader(file, strict=True)
                 epochs = [Epoch.model_validate({key: cell or None for key, cell in row.items()}) for row in rows]
             if not epochs:
                 raise ValueError("it has no rows")

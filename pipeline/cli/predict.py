@@ -14,7 +14,7 @@ def predict(
         list[str],
         Argument(
             metavar="INPUT...",
-            help="Images as CSV in Kaggle's format (plain, .gz or zip) or Parquet: files, folders, or patterns.",
+            help="Images as CSV in Kaggle's format (.gz, zip too) or Parquet: files, folders, patterns, - for stdin.",
         ),
     ],
     out: Annotated[

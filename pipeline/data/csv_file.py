@@ -18,7 +18,7 @@ import numpy as np
 from pipeline.data.table import DigitTable, concatenate
 from pipeline.digits import CLASSES, COMPETITION_URL, SIDE
 from pipeline.errors import UserError
-from pipeline.utils.files import is_gzip, is_zip
+from pipeline.utils.files import is_gzip, is_zip, open_member
 
 PIXEL_COLUMNS = [f"pixel{index}" for index in range(SIDE * SIDE)]
 CHUNK_ROWS = 4096
@@ -122,7 +122,10 @@ class CsvFile:
         """Open the uncompressed bytes of the CSV; convert errors of opening and reading to UserError."""
         try:
             if is_zip(self.path):
-                with zipfile.ZipFile(self.path) as archive, archive.open(self._find_member(archive)) as stream:
+                with (
+                    zipfile.ZipFile(self.path) as archive,
+                    open_member(archive, self._find_member(archive)) as stream,
+                ):
                     yield stream
             elif is_gzip(self.path):
                 with gzip.open(self.path) as stream:

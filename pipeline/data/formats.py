@@ -20,7 +20,12 @@ def open_digits(path: Path, member: str = "train.csv") -> DigitFile:
     Args:
         path: the file; it is not read further.
         member: name of the CSV inside a zip archive.
+
+    Raises:
+        UserError: the path is a pipe, which can be read only once.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path}: is a pipe, not a file: save its content in a file, and give that")
     return ParquetFile(path) if starts_with(path, b"PAR1") else CsvFile(path, member)
 
 

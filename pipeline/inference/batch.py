@@ -9,6 +9,7 @@ from tqdm import tqdm
 from pipeline.data.formats import DigitFile, find_files
 from pipeline.digits import Labels
 from pipeline.errors import UserError
+from pipeline.inference.inputs import copy_pipes
 from pipeline.inference.outputs import Format, write_shards
 from pipeline.kaggle.solution import write_solution
 from pipeline.run import Run
@@ -32,7 +33,7 @@ def predict(
 
     Args:
         run: the run, its folder, or its name in `checkpoints/`.
-        inputs: files, folders and patterns; see `find_files`.
+        inputs: files, folders and patterns, see `find_files`; or pipes, and "-" for standard input.
         out: NAME.csv for the predictions for one file, ImageId,Label; any other name for a folder of shards.
         engine: "plain", or "ray" for a cluster. Both give the same predictions.
         form: file format of the shards.
@@ -48,21 +49,22 @@ def predict(
     if form == "parquet":
         import_optional("pyarrow")
     (require_writable if single else require_empty)(out)
-    files = find_files(inputs)
-    if single and len(files) > 1:
-        raise UserError(
-            f"{out}: cannot contain the predictions for {len(files)} files; give a folder as --out, without .csv"
-        )
-    if engine == "ray":
-        from pipeline.inference.cluster import predict_on_cluster
+    with copy_pipes(inputs) as (paths, copies):
+        files = find_files(paths)
+        if single and len(files) > 1:
+            raise UserError(
+                f"{out}: cannot contain the predictions for {len(files)} files; give a folder as --out, without .csv"
+            )
+        if engine == "ray":
+            from pipeline.inference.cluster import predict_on_cluster
 
-        predictions = predict_on_cluster(Run.open(run), files)
-    else:
-        predictions = _predict_locally(Run.open(run), files)
-    predictions = _show_progress(predictions, quiet=quiet)
-    if single:
-        return write_solution(out, (digits for _, digits in predictions))
-    return write_shards(out, predictions, form)
+            predictions = predict_on_cluster(Run.open(run), files)
+        else:
+            predictions = _predict_locally(Run.open(run), files)
+        predictions = _show_progress(predictions, quiet=quiet)
+        if single:
+            return write_solution(out, (digits for _, digits in predictions))
+        return write_shards(out, ((name.removeprefix(copies), digits) for name, digits in predictions), form)
 
 
 def _predict_locally(run: Run, files: Sequence[DigitFile]) -> Iterator[tuple[str, Labels]]:

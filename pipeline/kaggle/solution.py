@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, Labels
-from pipeline.errors import UserError
+from pipeline.errors import UserError, quote
 from pipeline.run import Run
-from pipeline.utils.files import open_atomic, write_atomic
+from pipeline.utils.files import open_all_atomic, open_atomic
 
 HEADER = ["ImageId", "Label"]
 
@@ -58,29 +58,33 @@ def provenance_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def save_provenance(path: Path, run: Run, source: str, rows: int, leaked: int) -> None:
-    """Check the submission at `path` and write its provenance next to it.
+def write_submission(path: Path, digits: Labels, run: Run, source: str, leaked: int) -> None:
+    """Write predicted digits, and their provenance next to them. Both files are replaced, or neither.
 
     Args:
+        path: the CSV.
+        digits: int64 (N,), in the order of the test rows.
+        run: the run that predicted them.
         source: name of the source that was predicted.
-        rows: expected number of rows.
         leaked: how many of the predicted images the run was trained on.
 
     Raises:
-        UserError: Kaggle would reject the submission, or the file cannot be written.
+        UserError: the folder cannot be written to, or the disk is full.
     """
     card = run.card
-    provenance = Provenance(
-        file_hash=hash_content(check_solution(path, rows)),
-        run=str(run),
-        recipe=card.recipe,
-        source=source,
-        fingerprint=card.fingerprint,
-        validation_accuracy=card.scores.get("validation_accuracy"),
-        validation_rows=card.validation_rows,
-        leaked=leaked,
-    )
-    write_atomic(provenance_path(path), f"{provenance.model_dump_json(indent=2)}\n".encode())
+    with open_all_atomic(path, provenance_path(path)) as (table, provenance):
+        _write_rows(table, [digits])
+        known = Provenance(
+            file_hash=hash_content(check_solution(table, len(digits))),
+            run=str(run),
+            recipe=card.recipe,
+            source=source,
+            fingerprint=card.fingerprint,
+            validation_accuracy=card.scores.get("validation_accuracy"),
+            validation_rows=card.validation_rows,
+            leaked=leaked,
+        )
+        provenance.write_text(f"{known.model_dump_json(indent=2)}\n", encoding="utf-8")
 
 
 def load_provenance(path: Path) -> Provenance | None:
@@ -105,8 +109,14 @@ def write_solution(path: Path, digits: Iterable[Labels]) -> int:
     Raises:
         UserError: the folder cannot be written to, or the disk is full.
     """
+    with open_atomic(path) as temporary:
+        return _write_rows(temporary, digits)
+
+
+def _write_rows(path: Path, digits: Iterable[Labels]) -> int:
+    """Write a submission to a new file; return the number of its rows."""
     rows = 0
-    with open_atomic(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
+    with path.open("w", encoding="ascii", newline="\n") as file:
         file.write(",".join(HEADER) + "\n")
         for chunk in digits:
             file.writelines(f"{number},{digit}\n" for number, digit in enumerate(chunk.tolist(), start=rows + 1))
@@ -129,15 +139,15 @@ def check_solution(path: Path, rows: int) -> bytes:
         if header and header[0].startswith("\N{ZERO WIDTH NO-BREAK SPACE}"):
             raise UserError(f"{path}: begins with a byte order mark, which spreadsheets add; {remedy}")
         if header != HEADER:
-            raise UserError(f'{path}: header is "{",".join(header)}", expected "{",".join(HEADER)}"; {remedy}')
+            raise UserError(f'{path}: header is "{quote(",".join(header))}", expected "{",".join(HEADER)}"; {remedy}')
         count = 0
         for count, cells in enumerate(reader, start=1):
             if len(cells) != 2:
                 raise UserError(f"{path}, row {count}: {len(cells)} values, expected 2; {remedy}")
             if cells[0] != str(count):
-                raise UserError(f'{path}, row {count}: ImageId is "{cells[0]}", expected {count}; {remedy}')
+                raise UserError(f'{path}, row {count}: ImageId is "{quote(cells[0])}", expected {count}; {remedy}')
             if cells[1] not in known_digits:
-                raise UserError(f'{path}, row {count}: Label "{cells[1]}" is not a digit from 0 to 9; {remedy}')
+                raise UserError(f'{path}, row {count}: Label "{quote(cells[1])}" is not a digit from 0 to 9; {remedy}')
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {remedy}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
