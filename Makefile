@@ -6,6 +6,7 @@ RUN    ?= sketchpad
 SOURCE ?= auto
 DATA   ?= data
 SPACE  ?= space
+MINUTES ?= 10
 MESSAGE ?=
 
 define newline
@@ -23,7 +24,7 @@ WHERE    := --source $(call quote,SOURCE) --data $(call quote,DATA)
 FOLDER   := $(call quote,SPACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train submit kaggle-data kaggle-submit demo share space test check bench clean
+.PHONY: help setup data train submit kaggle-data kaggle-submit demo share space test fuzz check bench clean
 
 help:  ## list these targets
 	@echo "make TARGET [RECIPE="$(call quote,RECIPE)"] [SOURCE="$(call quote,SOURCE)"] [DATA="$(call quote,DATA)"] [RUN="$(call quote,RUN)"]"
@@ -65,6 +66,9 @@ space:  ## assemble SPACE, a folder ready for Hugging Face Spaces, or renew it; 
 test: $(VENV)/tests  ## run the tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --ignore $(TIMED)
 	$(VENV)/bin/python -m pytest $(TIMED)
+
+fuzz: $(VENV)/tests  ## give all readers damaged files for MINUTES
+	FUZZ_MINUTES=$(call quote,MINUTES) $(VENV)/bin/python -m pytest -s --numprocesses 0 tests/test_fuzz.py
 
 check: $(VENV)/tests  ## check style, types and the import rules
 	$(VENV)/bin/ruff check

@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from html import escape
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +19,7 @@ FOR_COLOUR, AGAINST_COLOUR = (255, 122, 26), (56, 150, 255)
 """Saliency colours (RGB) of pixels that support the digit, and of pixels against it."""
 MAX_SHOWN_SIDE_PX = 1200
 """Maximum longer side of a picture that is shown with bounding boxes, in pixels."""
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PLAIN = "0123456789?"
 """Characters of a reading that are shown in full colour; marks are shown in a calmer one."""
 
@@ -267,10 +269,12 @@ def _scores(card: Card) -> tuple[str, str]:
 def run_figures(run: Run) -> list[dict[str, Any]]:
     """Return the figures in a run's folder with their names, in the format of Gradio's Gallery.
 
-    Data URLs are used because no route serves these files.
+    Data URLs are used because no route serves these files. A file that is not a PNG is left out.
     """
-    paths = sorted(run.folder.glob("figures/*.png"))
-    return [
-        {"image": {"path": path.stem, "url": _data_url(path.read_bytes(), "png")}, "caption": path.stem}
-        for path in paths
-    ]
+    figures = []
+    for path in sorted(run.folder.glob("figures/*.png")):
+        with suppress(OSError):
+            content = path.read_bytes()
+            if content.startswith(PNG_SIGNATURE):
+                figures.append({"image": {"path": path.stem, "url": _data_url(content, "png")}, "caption": path.stem})
+    return figures

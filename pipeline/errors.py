@@ -2,6 +2,9 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
+
+MAX_QUOTED_CHARACTERS = 100
 
 
 class UserError(ValueError):
@@ -16,3 +19,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return '; did you mean "x"?' with the known word closest to `word`, or "" if none is close."""
     nearest = difflib.get_close_matches(word, list(known), n=1)
     return f'; did you mean "{nearest[0]}"?' if nearest else ""
+
+
+def quote(text: object) -> str:
+    """Return a text from a file for an error message: in one line, and shortened to `MAX_QUOTED_CHARACTERS`."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= MAX_QUOTED_CHARACTERS else f"{line[:MAX_QUOTED_CHARACTERS]}..."
+
+
+def damaged_file(path: Path, error: Exception) -> UserError:
+    """Return the UserError for a file of a trained model that cannot be read because of `error`."""
+    reason = quote(str(error).partition("\n")[0] or type(error).__name__)
+    return UserError(f"{path}: missing or damaged ({reason}); copy it again, or train the run again")

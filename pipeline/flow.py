@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.config.recipe import Recipe
 from pipeline.inference.orientation import orient_table
 from pipeline.inference.predictor import Predictor
-from pipeline.kaggle.solution import count_leaks, provenance_path, save_provenance, write_solution
+from pipeline.kaggle.solution import count_leaks, provenance_path, write_submission
 from pipeline.metrics.score import Score, score
 from pipeline.reports.evaluate import report
 from pipeline.run import Run
@@ -55,6 +55,5 @@ def submit(
         report(run, source, predictor)
     leaked = count_leaks(run, test, allow_leak) if source.name == "competition" else 0
     digits = predictor.predict(orient_table(predictor, test, str(source.path)).pixels).known_digits
-    write_solution(out, [digits])
-    save_provenance(out, run, source.name, len(test), leaked)
+    write_submission(out, digits, run, source.name, leaked)
     return Submission(run, len(test), None if test.labels is None else score(digits, test.labels))

@@ -2,9 +2,9 @@
 
 import csv
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import count
@@ -15,34 +15,22 @@ import numpy as np
 import safetensors.numpy
 import safetensors.torch
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
-from pipeline.card import Card, Epoch
+from pipeline.card import Card, Epoch, OutOfFold
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe, load_saved_recipe, parity_only_message
 from pipeline.data.table import BLOCKS, Fingerprint
-from pipeline.errors import UserError, did_you_mean
-from pipeline.utils.files import explain_write_error, open_atomic, write_atomic
+from pipeline.errors import UserError, damaged_file, did_you_mean
+from pipeline.utils.files import explain_write_error, open_atomic, sha256, write_atomic
 from pipeline.utils.tensors import contiguous, extract_tensors, insert_tensors, read_tensors
 
 CHECKPOINTS = Path("checkpoints")
 LOCK_SECONDS = 5.0
 """Time-out of waiting for another process that trains the run; the workers of a killed process end within it."""
 
-
-@dataclass(frozen=True, eq=False)
-class OutOfFold:
-    """Out-of-fold predictions of an ensemble: each member predicts the training rows that it was not trained on.
-
-    Attributes:
-        rows: int64 (M,), sorted row indices into the table that the ensemble was trained on.
-        logits: float32 (M, classes), calibrated; the mean over the members that were trained without the row.
-    """
-
-    rows: NDArray[np.int64]
-    logits: NDArray[np.float32]
+log = logging.getLogger(__name__)
 
 
 class Run:
@@ -150,9 +138,11 @@ class Run:
             UserError: the recipe has no unfinished run.
         """
         for run in reversed(cls.every()):
-            card = run.card
-            if not card.finished and card.recipe == recipe:
-                return run
+            try:
+                if not run.card.finished and run.card.recipe == recipe:
+                    return run
+            except UserError as error:
+                log.warning("Skipped: %s", error)
         raise UserError(f"{CHECKPOINTS}: no unfinished run of {recipe} to resume; start one without --resume")
 
     def begin(self, recipe: Recipe | FineTuning, card: Card, fingerprint: Fingerprint) -> None:
@@ -232,8 +222,7 @@ class Run:
         try:
             return Card.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{path}: missing or damaged ({reason}); train the run again") from None
+            raise damaged_file(path, error) from None
 
     def save_card(self, card: Card) -> None:
         self.card = card
@@ -249,21 +238,32 @@ class Run:
     @property
     def fingerprint(self) -> Fingerprint:
         """Fingerprint of all images that the run was trained and validated on."""
-        tensors = read_tensors(self.fingerprint_path)[0]
-        hashes = tensors["hashes"].numpy()
-        blocks = tensors["blocks"].numpy() if "blocks" in tensors else np.empty((0, BLOCKS), np.uint8)
-        return Fingerprint(hashes, blocks)
+        path = self.fingerprint_path
+        tensors = self._read_tensors(path)[0]
+        try:
+            hashes = tensors["hashes"].numpy()
+            blocks = tensors["blocks"].numpy() if "blocks" in tensors else np.empty((0, BLOCKS), np.uint8)
+            return Fingerprint(hashes, blocks)
+        except (KeyError, ValueError) as error:
+            raise damaged_file(path, error) from None
 
     @property
     def history(self) -> list[Epoch]:
+        """The history, at least one epoch.
+
+        Raises:
+            UserError: the file is missing, damaged or empty.
+        """
         path = self.history_path
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                rows = csv.DictReader(file)
-                return [Epoch.model_validate({key: cell or None for key, cell in row.items()}) for row in rows]
-        except (OSError, ValidationError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{path}: missing or damaged ({reason}); train the run again") from None
+                rows = csv.DictReader(file, strict=True)
+                epochs = [Epoch.model_validate({key: cell or None for key, cell in row.items()}) for row in rows]
+            if not epochs:
+                raise ValueError("it has no rows")
+        except (OSError, ValueError, csv.Error) as error:  # wrong text and wrong values are ValueErrors
+            raise damaged_file(path, error) from None
+        return epochs
 
     def save_history(self, history: list[Epoch]) -> None:
         with open_atomic(self.history_path) as temporary, temporary.open("w", newline="") as file:
@@ -280,7 +280,7 @@ class Run:
         Raises:
             UserError: the file is missing or damaged.
         """
-        return read_tensors(self.model_path)[0]
+        return self._read_tensors(self.model_path)[0]
 
     def save_line(self, weights: Mapping[str, Tensor]) -> None:
         """Save the weights of the line network in float16, half the size. It computes in float32."""
@@ -293,7 +293,7 @@ class Run:
         Raises:
             UserError: the file is damaged.
         """
-        return read_tensors(self.line_path)[0] if self.line_path.exists() else None
+        return self._read_tensors(self.line_path)[0] if self.line_path.exists() else None
 
     @property
     def out_of_fold(self) -> OutOfFold | None:
@@ -301,8 +301,11 @@ class Run:
         path = self.out_of_fold_path
         if not path.exists():
             return None
-        tensors = read_tensors(path)[0]
-        return OutOfFold(tensors["rows"].numpy(), tensors["logits"].numpy())
+        tensors = self._read_tensors(path)[0]
+        try:
+            return OutOfFold(tensors["rows"].numpy(), tensors["logits"].numpy())
+        except (KeyError, ValueError) as error:
+            raise damaged_file(path, error) from None
 
     def save_out_of_fold(self, kept: OutOfFold) -> None:
         content = safetensors.numpy.save({"rows": kept.rows, "logits": kept.logits})
@@ -318,13 +321,37 @@ class Run:
     def load_progress(self) -> dict[str, Any]:
         """Return the state that `save_progress` wrote, with its tensors on the CPU."""
         tensors, metadata = read_tensors(self.progress_path)
-        state: dict[str, Any] = insert_tensors(json.loads(metadata["state"]), tensors)
+        try:
+            state: dict[str, Any] = insert_tensors(json.loads(metadata["state"]), tensors)
+        except (KeyError, ValueError) as error:
+            raise damaged_file(self.progress_path, error) from None
         return state
 
     def finish(self, card: Card) -> None:
-        """Write the final card and delete the progress file; the run can no longer be resumed."""
+        """Write the final card with the files' checksums, and delete the progress; the run can no longer be resumed."""
+        folders = [self.folder, *([self.folder / self.recipe.save_dir] if isinstance(self.recipe, FineTuning) else [])]
+        files = [path for folder in folders for path in sorted(folder.glob("*.safetensors"))]
+        card.checksums = {
+            path.relative_to(self.folder).as_posix(): sha256(path) for path in files if path != self.progress_path
+        }
         self.save_card(card)
         self.progress_path.unlink(missing_ok=True)
+
+    def require_intact(self, path: Path) -> None:
+        """Raise a UserError if a file of the run is not the one that `finish` recorded in the card.
+
+        Files of runs that old versions trained are not in their cards, and pass.
+        """
+        expected = self.card.checksums.get(path.relative_to(self.folder).as_posix())
+        if expected and sha256(path) != expected:
+            raise damaged_file(path, ValueError(f"its SHA-256 is not the one in {self.card_path.name}"))
+
+    def _read_tensors(self, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Return the tensors of a file of the run, as `read_tensors` does, if it is intact."""
+        found = read_tensors(path)
+        if self.card_path.exists():
+            self.require_intact(path)
+        return found
 
 
 def _locate(name: str | Path) -> Path:

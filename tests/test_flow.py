@@ -1,5 +1,6 @@
 """The main flow: content and provenance of a submission, and the refusal of leaked test images."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,19 @@ def test_a_run_trained_on_no_test_image_can_submit(tmp_path: Path, run: Run, pra
     competition = Source("competition", tmp_path, "", practice.read_train, lambda: unseen)
     assert submit(run, competition, tmp_path / "solution.csv").score is None
     check_solution(tmp_path / "solution.csv", rows=500)
+
+
+def test_a_submission_is_written_with_its_provenance_or_not_at_all(
+    tmp_path: Path, run: Run, practice: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "solution.csv"
+    submit(run, practice, path)
+    path.write_text("old")
+    before = path.read_bytes(), path.with_suffix(".json").read_bytes()
+    monkeypatch.setattr("pipeline.kaggle.solution.Provenance.model_dump_json", fail)
+    with pytest.raises(UserError, match=r"solution\.csv: cannot be written: the disk is full"):
+        submit(run, practice, path)
+    assert (path.read_bytes(), path.with_suffix(".json").read_bytes()) == before

@@ -4,7 +4,10 @@ Each command is one short function. It imports its dependencies when it runs; `-
 """
 
 import gc
+import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 from typer import Context, Typer
 
@@ -36,7 +39,19 @@ def require_one_process(context: Context) -> None:
 
 
 def main() -> None:
-    """Run the command line. For a UserError, one process prints one line on stderr, and the exit status is 2."""
+    """Run the command line. For a UserError, one process prints one line on stderr, and the exit status is 2.
+
+    SIGTERM, which schedulers and `docker stop` send, ends the program as Ctrl-C does, with exit status 143.
+    """
+    terminated = False
+
+    def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+        nonlocal terminated
+        terminated = True
+        signal.signal(number, signal.SIG_DFL)  # a second signal ends the program at once
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
     gc.set_threshold(50_000)  # garbage collection during imports takes a quarter of the start-up time and frees nothing
     try:
         app()
@@ -44,3 +59,9 @@ def main() -> None:
         if claim_report():
             print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except SystemExit:
+        if terminated:
+            sys.exit(128 + signal.SIGTERM)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -34,6 +34,9 @@ def submit(
     ] = "",
     ledger: LedgerFile = DEFAULT_LEDGER,
     again: Annotated[bool, Option("--again", help="Send the file even if it was sent before.")] = False,
+    fix: Annotated[
+        bool, Option("--fix", help="Repair the format of a file, such as one saved by Excel, in a new file; send that.")
+    ] = False,
     allow_leak: AllowLeak = False,
     quiet: Quiet = False,
 ) -> None:
@@ -42,6 +45,12 @@ def submit(
     from pipeline.kaggle.ledger import Ledger
     from pipeline.kaggle.sending import describe_result, send_submission
 
+    if fix:
+        from pipeline.kaggle.competition import TEST_ROWS
+        from pipeline.kaggle.solution import fix_solution
+
+        given, file = file, fix_solution(file, TEST_ROWS)
+        log.info("%s: %s", given, "needs no repair" if file == given else f"repaired in {file}")
     log.info(describe_result(send_submission(file, message, Ledger(ledger), again=again, allow_leak=allow_leak)))
 
 

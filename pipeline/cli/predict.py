@@ -15,7 +15,7 @@ def predict(
         Argument(
             metavar="INPUT...",
             help="Images as CSV, Parquet, NumPy, IDX and others, or pictures of one digit each: files, folders, "
-            "or patterns.",
+            "patterns, or - for standard input.",
         ),
     ],
     out: Annotated[

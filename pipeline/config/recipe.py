@@ -64,7 +64,7 @@ class Recipe(Settings):
     line_updates: Annotated[int, Field(ge=0)] = 0
     """Number of updates of a second network, which reads touching digits; 0 trains none."""
     workers: Annotated[int, Field(ge=0)] = 0
-    """Number of worker processes that load batches; 0 loads them in the training process."""
+    """Number of worker processes that load batches, at most one per core; 0 loads them in the training process."""
     pin_memory: bool = False
     """Load batches into page-locked memory, which speeds up copies to a CUDA GPU; no effect on other devices."""
 

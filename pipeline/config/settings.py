@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import UserError, did_you_mean
+from pipeline.errors import UserError, did_you_mean, quote
 from pipeline.utils.files import open_atomic
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -127,7 +127,7 @@ def first_error(error: ValidationError, known: Collection[str]) -> tuple[str, st
     fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     key = str(fault["loc"][0])
     if fault["type"] == "extra_forbidden":
-        return key, f'unknown key "{key}"{did_you_mean(key, known)} (known: {", ".join(known)})'
+        return key, f'unknown key "{quote(key)}"{did_you_mean(key, known)} (known: {", ".join(known)})'
     if fault["type"] == "missing" and len(fault["loc"]) == 1:
         return key, f'key "{key}" is missing; add it'
-    return key, f"{key}: {fault['input']!r} is not valid: {fault['msg'].removeprefix('Value error, ')}"
+    return key, f"{key}: {quote(repr(fault['input']))} is not valid: {fault['msg'].removeprefix('Value error, ')}"

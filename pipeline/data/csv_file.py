@@ -23,7 +23,7 @@ from pipeline.data.pixel_format import SAMPLE_ROWS, PixelFormat, detect_format, 
 from pipeline.data.table import DigitTable, concatenate
 from pipeline.digits import CLASSES, COMPETITION_URL
 from pipeline.errors import UserError
-from pipeline.utils.files import is_gzip, is_zip
+from pipeline.utils.files import is_gzip, is_zip, open_member
 
 CHUNK_ROWS = 4096
 """Rows per chunk: 26 MB as int64, independent of the file's size."""
@@ -132,7 +132,10 @@ class CsvFile:
         """Open the uncompressed content of the CSV as UTF-8; convert errors of opening and reading to UserError."""
         try:
             if is_zip(self.path):
-                with zipfile.ZipFile(self.path) as archive, archive.open(self._find_member(archive)) as stream:
+                with (
+                    zipfile.ZipFile(self.path) as archive,
+                    open_member(archive, self._find_member(archive)) as stream,
+                ):
                     yield open_as_utf8(stream)
             elif is_gzip(self.path):
                 with gzip.open(self.path) as stream:

@@ -1,5 +1,6 @@
 """DigitDataset and its data loaders: batches of tensors, uint8 until they are on the device."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,7 +56,7 @@ def training_loader(
 
     A GPU stores the complete table, 784 bytes per image, unless the recipe sets `workers` or `pin_memory`; then the
     rows stay in host memory. If `epochs` passes over a small table make fewer than `minimum_updates` updates, an epoch
-    consists of several passes.
+    consists of several passes. There are at most as many `workers` as cores.
     """
     on_gpu = device.type == "cuda" and not recipe.workers and not recipe.pin_memory
     dataset = DigitDataset(table, device if on_gpu else CPU, outliers)
@@ -68,7 +69,7 @@ def training_loader(
         sampler=RandomSampler(dataset, num_samples=passes * len(dataset)),
         drop_last=True,
         collate_fn=_keep_batch,
-        num_workers=recipe.workers,
+        num_workers=min(recipe.workers, os.cpu_count() or 1),
         pin_memory=recipe.pin_memory and device.type == "cuda",
         persistent_workers=recipe.workers > 0,
     )

@@ -144,6 +144,13 @@ class Fingerprint:
     hashes: NDArray[np.uint64]
     blocks: NDArray[np.uint8]
 
+    def __post_init__(self) -> None:
+        """Raise a ValueError if an array has another dtype or shape."""
+        arrays = (self.hashes.dtype.name, self.hashes.ndim, self.blocks.dtype.name)
+        rows = {(len(self.hashes), BLOCKS), (0, BLOCKS)} if self.hashes.ndim else ()
+        if arrays != ("uint64", 1, "uint8") or self.blocks.shape not in rows:
+            raise ValueError(f"a fingerprint has {self.hashes.dtype} (M,) and uint8 (M, {BLOCKS})")
+
     @property
     def digest(self) -> str:
         """A hash of 16 hexadecimal digits, equal for equal sets of images."""

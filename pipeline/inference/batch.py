@@ -12,6 +12,7 @@ from pipeline.data.arrays import ArrayFile
 from pipeline.data.formats import DigitFile, find_files, find_paths
 from pipeline.digits import Labels
 from pipeline.errors import UserError
+from pipeline.inference.inputs import copy_pipes
 from pipeline.inference.orientation import orient_file
 from pipeline.inference.outputs import Format, write_shards
 from pipeline.inference.predictor import Predictor
@@ -39,7 +40,7 @@ def predict(
 
     Args:
         run: the run, its folder, or its name in `checkpoints/`.
-        inputs: files, folders and patterns; see `find_files`.
+        inputs: files, folders and patterns, see `find_files`; or pipes, and "-" for standard input.
         out: NAME.csv for the predictions for one file, ImageId,Label; any other name for a folder of shards.
         engine: "plain", or "ray" for a cluster. Both give the same predictions.
         form: file format of the shards.
@@ -54,29 +55,31 @@ def predict(
         raise UserError(f"{out}: cannot contain {form}; give a folder as --out, without .csv")
     if form == "parquet":
         import_optional("pyarrow")
-    files = find_files(inputs)
-    found = Run.open(run)
-    require_separate(out, [*find_paths(inputs), *(file.path for file in files), *found.files])
-    (require_writable if single else require_empty)(out)
-    if single and len(files) > 1:
-        raise UserError(
-            f"{out}: cannot contain the predictions for {len(files)} files; give a folder as --out, without .csv"
-        )
-    for file in files:
-        if notes := file.notes():
-            log.info("Data: %s: %s", file, ", ".join(notes))
-    predictor = Predictor.load(found)
-    if engine == "ray":
-        from pipeline.inference.cluster import predict_on_cluster
+    with copy_pipes(inputs) as (paths, copies):
+        files = find_files(paths)
+        found = Run.open(run)
+        require_separate(out, [*find_paths(paths), *(file.path for file in files), *found.files])
+        (require_writable if single else require_empty)(out)
+        if single and len(files) > 1:
+            raise UserError(
+                f"{out}: cannot contain the predictions for {len(files)} files; give a folder as --out, without .csv"
+            )
+        for file in files:
+            if notes := file.notes():
+                log.info("Data: %s: %s", file, ", ".join(notes))
+        predictor = Predictor.load(found)
+        if engine == "ray":
+            from pipeline.inference.cluster import predict_on_cluster
 
-        files = [orient_file(predictor, file, next(file.chunks())) for file in files]
-        predictions = predict_on_cluster(found, files)
-    else:
-        predictions = prefetch((str(file), digits) for file in files for digits in _predict_file(predictor, file))
-    predictions = _show_progress(predictions, quiet=quiet)
-    if single:
-        return write_solution(out, (digits for _, digits in predictions))
-    return write_shards(out, _name_pictures(predictions, files), form)
+            files = [orient_file(predictor, file, next(file.chunks())) for file in files]
+            predictions = predict_on_cluster(found, files)
+        else:
+            predictions = prefetch((str(file), digits) for file in files for digits in _predict_file(predictor, file))
+        predictions = _show_progress(predictions, quiet=quiet)
+        if single:
+            return write_solution(out, (digits for _, digits in predictions))
+        named = _name_pictures(predictions, files)
+        return write_shards(out, ((name.removeprefix(copies), digits) for name, digits in named), form)
 
 
 def _predict_file(predictor: Predictor, file: DigitFile) -> Iterator[Labels]:

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from pipeline.data.formats import holds_digits, open_digits
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, SIDE
-from pipeline.errors import UserError
+from pipeline.errors import UserError, quote
 from pipeline.inference.predictions import Reading
 from pipeline.utils.files import explain_write_error, open_atomic, require_writable
 from pipeline.vision.image import WORKING_SIDE, Picture, open_picture, to_eight_bit
@@ -93,7 +93,9 @@ def read_corrections(folder: Path) -> DigitTable:
         return open_digits(folder).read(labels_required=True)
     try:
         with table.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
+            lines = list(csv.DictReader(file, strict=True))
+    except csv.Error as error:
+        raise UserError(f"{table}: cannot be read: {error}; correct it") from None
     except (OSError, UnicodeDecodeError):
         raise UserError(f"{table}: missing or damaged; python -m demo --keep-corrections saves corrections") from None
     if not lines:
@@ -103,13 +105,13 @@ def read_corrections(folder: Path) -> DigitTable:
     for index, line in enumerate(lines):
         label, frame = line.get("label") or "", folder / Path(line.get("frame") or "-").name
         if label not in map(str, range(CLASSES)):
-            raise UserError(f'{table}: line {index + 2}: label "{label}" is not a digit from 0 to 9; correct it')
+            raise UserError(f'{table}: line {index + 2}: label "{quote(label)}" is not a digit from 0 to 9; correct it')
         try:
             with Image.open(frame, formats=["PNG"]) as image:
                 pixels[index] = np.asarray(image.convert("L"))
-        except (OSError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError) as error:  # Pillow raises a SyntaxError for some damaged files
             raise UserError(
-                f"{table}: line {index + 2}: {frame.name} is missing or not a {SIDE}x{SIDE} image ({error}); "
+                f"{table}: line {index + 2}: {quote(frame.name)} is missing or not a {SIDE}x{SIDE} image ({error}); "
                 "remove the line"
             ) from None
         labels[index] = int(label)

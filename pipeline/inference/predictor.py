@@ -86,7 +86,10 @@ class Predictor:
         found = Run.open(run)
         recipe = found.recipe
         if isinstance(recipe, FineTuning):
-            return ParityPredictor(ParityNetwork.load(found.folder / recipe.save_dir))
+            folder = found.folder / recipe.save_dir
+            for path in folder.glob("*.safetensors"):
+                found.require_intact(path)
+            return ParityPredictor(ParityNetwork.load(folder))
         card = found.card
         network = load_network(found, recipe)
         return cls(network, recipe, card.temperature, card.digit_threshold, LineReader.load(found))

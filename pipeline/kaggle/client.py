@@ -8,13 +8,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
 
 from pipeline.digits import COMPETITION_URL
 from pipeline.errors import UserError
 from pipeline.kaggle.credentials import TOKEN_PAGE_URL, require_credentials
 
+ACCOUNT_URL = "https://www.kaggle.com/settings"
+OLDEST_CLIENT = [2, 2, 4]
+"""Version of the oldest client that runs as `python -m kaggle` and has every command that is used."""
 MAX_MESSAGE_CHARS = 300
 """Limit for the client's output in an error message."""
 
@@ -52,11 +55,10 @@ def run_client(
 
     Raises:
         KaggleError: the client failed or timed out.
-        UserError: there are no credentials, or the client is not installed.
+        UserError: there are no credentials, or the client is not installed or too old.
     """
     credentials = require_credentials()
-    if find_spec("kaggle") is None:
-        raise UserError("Kaggle's client is not installed: run make setup, or pip install kaggle six")
+    _require_client()
     command = [sys.executable, "-P", "-c", WRAPPER, "-W", "competitions", *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VERBOSE")}
     read_end, write_end = os.pipe()
@@ -82,6 +84,16 @@ def run_client(
     if process.returncode:
         raise explain_failure(out, err, credentials.location)
     return out
+
+
+def _require_client() -> None:
+    """Raise a UserError if Kaggle's client is not installed, or older than `OLDEST_CLIENT`."""
+    try:
+        found = version("kaggle")
+    except PackageNotFoundError:
+        raise UserError("Kaggle's client is not installed: run make setup, or pip install kaggle six") from None
+    if [int(part) for part in re.findall(r"\d+", found)[:3]] < OLDEST_CLIENT:
+        raise UserError(f"Kaggle's client {found} is too old: pip install --upgrade kaggle")
 
 
 def _await_process(
@@ -126,9 +138,16 @@ def explain_failure(out: str, err: str, location: str) -> KaggleError:
         return KaggleError(
             f"Kaggle rejected the credentials in {location}: replace them with a new token, {TOKEN_PAGE_URL}"
         )
-    if status == 403 or mentions("don't have access", "permission", "forbidden", "rules"):
+    if status == 403 or mentions("don't have access", "permission", "forbidden", "rules", "verify your"):
         return KaggleError(
-            f"Kaggle denied access ({detail}): accept the rules at {COMPETITION_URL}/rules, then try again"
+            f"Kaggle denied access ({detail}). Check in this order: the credentials in {location} are those of the "
+            f"account that you use; accept the rules at {COMPETITION_URL}/rules; verify your phone number, and your "
+            f"identity if Kaggle asks for it, at {ACCOUNT_URL}; then try again"
+        )
+    if status == 404:
+        return KaggleError(
+            f"Kaggle's address was not found ({detail}): a proxy may have answered, or the client is too old; check "
+            "your network connection, or pip install --upgrade kaggle"
         )
     if status == 429 or mentions("rate limit", "too many requests"):
         return KaggleError(
@@ -140,7 +159,13 @@ def explain_failure(out: str, err: str, location: str) -> KaggleError:
         return KaggleError(
             f"Kaggle cannot be reached ({detail}): check your network connection, then try again", retryable=True
         )
-    if mentions("traceback (most recent", "if this is unexpected", "expecting value"):
+    if mentions("expecting value", "jsondecodeerror"):
+        return KaggleError(
+            f"Kaggle's answer is not JSON, so its client failed ({detail}): a proxy or a sign-in page of the network "
+            "may have answered; open https://www.kaggle.com in a browser, then try again",
+            retryable=True,
+        )
+    if mentions("traceback (most recent", "if this is unexpected"):
         return KaggleError(f"Kaggle's client failed ({detail}): try again", retryable=True)
     # If Kaggle gives a reason, the client omits the status: it may be a 400 or a 500.
     return KaggleError(

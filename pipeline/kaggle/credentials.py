@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.digits import COMPETITION_URL
 from pipeline.errors import UserError
+from pipeline.kaggle.credential_faults import find_faults
 
 TOKEN_PAGE_URL = "https://www.kaggle.com/settings/api"
 WELL_FORMED = re.compile(r"[!-~]+")
@@ -46,10 +47,7 @@ class Credentials:
 
 def find_credentials() -> Credentials | None:
     """Return the credentials that the client uses, searched in its order, or None if there are none."""
-    kaggle = Path.home() / ".kaggle"
-    config = Path(os.environ.get("KAGGLE_CONFIG_DIR") or kaggle)
-    if not config.exists():
-        config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
+    kaggle, config = _folders()
     token = os.environ.get("KAGGLE_API_TOKEN", "")  # the token, or the path of a file that holds it
     name, key = os.environ.get("KAGGLE_USERNAME"), os.environ.get("KAGGLE_KEY", "")
     stored, oauth = _read_strings(config / "kaggle.json"), _read_strings(kaggle / "credentials.json")
@@ -82,9 +80,13 @@ def require_credentials() -> Credentials:
     """Return the credentials.
 
     Raises:
-        UserError: there are none, and the message explains in four steps how to create them; or they cannot be sent.
+        UserError: there are none, and the message explains in four steps how to create them; or they cannot be used,
+            and the message names their place and fault.
     """
     found = find_credentials()
+    for location, fault in find_faults(list(dict.fromkeys(_folders()))):
+        if found is None or found.location == location:
+            raise UserError(f"{location}: {fault}")
     if found is None:
         raise UserError(HOW_TO_GET_CREDENTIALS)
     if not found.well_formed:
@@ -93,6 +95,15 @@ def require_credentials() -> Credentials:
             f"remove everything else, or create a new token at {TOKEN_PAGE_URL}"
         )
     return found
+
+
+def _folders() -> tuple[Path, Path]:
+    """Return the folder of tokens, and that of kaggle.json."""
+    kaggle = Path.home() / ".kaggle"
+    config = Path(os.environ.get("KAGGLE_CONFIG_DIR") or kaggle)
+    if not config.exists():
+        config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
+    return kaggle, config
 
 
 def _read_text(path: Path) -> str:

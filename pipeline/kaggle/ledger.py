@@ -5,12 +5,12 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from filelock import FileLock, Timeout
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, quote
 from pipeline.metrics.interval import wilson_interval
 from pipeline.utils.files import open_atomic, require_writable
 
@@ -21,7 +21,7 @@ LOCK_SECONDS = 30.0
 class Entry(BaseModel):
     """A row of the ledger: a submission and its status when the row was added."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     time: AwareDatetime
     """When it was sent, UTC; ISO 8601 in the file."""
@@ -33,9 +33,9 @@ class Entry(BaseModel):
     recipe: str = ""
     fingerprint: str = ""
     """The digest of the training images; this, run and recipe are empty if the provenance is unknown."""
-    validation_accuracy: float | None = None
-    validation_rows: int = 0
-    leaked: int = 0
+    validation_accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
+    validation_rows: Annotated[int, Field(ge=0)] = 0
+    leaked: Annotated[int, Field(ge=0)] = 0
     """How many of the predicted images the run was trained on; above 0, the score is not valid."""
     ref: str = ""
     """Kaggle's number of the submission; empty until it is found in Kaggle's list."""
@@ -70,18 +70,20 @@ class Ledger:
             UserError: the file cannot be read, its columns are not the ledger's, or a row is not valid.
         """
         latest: dict[str, Entry] = {}
-        reader = csv.DictReader(io.StringIO(self._read_text(), newline=""))
-        if reader.fieldnames not in (None, list(Entry.model_fields)):
-            raise UserError(f"{self.path}: its columns are not those of a ledger; move it away to start a new one")
-        for row in reader:
-            try:
+        reader = csv.DictReader(io.StringIO(self._read_text(), newline=""), strict=True)
+        try:
+            if reader.fieldnames not in (None, list(Entry.model_fields)):
+                raise UserError(f"{self.path}: its columns are not those of a ledger; move it away to start a new one")
+            for row in reader:
                 entry = Entry.model_validate({column: cell for column, cell in row.items() if cell != ""})
-            except ValidationError as error:
-                fault = error.errors()[0]
-                raise UserError(
-                    f"{self.path}, line {reader.line_num}: {fault['loc'][0]}: {fault['msg']}; correct it"
-                ) from None
-            latest[entry.token] = entry
+                latest[entry.token] = entry
+        except csv.Error as error:
+            raise UserError(f"{self.path}, line {reader.line_num + 1} or after: {error}; correct it") from None
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise UserError(
+                f"{self.path}, line {reader.line_num}: {quote(fault['loc'][0])}: {fault['msg']}; correct it"
+            ) from None
         return list(latest.values())
 
     def add(self, entry: Entry) -> None:

@@ -4,15 +4,17 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, Labels
-from pipeline.errors import UserError
+from pipeline.errors import UserError, quote
+from pipeline.kaggle.repair import repair
 from pipeline.run import Run
-from pipeline.utils.files import open_atomic, write_atomic
+from pipeline.utils.files import open_all_atomic, open_atomic, write_atomic
 
 HEADER = ["ImageId", "Label"]
 
@@ -58,29 +60,33 @@ def provenance_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def save_provenance(path: Path, run: Run, source: str, rows: int, leaked: int) -> None:
-    """Check the submission at `path` and write its provenance next to it.
+def write_submission(path: Path, digits: Labels, run: Run, source: str, leaked: int) -> None:
+    """Write predicted digits, and their provenance next to them. Both files are replaced, or neither.
 
     Args:
+        path: the CSV.
+        digits: int64 (N,), in the order of the test rows.
+        run: the run that predicted them.
         source: name of the source that was predicted.
-        rows: expected number of rows.
         leaked: how many of the predicted images the run was trained on.
 
     Raises:
-        UserError: Kaggle would reject the submission, or the file cannot be written.
+        UserError: the folder cannot be written to, or the disk is full.
     """
     card = run.card
-    provenance = Provenance(
-        file_hash=hash_content(check_solution(path, rows)),
-        run=str(run),
-        recipe=card.recipe,
-        source=source,
-        fingerprint=card.fingerprint,
-        validation_accuracy=card.scores.get("validation_accuracy"),
-        validation_rows=card.validation_rows,
-        leaked=leaked,
-    )
-    write_atomic(provenance_path(path), f"{provenance.model_dump_json(indent=2)}\n".encode())
+    with open_all_atomic(path, provenance_path(path)) as (table, provenance):
+        _write_rows(table, [digits])
+        known = Provenance(
+            file_hash=hash_content(check_solution(table, len(digits))),
+            run=str(run),
+            recipe=card.recipe,
+            source=source,
+            fingerprint=card.fingerprint,
+            validation_accuracy=card.scores.get("validation_accuracy"),
+            validation_rows=card.validation_rows,
+            leaked=leaked,
+        )
+        provenance.write_text(f"{known.model_dump_json(indent=2)}\n", encoding="utf-8")
 
 
 def load_provenance(path: Path) -> Provenance | None:
@@ -105,8 +111,14 @@ def write_solution(path: Path, digits: Iterable[Labels]) -> int:
     Raises:
         UserError: the folder cannot be written to, or the disk is full.
     """
+    with open_atomic(path) as temporary:
+        return _write_rows(temporary, digits)
+
+
+def _write_rows(path: Path, digits: Iterable[Labels]) -> int:
+    """Write a submission to a new file; return the number of its rows."""
     rows = 0
-    with open_atomic(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
+    with path.open("w", encoding="ascii", newline="\n") as file:
         file.write(",".join(HEADER) + "\n")
         for chunk in digits:
             file.writelines(f"{number},{digit}\n" for number, digit in enumerate(chunk.tolist(), start=rows + 1))
@@ -118,30 +130,60 @@ def check_solution(path: Path, rows: int) -> bytes:
     """Check a submission and return its content: header ImageId,Label, `rows` rows, ids 1, 2, ..., digits 0 to 9.
 
     Raises:
-        UserError: Kaggle would reject the file; the message names the file, the row and the fault.
+        UserError: Kaggle would reject the file; the message names the file, the row, the fault and the remedy.
     """
     remedy = "write it again with python -m pipeline submit"
-    known_digits = {str(digit) for digit in range(CLASSES)}
     try:
         content = path.read_bytes()
-        reader = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
-        header = next(reader, [])
-        if header and header[0].startswith("\N{ZERO WIDTH NO-BREAK SPACE}"):
-            raise UserError(f"{path}: begins with a byte order mark, which spreadsheets add; {remedy}")
-        if header != HEADER:
-            raise UserError(f'{path}: header is "{",".join(header)}", expected "{",".join(HEADER)}"; {remedy}')
-        count = 0
-        for count, cells in enumerate(reader, start=1):
-            if len(cells) != 2:
-                raise UserError(f"{path}, row {count}: {len(cells)} values, expected 2; {remedy}")
-            if cells[0] != str(count):
-                raise UserError(f'{path}, row {count}: ImageId is "{cells[0]}", expected {count}; {remedy}')
-            if cells[1] not in known_digits:
-                raise UserError(f'{path}, row {count}: Label "{cells[1]}" is not a digit from 0 to 9; {remedy}')
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {remedy}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot read the submission: {error}; {remedy}") from error
-    if count != rows:
-        raise UserError(f"{path}: {count:,} rows, expected {rows:,}; {remedy}")
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the submission: {error.strerror or error}; {remedy}") from error
+    fault = _find_fault(content, rows)
+    if fault:
+        repaired = repair(content)
+        if repaired and not _find_fault(repaired, rows):
+            remedy = "kaggle submit --fix repairs it in a new file"
+        raise UserError(f"{path}{fault}; {remedy}")
     return content
+
+
+def fix_solution(path: Path, rows: int) -> Path:
+    """Return the path of a valid submission: `path` itself, or a repaired copy next to it, NAME-fixed.csv.
+
+    Raises:
+        UserError: the file cannot be repaired, or the copy cannot be written; otherwise as `check_solution`.
+    """
+    with suppress(OSError):
+        repaired = repair(path.read_bytes())
+        if repaired and repaired != path.read_bytes() and not _find_fault(repaired, rows):
+            fixed = path.with_name(f"{path.stem}-fixed.csv")
+            write_atomic(fixed, repaired)
+            return fixed
+    check_solution(path, rows)
+    return path
+
+
+def _find_fault(content: bytes, rows: int) -> str | None:
+    """Return the first fault of a submission, with its row, as the text after the file's name; None if it is valid."""
+    known_digits = {str(digit) for digit in range(CLASSES)}
+    count = 0
+    try:
+        reader = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)
+        header = next(reader, [])
+        if header and header[0].startswith("\N{ZERO WIDTH NO-BREAK SPACE}"):
+            return ": begins with a byte order mark, which spreadsheets add"
+        if header != HEADER:
+            return f': header is "{quote(",".join(header))}", expected "{",".join(HEADER)}"'
+        for count, cells in enumerate(reader, start=1):
+            if len(cells) != 2:
+                return f", row {count}: {len(cells)} values, expected 2"
+            if cells[0] != str(count):
+                return f', row {count}: ImageId is "{quote(cells[0])}", expected {count}'
+            if cells[1] not in known_digits:
+                return f', row {count}: Label "{quote(cells[1])}" is not a digit from 0 to 9'
+    except UnicodeDecodeError:
+        return ": is not UTF-8 text"
+    except csv.Error as error:
+        return f", row {count + 1}: {error}"
+    return None if count == rows else f": {count:,} rows, expected {rows:,}"

@@ -38,9 +38,9 @@ def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None =
     Raises:
         UserError: the digits have no labels, or the run is damaged or cannot be written to.
     """
+    overlap = run.fingerprint.count_duplicates(table.fingerprint) if on != "validation" else 0
     predictions = predictions_on(run, predictor or Predictor.load(run), table, on)
     result = predictions.score(table.known_labels)
-    overlap = run.fingerprint.count_duplicates(table.fingerprint) if on != "validation" else 0
     if overlap:
         log.warning("%s was trained on %s of these images: its score is too optimistic.", run, f"{overlap:,}")
     elif on in RECORDED_SETS:
@@ -49,7 +49,12 @@ def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None =
     with open_atomic(run.folder / "report.txt") as temporary:
         temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", encoding="utf-8")
     figures = run.folder / "figures"
-    save_figure(figures / "history.png", plot_training_history, run.history)
+    try:
+        history = run.history
+    except UserError as error:
+        log.warning("The figure of the history is left out: %s", error)
+    else:
+        save_figure(figures / "history.png", plot_training_history, history)
     save_figure(figures / "confusion.png", plot_confusion, result)
     save_figure(figures / "digits.png", plot_per_digit, result)
     labels = table.known_labels if result.of_digits else table.known_labels % 2

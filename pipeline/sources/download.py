@@ -1,13 +1,12 @@
 """Downloads: public files, fetched once into the data folder and verified by their SHA-256."""
 
-import hashlib
 import shutil
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.utils.files import open_atomic
+from pipeline.utils.files import open_atomic, sha256
 
 TIMEOUT_SECONDS = 10.0
 """Socket time-out."""
@@ -59,8 +58,7 @@ class Download:
 
 def require_sha256(path: Path, expected: str, origin: str) -> None:
     """Raise a UserError if the SHA-256 of a file, downloaded from `origin`, is not the expected one."""
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256(path)
     if found != expected:
         raise UserError(
             f"{origin}: the download is damaged or has changed (SHA-256 {found[:12]}..., expected {expected[:12]}...); "

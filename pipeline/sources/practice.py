@@ -30,9 +30,9 @@ def practice_source(folder: Path, reason: str) -> Source:
         table = CsvFile(folder / "test.csv").read(labels_required=False)
         try:
             with answers.open(newline="") as file:
-                labels = [int(row["Label"]) for row in csv.DictReader(file)]
+                labels = [int(row["Label"]) for row in csv.DictReader(file, strict=True)]
             return DigitTable(table.pixels, np.array(labels, dtype=np.int64))
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
             raise UserError(
                 f"{answers}: missing or damaged ({error}); delete {folder}, and it is created again"
             ) from None

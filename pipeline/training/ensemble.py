@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from pipeline.card import Epoch
+from pipeline.card import Epoch, OutOfFold
 from pipeline.config.recipe import Recipe
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES
@@ -22,7 +22,7 @@ from pipeline.inference.predictor import Predictor
 from pipeline.metrics.calibration import digit_threshold, fit_temperature, softmax
 from pipeline.metrics.score import score
 from pipeline.models import build
-from pipeline.run import OutOfFold, Run
+from pipeline.run import Run
 from pipeline.sources.source import Source
 from pipeline.training.network import train_network
 from pipeline.training.setup import make_card, start_run

@@ -1,21 +1,26 @@
 """Logging of a training run: lines on the screen and in training.log, and TensorBoard events."""
 
 import logging
+import os
+import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from pipeline.card import Epoch
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe
 from pipeline.run import Run
+from pipeline.utils.files import explain_write_error
 
 HEADER = "epoch  train loss  accuracy  validation loss  accuracy  learning rate     time"
 
@@ -29,16 +34,22 @@ class RunLogger:
     Args:
         folder: the run's folder. Lines are appended to `training.log`; events are written to `tensorboard/`.
         steps_before: number of steps (epochs or updates) before a resume. TensorBoard discards later events.
+
+    Raises:
+        UserError: a file cannot be written, for example because the disk is full; so do `add` and each log line.
     """
 
     def __init__(self, folder: Path, steps_before: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         formatter = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
         formatter.converter = time.gmtime
-        self.handler = logging.FileHandler(folder / "training.log", encoding="utf-8")
-        self.handler.setFormatter(formatter)
-        self.events = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_before + 1)
         self.level = package_log.level
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.handler = RunLogHandler(folder / "training.log", encoding="utf-8")
+        except OSError as error:
+            raise explain_write_error(folder / "training.log", error) from error
+        self.handler.setFormatter(formatter)
+        self.events = EventFile(folder / "tensorboard", steps_before + 1)
 
     def __enter__(self) -> Self:
         package_log.addHandler(self.handler)
@@ -50,8 +61,8 @@ class RunLogger:
     ) -> None:
         package_log.setLevel(self.level)
         package_log.removeHandler(self.handler)
-        self.handler.close()
-        self.events.close()
+        with suppress(OSError):  # closing writes again what could not be written
+            self.handler.close()
 
     def add(self, epoch: Epoch, step: int | None = None) -> None:
         """Write an epoch's metrics as events at `step`, or at the epoch number if `step` is None."""
@@ -62,10 +73,52 @@ class RunLogger:
             "accuracy/validation": epoch.validation_accuracy,
             "learning rate": epoch.learning_rate,
         }
+        known = {name: value for name, value in metrics.items() if value is not None}
+        self.events.add(known, int(epoch.epoch) if step is None else step)
+
+
+class RunLogHandler(logging.FileHandler):
+    """Writes training.log. If a line cannot be written, neither can the model: the training ends."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, the name is logging's
+        """Raise a UserError if a line cannot be written; handle other errors as `logging` does."""
+        error = sys.exception()
+        if isinstance(error, OSError):
+            raise explain_write_error(Path(self.baseFilename), error) from error
+        super().handleError(record)
+
+
+class EventFile:
+    """A file of TensorBoard events. TensorBoard's own writer would wait for ever if the disk is full.
+
+    Args:
+        folder: folder of the event files; a new file is created.
+        first_step: TensorBoard discards the events of other files from this step on.
+    """
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        self.path = folder / f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
+        start = SessionLog(status=SessionLog.START)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise explain_write_error(folder, error) from error
+        self._append(Event(wall_time=time.time(), step=first_step, file_version="brain.Event:2"))
+        self._append(Event(wall_time=time.time(), step=first_step, session_log=start))
+
+    def add(self, metrics: Mapping[str, float], step: int) -> None:
+        """Append an event for each metric."""
         for name, value in metrics.items():
-            if value is not None:
-                self.events.add_scalar(name, value, epoch.epoch if step is None else step)
-        self.events.flush()
+            summary = Summary(value=[Summary.Value(tag=name, simple_value=value)])
+            self._append(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def _append(self, event: Event) -> None:
+        """Append an event; raise a UserError if it cannot be written."""
+        try:
+            with self.path.open("ab") as file:
+                RecordWriter(file).write(event.SerializeToString())
+        except OSError as error:
+            raise explain_write_error(self.path, error) from error
 
 
 def log_start(run: Run, recipe: Recipe | FineTuning, device: str, dtype: torch.dtype, rows: tuple[int, int]) -> None:

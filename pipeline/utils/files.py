@@ -1,13 +1,19 @@
 """Atomic writes of files and folders, checks before writing, and file signatures."""
 
 import errno
+import glob
+import hashlib
 import os
 import secrets
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
+from zipfile import ZipFile
 
 from pipeline.errors import UserError
 
@@ -22,6 +28,9 @@ WRITE_REMEDIES = {
     errno.EISDIR: "a folder with that name exists: choose another name",
 }
 
+MAX_PART_AGE_SECONDS = 86_400
+"""Age from which an unchanged temporary file is abandoned, whichever machine wrote it."""
+
 
 @contextmanager
 def open_atomic(path: Path) -> Iterator[Path]:
@@ -32,18 +41,30 @@ def open_atomic(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the folder cannot be created or written to, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with open_all_atomic(path) as (temporary,):
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+
+
+@contextmanager
+def open_all_atomic(*paths: Path) -> Iterator[list[Path]]:
+    """Write several files as `open_atomic` writes one: all of them are replaced, or none of them."""
+    temporaries = [_temporary(path) for path in paths]
+    try:
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(path)
+        yield temporaries
+        for temporary in temporaries:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+        for path, temporary in zip(paths, temporaries, strict=True):
+            temporary.replace(path)
     except OSError as error:
-        raise explain_write_error(path, error) from error
+        raise explain_write_error(paths[0], error) from error
     finally:
-        with suppress(OSError):
-            temporary.unlink()
+        for temporary in temporaries:
+            with suppress(OSError):
+                temporary.unlink()
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -58,10 +79,11 @@ def folder_atomic(folder: Path) -> Iterator[Path]:
 
     For errors, see `open_atomic`.
     """
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    temporary = _temporary(folder)
     old = temporary.with_suffix(".old")
     try:
         temporary.mkdir(parents=True)
+        _sweep(folder)
         yield temporary
         for path in temporary.iterdir():
             with path.open("rb") as file:
@@ -74,6 +96,39 @@ def folder_atomic(folder: Path) -> Iterator[Path]:
     finally:
         for leftover in (temporary, old):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    """Return a new temporary path next to `path`. Its name has this machine and process, for `_sweep`."""
+    return path.with_name(f"{_prefix(path)}{socket.gethostname()[:40]}-{os.getpid()}.{secrets.token_hex(4)}.part")
+
+
+def _prefix(path: Path) -> str:
+    """Return how the names of temporary paths of `path` begin; a long name is shortened, for the file system."""
+    return f".{path.name[:40]}."
+
+
+def _sweep(path: Path) -> None:
+    """Delete the temporary files and folders of `path` that killed processes have left."""
+    for leftover in path.parent.glob(f"{glob.escape(_prefix(path))}*.part"):
+        machine, _, process = leftover.name.removeprefix(_prefix(path)).partition(".")[0].rpartition("-")
+        with suppress(OSError):  # another process has deleted it
+            abandoned = time.time() - leftover.stat().st_mtime > MAX_PART_AGE_SECONDS
+            if abandoned or (machine == socket.gethostname()[:40] and process.isdigit() and _has_ended(int(process))):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+
+def _has_ended(process: int) -> bool:
+    """Return whether a process of this machine has ended; False if that is unknown."""
+    if os.name == "nt":  # there, signal 0 would interrupt it
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass  # it belongs to another user
+    return False
 
 
 def require_empty(folder: Path) -> None:
@@ -127,6 +182,27 @@ def explain_write_error(path: Path, error: OSError) -> UserError:
     """Return the UserError for an OSError that occurred while writing `path`."""
     remedy = WRITE_REMEDIES.get(error.errno or 0, error.strerror or str(error))
     return UserError(f"{path}: cannot be written: {remedy}")
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, 64 hexadecimal digits. Raises OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_member(archive: ZipFile, name: str) -> IO[bytes]:
+    """Open a file in a zip archive.
+
+    Raises:
+        UserError: it is encrypted, or compressed by a method that Python does not know, such as Deflate64 or Zstandard.
+    """
+    try:
+        return archive.open(name)
+    except NotImplementedError:
+        reason = f"{name} is compressed by a method that cannot be read (type {archive.getinfo(name).compress_type})"
+    except RuntimeError:
+        reason = f"{name} is encrypted with a password"
+    raise UserError(f"{archive.filename}: {reason}; unpack it, or pack it again as a plain zip")
 
 
 def is_zip(path: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from pipeline.errors import UserError
+from pipeline.errors import damaged_file
 
 
 def contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -25,7 +25,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.offset_keys()}, file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: missing or damaged ({error}); copy it again, or train the run again") from None
+        raise damaged_file(path, error) from None
 
 
 def extract_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -25,7 +25,7 @@ class Outcome(Generic[Task, Result]):
     Attributes:
         task: the task; None if a worker died before it received one.
         result: the result; None if the worker died.
-        death: how the worker died, such as "signal 9" or "status 1"; None if it did not.
+        death: how the worker died, such as "signal 9" or "status 1 (MemoryError)"; None if it did not.
     """
 
     task: Task | None
@@ -51,6 +51,7 @@ def deal(
     """
     waiting = iter(tasks)
     busy: dict[Connection, Task] = {}
+    failures: dict[Connection, _Failure] = {}
     with _start(function, workers) as running:
         while running:
             for connection in wait(list(running)):
@@ -58,13 +59,16 @@ def deal(
                 try:
                     answer = connection.recv()
                 except (EOFError, OSError):
-                    death = _describe_death(running.pop(connection))
+                    death = _describe_death(running.pop(connection), failures.get(connection))
                     task = busy.pop(connection, None)
                     if death:
                         yield Outcome(task, death=death)
                     continue
                 if isinstance(answer, UserError):
                     raise answer
+                if isinstance(answer, _Failure):
+                    failures[connection] = answer
+                    continue
                 if connection in busy:
                     yield Outcome(busy.pop(connection), answer)
                 for task in waiting:
@@ -72,6 +76,13 @@ def deal(
                     break
                 with suppress(OSError):  # the worker has died; the next `wait` reports it
                     connection.send([busy[connection]] if connection in busy else [])
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """The error that ends a worker."""
+
+    error: str
 
 
 @contextmanager
@@ -122,6 +133,9 @@ def _work(connection: Connection) -> None:
         sys.exit(130)
     except (EOFError, BrokenPipeError):
         sys.exit(1)  # the parent has died
+    except Exception as error:
+        connection.send(_Failure(" ".join(f"{type(error).__name__}: {error}".split())))
+        raise
 
 
 def _end_with_parent() -> None:
@@ -132,9 +146,10 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _describe_death(process: SpawnProcess) -> str | None:
-    """Wait for a process, and return how it died; None if it ended normally."""
+def _describe_death(process: SpawnProcess, failure: _Failure | None) -> str | None:
+    """Wait for a process, and return how it died, with the error that it reported; None if it ended normally."""
     process.join()
     if not process.exitcode:
         return None
-    return f"signal {-process.exitcode}" if process.exitcode < 0 else f"status {process.exitcode}"
+    status = f"signal {-process.exitcode}" if process.exitcode < 0 else f"status {process.exitcode}"
+    return f"{status} ({failure.error})" if failure else status

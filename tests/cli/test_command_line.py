@@ -1,6 +1,9 @@
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -174,3 +177,22 @@ def test_the_memory_of_predict_does_not_depend_on_the_length_of_the_file(
         peaks.append(peak_memory(tmp_path, "predict", str(run.folder), "long.csv", "--out", "out.csv"))
         assert (tmp_path / "out.csv").read_text().count("\n") == 1000 * thousands + 1
     assert peaks[1] - peaks[0] < 100 * 1024
+
+
+def test_sigterm_cleans_up_and_exits_with_143(
+    command: Callable[..., Outcome], run: Run, digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows.csv").write_text(csv_text(DigitTable(digits.pixels[:5])))
+    seen = []
+
+    def terminate(*_: object) -> None:
+        seen.append(len(list(tmp_path.glob(".answers.csv.*.part"))))
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+
+    monkeypatch.setattr(Predictor, "predict", terminate)
+    outcome = command("predict", run.folder, "rows.csv", "--out", "answers.csv", "--quiet")
+    assert (outcome.status, outcome.err) == (143, "")
+    assert seen == [1]
+    assert list(tmp_path.iterdir()) == [tmp_path / "rows.csv"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

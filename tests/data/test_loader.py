@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -86,3 +88,8 @@ def test_a_gpu_stores_the_table_unless_memory_is_pinned(digits: DigitTable) -> N
     for overrides, device in (([], "cuda"), (["pin_memory=true"], "cpu")):
         pixels, labels = next(iter(training_loader(digits, Recipe.load("fast", overrides), gpu)))
         assert (pixels.device.type, labels.device.type) == (device, device)
+
+
+def test_no_more_workers_start_than_there_are_cores(digits: DigitTable) -> None:
+    loader = training_loader(digits, Recipe.load("fast", ["workers=1000"]))
+    assert loader.num_workers == os.cpu_count()

@@ -1,7 +1,13 @@
 import gzip
+import io
+import os
+import shutil
+import struct
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pyarrow as arrow
@@ -11,6 +17,8 @@ from helpers.files import csv_text
 from pyarrow import parquet
 
 from pipeline import DigitTable, Predictor, Run
+
+REMEDY = "correct it, or download it again from https://www.kaggle.com/competitions/digit-recognizer/data"
 
 
 @pytest.fixture
@@ -133,4 +141,69 @@ def test_a_missing_package_is_reported_with_the_install_command(
     assert outcome.status == 2
     assert (
         outcome.err == f"error: {missing} is not installed; run: pip install --requirement requirements-cluster.txt\n"
+    )
+
+
+def test_standard_input_and_pipes_are_read(
+    run: Run, hundred: DigitTable, tmp_path: Path, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("predict", run.folder, "in/a.csv", "--out", "file.csv").status == 0
+    for name in ("-", "/dev/stdin"):
+        with (tmp_path / "in" / "a.csv").open("rb") as file, monkeypatch.context() as patch:
+            patch.setattr("sys.stdin", io.TextIOWrapper(file))
+            assert command("predict", run.folder, name, "--out", "stdin.csv").status == 0
+        assert (tmp_path / "stdin.csv").read_bytes() == (tmp_path / "file.csv").read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_named_pipe_is_read_and_named(
+    run: Run, hundred: DigitTable, tmp_path: Path, command: Callable[..., Outcome]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    content = (tmp_path / "in" / "a.csv").read_text()
+    for sent in (content, content + "1,2,3\n"):
+        writer = Thread(target=pipe.write_text, args=(sent,))
+        writer.start()
+        outcome = command("predict", run.folder, "pipe", "in/b.csv.gz", "--out", "answers")
+        writer.join()
+        if sent is content:
+            assert outcome.status == 0
+            (shard,) = (tmp_path / "answers").iterdir()
+            assert [line.split(",")[0] for line in shard.read_text().splitlines()[1::60]] == [str(pipe), "in/b.csv.gz"]
+            shutil.rmtree(tmp_path / "answers")
+        else:
+            assert outcome.status == 2
+            assert outcome.err == f"error: {pipe}, row 61 (line 62): 3 values, expected 784; {REMEDY}\n"
+    assert command("evaluate", run.folder, "--on", "pipe").err.startswith("error: pipe: is a pipe, not a file")
+
+
+def set_in_headers(content: bytes, flags: int, method: int) -> bytes:
+    """Return a zip archive with other flags and another compression method in the headers of its files."""
+    changed = bytearray(content)
+    for signature, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        place = changed.find(signature)
+        changed[place + offset : place + offset + 4] = struct.pack("<HH", flags, method)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("flags", "method", "fault"),
+    [
+        (1, 8, "test.csv is encrypted with a password"),
+        (1, 99, "test.csv is encrypted with a password"),
+        (0, 9, "test.csv is compressed by a method that cannot be read (type 9)"),
+        (0, 93, "test.csv is compressed by a method that cannot be read (type 93)"),
+    ],
+)
+def test_a_zip_that_cannot_be_unpacked_is_refused(
+    flags: int, method: int, fault: str, run: Run, hundred: DigitTable, tmp_path: Path, command: Callable[..., Outcome]
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(tmp_path / "in" / "a.csv", "test.csv")
+    (tmp_path / "a.zip").write_bytes(set_in_headers((tmp_path / "a.zip").read_bytes(), flags, method))
+    outcome = command("predict", run.folder, "a.zip", "--out", "answers.csv")
+    assert (outcome.status, outcome.err) == (
+        2,
+        f"error: a.zip: {fault}; unpack it, or pack it again as a plain zip\n",
     )

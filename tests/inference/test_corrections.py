@@ -114,6 +114,10 @@ def test_training_uses_corrections_in_addition_to_the_source(
         (lambda folder: (folder / "corrections.csv").unlink(), "corrections.csv: missing or damaged"),
         (lambda folder: (folder / "corrections.csv").write_text("time,label\n"), "contains no corrections yet"),
         (lambda folder: (folder / "corrections.csv").write_text("frame,label\na.png,12\n"), 'line 2: label "12"'),
+        (
+            lambda folder: (folder / "corrections.csv").write_text('frame,label\n"a.png,1\n'),
+            "cannot be read: unexpected end",
+        ),
         (lambda folder: (folder / "corrections.csv").write_text("frame,label\na.png,1\n"), "line 2: a.png is missing"),
         (
             lambda folder: (folder / "corrections.csv").write_text("frame,label\n../../secret.png,1\n"),

@@ -79,3 +79,13 @@ def test_only_one_process_sends_at_a_time(tmp_path: Path) -> None:
             pytest.fail("two processes hold the lock")
     with Ledger(path).sending_lock(seconds=1):
         assert len(Ledger(path).entries()) == 1
+
+
+def test_an_unmatched_quote_is_named_with_its_line_and_hides_no_rows(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.csv")
+    for token in "ab":
+        ledger.add(entry(token))
+    first, *rows = ledger.path.read_text().splitlines()
+    ledger.path.write_text("\n".join([first, '"' + rows[0], rows[1]]))
+    with pytest.raises(UserError, match=r"ledger\.csv, line 2 or after: unexpected end of data; correct it"):
+        ledger.entries()

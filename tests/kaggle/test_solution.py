@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline import UserError
-from pipeline.kaggle.solution import check_solution, write_solution
+from pipeline.kaggle.solution import check_solution, fix_solution, write_solution
 
 
 def test_a_submission_has_kaggles_format(tmp_path: Path) -> None:
@@ -38,3 +38,58 @@ def test_an_invalid_submission_is_reported_with_its_row(text: str, fault: str, t
     with pytest.raises(UserError) as refusal:
         check_solution(tmp_path / "solution.csv", rows=3)
     assert fault in str(refusal.value)
+
+
+RIGHT = b"ImageId,Label\n1,1\n2,2\n3,0\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"ImageId;Label\r\n1;1\r\n2;2\r\n3;0\r\n",
+        b"\xef\xbb\xbf" + RIGHT,
+        RIGHT.decode().encode("utf-16"),
+        b'"ImageId";"Label"\n"1";"1"\n"2";"2"\n"3";"0"\n',
+        b"ImageId, Label\n1, 1\n 2,2 \n3,0\n\n\n",
+        b"ImageId\tLabel\n1\t1.0\n2\t2.0\n3\t0.0\n",
+        b"imageid,label\n0,1\n1,2\n2,0\n",
+        b",ImageId,Label\n0,1,1\n1,2,2\n2,3,0\n",
+        b"Label,ImageId\n0,3\n1,1\n2,2\n",
+    ],
+)
+def test_a_submission_from_a_spreadsheet_is_repaired_in_a_new_file(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "solution.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="; kaggle submit --fix repairs it in a new file"):
+        check_solution(path, rows=3)
+    assert fix_solution(path, rows=3) == tmp_path / "solution-fixed.csv"
+    assert (tmp_path / "solution-fixed.csv").read_bytes() == RIGHT
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ImageId,Label\n1,1\n2,2\n",
+        "ImageId,Label\n1,1\n2,2\n2,0\n",
+        "ImageId,Label\n1,1\n2,2\n3,\n",
+        "ImageId,Label\n1,1\n2,2\n3,0.5\n",
+        "ImageId,Label\n1,1\n2,2\n3,12\n",
+        "ImageId,Label,Truth\n1,1,1\n2,2,2\n3,0,0\n",
+        "1,1\n2,2\n3,0\n",
+        'ImageId,Label\n1,"1\n2,2\n3,0\n',
+    ],
+)
+def test_a_submission_with_a_missing_or_doubtful_value_is_not_repaired(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "solution.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match="write it again with python -m pipeline submit"):
+        fix_solution(path, rows=3)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_valid_submission_needs_no_repair(tmp_path: Path) -> None:
+    path = tmp_path / "solution.csv"
+    path.write_bytes(RIGHT)
+    assert fix_solution(path, rows=3) == path
+    assert list(tmp_path.iterdir()) == [path]

@@ -194,7 +194,9 @@ def test_practice_digits_are_framed_like_mnist(practice: Source) -> None:
     assert pixels.max() == 255
 
 
-@pytest.mark.parametrize("answers", ["", "ImageId,Nope\n1,1\n", "ImageId,Label\n1,x\n", "ImageId,Label\n1\n"])
+@pytest.mark.parametrize(
+    "answers", ["", "ImageId,Nope\n1,1\n", "ImageId,Label\n1,x\n", "ImageId,Label\n1\n", 'ImageId,Label\n"1,2\n']
+)
 def test_damaged_practice_answers_are_named(answers: str, tmp_path: Path) -> None:
     found = find_source("practice", tmp_path)
     (found.path / "answers.csv").write_text(answers)

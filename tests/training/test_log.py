@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pipeline import Recipe, Source, train
+from pipeline import Recipe, Source, UserError, train
 from pipeline.training.trainer import Trainer
 
 
@@ -56,3 +56,21 @@ def test_a_resumed_run_appends_to_its_log_and_events(
     assert [step for step, _ in events(run.folder)["learning rate"]] == [1, 2, 3]
     log = (run.folder / "training.log").read_text()
     assert log.index("1/3") < log.index("3/3")
+
+
+@pytest.mark.parametrize("file", ["training.log", "tensorboard"])
+def test_a_full_disk_ends_the_training_in_one_line(
+    file: str, tmp_path: Path, practice: Source, recipe: Recipe, capfd: pytest.CaptureFixture[str]
+) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("needs Linux's /dev/full")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    if file == "training.log":
+        (folder / file).symlink_to(full)
+    else:
+        (folder / file).touch()  # a file in place of the folder
+    with pytest.raises(UserError, match=f"{file}: cannot be written: (the disk is full|a file exists where a folder)"):
+        train(recipe, practice, str(folder), quiet=True)
+    assert capfd.readouterr().err == ""

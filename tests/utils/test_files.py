@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import UserError
-from pipeline.utils.files import open_atomic, require_writable
+from pipeline.utils.files import folder_atomic, open_all_atomic, open_atomic, require_writable, write_atomic
 
 
 def test_the_new_content_replaces_the_old(tmp_path: Path) -> None:
@@ -74,6 +74,46 @@ def test_a_process_killed_while_writing_keeps_the_old_file(tmp_path: Path) -> No
     completed = subprocess.run([sys.executable, "-c", program, path], check=False)
     assert completed.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 2
+    write_atomic(path, b"new")
+    assert list(tmp_path.iterdir()) == [path], "the next run deletes what the killed one has left"
+
+
+def test_only_abandoned_temporary_files_are_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "[a]"
+    with open_atomic(path) as unfinished:
+        unfinished.write_text("of a running process")
+        other = tmp_path / ".[a].another-machine-1.0123.part"
+        old = tmp_path / ".[a].another-machine-1.4567.part"
+        for each in (other, old):
+            each.mkdir()
+        os.utime(old, (0, 0))
+        with folder_atomic(path) as folder:
+            assert set(tmp_path.iterdir()) == {unfinished, other, folder}
+        path.rmdir()
+    assert path.read_text() == "of a running process"
+
+
+def test_several_files_are_replaced_together_or_not_at_all(tmp_path: Path) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        path.write_text("old")
+    with pytest.raises(UserError, match="the disk is full"), open_all_atomic(*paths) as (first, second):
+        first.write_text("new")
+        second.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert [path.read_text() for path in paths] == ["old", "old"]
+    with open_all_atomic(*paths) as temporaries:
+        for temporary in temporaries:
+            temporary.write_text("new")
+    assert [path.read_text() for path in paths] == ["new", "new"]
+    assert sorted(tmp_path.iterdir()) == paths
+
+
+def test_a_name_of_the_greatest_length_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 255)
+    write_atomic(path, b"new")
+    assert path.read_bytes() == b"new"
 
 
 def test_require_writable_refuses_a_folder(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pipeline.utils.workers import Outcome, deal
 
 
 def square(number: int) -> int:
-    """Return the square; 3 and 4 kill the process, 5 raises a UserError, 6 takes ten minutes."""
+    """Return the square; 3 and 4 kill the process, 5 raises a UserError, 6 takes ten minutes, 9 fails."""
     if number == 3:
         os._exit(7)
     if number == 4:
@@ -22,6 +22,8 @@ def square(number: int) -> int:
         raise UserError("no fives")
     if number == 6:
         time.sleep(600)
+    if number == 9:
+        raise OSError(28, "No space left on device")
     return number * number
 
 
@@ -35,6 +37,11 @@ def test_if_a_worker_dies_its_task_fails_and_the_others_continue() -> None:
     outcomes = {outcome.task: outcome for outcome in deal(square, [3, 0, 1, 2], 2)}
     assert outcomes.keys() == {0, 1, 2, 3}
     assert outcomes[3] == Outcome(3, death="status 7")
+
+
+def test_a_worker_that_fails_says_why() -> None:
+    outcomes = {outcome.task: outcome for outcome in deal(square, [9], 1)}
+    assert outcomes[9] == Outcome(9, death="status 1 (OSError: [Errno 28] No space left on device)")
 
 
 def test_remaining_tasks_are_not_run_if_all_workers_die() -> None:
