@@ -48,9 +48,9 @@ def _file_fault(path: Path, check: Callable[[str], str | None]) -> str | None:
     if content.startswith(UTF8_MARK):
         return "begins with a byte order mark: save it as UTF-8 without it"
     try:
-        return check(content.decode("ascii").strip())
+        return check(content.decode().strip())
     except UnicodeDecodeError:
-        return "contains other characters than ASCII: create it again"
+        return "is not UTF-8: create it again"
 
 
 def _token_fault(text: str) -> str | None:
@@ -63,8 +63,6 @@ def _token_fault(text: str) -> str | None:
         return "has quotes around the token: remove them"
     if "=" in text.split("\n", maxsplit=1)[0].rstrip("="):
         return "contains an assignment: leave only the token, without the name and the equals sign"
-    if len(text.split()) > 1:
-        return "must contain the token alone, in one line"
     return None
 
 

@@ -19,7 +19,7 @@ FAULTS: dict[str, tuple[str, bytes, str]] = {
     "quotes": ("access_token", f'"{TOKEN}"\n'.encode(), "has quotes around the token: remove them"),
     "assignment": ("access_token", f"KAGGLE_API_TOKEN={TOKEN}".encode(), "contains an assignment"),
     "JSON as a token": ("access_token", STORED.encode(), "contains JSON, not a token: rename the file to kaggle.json"),
-    "two lines": ("access_token", f"my token\n{TOKEN}".encode(), "must contain the token alone, in one line"),
+    "two lines": ("access_token", f"my token\n{TOKEN}".encode(), "must be the token alone, in one line"),
     "empty token": ("access_token", b"\n", "is empty"),
     "UTF-16 key": ("kaggle.json", STORED.encode("utf-16"), "is UTF-16"),
     "key with a byte order mark": ("kaggle.json", b"\xef\xbb\xbf" + STORED.encode(), "begins with a byte order mark"),
