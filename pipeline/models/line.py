@@ -19,7 +19,7 @@ STRIDE = 2
 class LineNetwork(nn.Module):
     """Maps lines, float (B, 1, 28, W) in 0..1, to logits, float (T, B, LINE_CLASSES), T = W // 4 * 2.
 
-    It has 282,588 parameters. The convolutions reduce the 28 rows to one and the columns to a quarter; the last layer
+    It has 382,512 parameters. The convolutions reduce the 28 rows to one and the columns to a quarter; the last layer
     gives two frames per remaining column. A frame sees the 40 columns around it. Pooling comes before batch norm, as
     in `models/fast.py`.
     """
@@ -28,18 +28,18 @@ class LineNetwork(nn.Module):
         super().__init__()
         self.features = nn.Sequential(
             # 1 x 28 x W
-            _convolution(1, 16, (5, 5)), nn.MaxPool2d(2), *_norm_relu(16),
-            # 16 x 14 x W/2
-            _convolution(16, 32, (3, 3)), *_norm_relu(32),
-            _convolution(32, 48, (3, 3)), nn.MaxPool2d(2), *_norm_relu(48),
-            # 48 x 7 x W/4
-            _convolution(48, 96, (3, 3)), *_norm_relu(96),
-            _convolution(96, 96, (3, 3)), *_norm_relu(96),
-            nn.Conv2d(96, 128, (SIDE // 4, 1), bias=False), *_norm_relu(128),
-            # 128 x 1 x W/4
-            _convolution(128, 128, (1, 3)), *_norm_relu(128),
+            _convolution(1, 20, (5, 5)), nn.MaxPool2d(2), *_norm_relu(20),
+            # 20 x 14 x W/2
+            _convolution(20, 40, (3, 3)), *_norm_relu(40),
+            _convolution(40, 60, (3, 3)), nn.MaxPool2d(2), *_norm_relu(60),
+            # 60 x 7 x W/4
+            _convolution(60, 112, (3, 3)), *_norm_relu(112),
+            _convolution(112, 112, (3, 3)), *_norm_relu(112),
+            nn.Conv2d(112, 144, (SIDE // 4, 1), bias=False), *_norm_relu(144),
+            # 144 x 1 x W/4
+            _convolution(144, 144, (1, 3)), *_norm_relu(144),
         )  # fmt: skip
-        self.head = nn.ConvTranspose1d(128, LINE_CLASSES, kernel_size=2, stride=2)
+        self.head = nn.ConvTranspose1d(144, LINE_CLASSES, kernel_size=2, stride=2)
 
     def forward(self, lines: Tensor) -> Tensor:
         """Return the logits of each frame of lines, as the class describes."""
