@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise, zip_longest
 from pathlib import Path
-from typing import IO, NoReturn, Self
+from typing import IO, TYPE_CHECKING, NoReturn, Self
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from pipeline.data.table import DigitTable, concatenate
 from pipeline.digits import CLASSES, COMPETITION_URL, SIDE
 from pipeline.errors import UserError
 from pipeline.utils.files import is_gzip, is_zip
+from pipeline.utils.prefetch import prefetch
+
+if TYPE_CHECKING:
+    import pandas
 
 PIXEL_COLUMNS = [f"pixel{index}" for index in range(SIDE * SIDE)]
 CHUNK_ROWS = 4096
@@ -84,23 +88,15 @@ class CsvFile:
             UserError: the file is missing, damaged, empty or not a CSV; a column is missing, renamed, out of
                 place or unexpected; a row has the wrong number of values; a value is not an integer or out of range.
         """
-        import pandas
+        from pandas.errors import EmptyDataError
 
         with self._open() as stream:
             columns = self._read_header(stream, labels_required)
             labelled = columns[0] == "label"
             rows = 0
             try:
-                # uint8 would silently wrap 300 to 44; int64 keeps the value for the range check.
-                frames = pandas.read_csv(
-                    self._select_rows(stream),
-                    header=None,
-                    dtype=np.int64,
-                    na_filter=False,
-                    chunksize=CHUNK_ROWS,
-                    encoding_errors="replace",
-                )
-                for frame in frames:
+                # In the main thread pandas would swallow a KeyboardInterrupt, and report a fault in the file.
+                for frame in prefetch(_parse_rows(self._select_rows(stream))):
                     values = frame.to_numpy()
                     if values.shape[1] != len(columns) or not _in_range(values, labelled):
                         raise ValueError("a row has the wrong number of values, or a value is out of range")
@@ -110,7 +106,7 @@ class CsvFile:
                         values[:, 0].copy() if labelled else None,
                     )
                     rows += len(values)
-            except pandas.errors.EmptyDataError:
+            except EmptyDataError:
                 pass
             except (ValueError, OverflowError):  # a ParserError is a ValueError
                 self._raise_first_fault(columns, rows)
@@ -186,6 +182,16 @@ class CsvFile:
                         f"{self}, row {row} (line {line_number}): {fault}; correct it, or {DOWNLOAD_REMEDY}"
                     )
         raise UserError(f"{self}: the rows from {valid_rows + 1} on cannot be read as numbers; {DOWNLOAD_REMEDY}")
+
+
+def _parse_rows(stream: IO[bytes]) -> "Iterator[pandas.DataFrame]":
+    """Yield the rows of a CSV without its header, as int64, CHUNK_ROWS at a time."""
+    import pandas
+
+    # uint8 would silently wrap 300 to 44; int64 keeps the value for the range check.
+    yield from pandas.read_csv(
+        stream, header=None, dtype=np.int64, na_filter=False, chunksize=CHUNK_ROWS, encoding_errors="replace"
+    )
 
 
 def _in_range(values: np.ndarray, labelled: bool) -> bool:
