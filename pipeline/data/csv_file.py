@@ -135,9 +135,11 @@ class CsvFile:
 
     def _find_member(self, archive: zipfile.ZipFile) -> str:
         """Return the full name of `member` in the archive, in any of its folders."""
-        for name in archive.namelist():
-            if Path(name).name == self.member:
-                return name
+        found = [name for name in archive.namelist() if Path(name).name == self.member]
+        if len(found) > 1:
+            raise UserError(f"{self.path}: holds {' and '.join(found)}; extract the right one, and give its path")
+        if found:
+            return found[0]
         names = ", ".join(archive.namelist()[:5]) or "nothing"
         raise UserError(f"{self.path}: holds no {self.member} (it holds {names}); {DOWNLOAD_REMEDY}")
 

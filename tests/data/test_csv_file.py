@@ -162,3 +162,11 @@ def test_an_interrupt_while_rows_are_parsed_is_no_fault_of_the_file(
     monkeypatch.setattr(CsvFile, "_select_rows", lambda _, stream: Interrupted(stream.read()))
     with pytest.raises(KeyboardInterrupt):
         CsvFile(tmp_path / "train.csv").read(labels_required=True)
+
+
+def test_an_archive_with_two_files_of_that_name_is_refused(digits: DigitTable, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "both.zip", "w") as archive:
+        for name in ("old/train.csv", "new/train.csv"):
+            archive.writestr(name, csv_text(digits.select(np.arange(3))))
+    with pytest.raises(UserError, match=r"both\.zip: holds old/train\.csv and new/train\.csv; extract the right one"):
+        CsvFile(tmp_path / "both.zip", "train.csv").read(labels_required=True)

@@ -134,3 +134,10 @@ def test_a_missing_package_is_reported_with_the_install_command(
     assert (
         outcome.err == f"error: {missing} is not installed; run: pip install --requirement requirements-cluster.txt\n"
     )
+
+
+def test_the_case_of_the_outputs_suffix_does_not_matter(
+    command: Callable[..., Outcome], run: Run, hundred: DigitTable, tmp_path: Path
+) -> None:
+    assert command("predict", run.folder, "in/a.csv", "--out", "A.CSV").status == 0
+    assert (tmp_path / "A.CSV").read_text().startswith("ImageId,Label\n1,")
