@@ -122,6 +122,7 @@ def check_solution(path: Path, rows: int) -> bytes:
     """
     remedy = "write it again with python -m pipeline submit"
     known_digits = {str(digit) for digit in range(CLASSES)}
+    known_ids = {str(number) for number in range(1, rows + 1)}
     try:
         content = path.read_bytes()
         reader = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
@@ -132,10 +133,21 @@ def check_solution(path: Path, rows: int) -> bytes:
             raise UserError(f'{path}: header is "{",".join(header)}", expected "{",".join(HEADER)}"; {remedy}')
         count = 0
         for count, cells in enumerate(reader, start=1):
+            if not cells:
+                raise UserError(f"{path}, row {count}: the line is blank; delete it")
             if len(cells) != 2:
                 raise UserError(f"{path}, row {count}: {len(cells)} values, expected 2; {remedy}")
+            if cells[0] != str(count) and cells[0] in known_ids:
+                raise UserError(
+                    f'{path}, row {count}: ImageId is "{cells[0]}", expected {count}; sort the rows by ImageId, '
+                    "each once"
+                )
             if cells[0] != str(count):
                 raise UserError(f'{path}, row {count}: ImageId is "{cells[0]}", expected {count}; {remedy}')
+            if cells[1].removesuffix(".0") in known_digits and cells[1] not in known_digits:
+                raise UserError(
+                    f'{path}, row {count}: Label "{cells[1]}" is not a digit; write whole numbers, without ".0"'
+                )
             if cells[1] not in known_digits:
                 raise UserError(f'{path}, row {count}: Label "{cells[1]}" is not a digit from 0 to 9; {remedy}')
     except FileNotFoundError:

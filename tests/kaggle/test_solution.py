@@ -38,3 +38,19 @@ def test_an_invalid_submission_is_reported_with_its_row(text: str, fault: str, t
     with pytest.raises(UserError) as refusal:
         check_solution(tmp_path / "solution.csv", rows=3)
     assert fault in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("1,7\n2,1\n3,0\n\n", "row 4: the line is blank; delete it"),
+        ("2,1\n1,7\n3,0\n", 'row 1: ImageId is "2", expected 1; sort the rows by ImageId'),
+        ("1,7.0\n2,1.0\n3,0.0\n", 'row 1: Label "7.0" is not a digit; write whole numbers'),
+    ],
+)
+def test_a_submission_that_is_nearly_right_has_its_own_remedy(rows: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(f"ImageId,Label\n{rows}")
+    with pytest.raises(UserError) as refusal:
+        check_solution(tmp_path / "mine.csv", 3)
+    assert message in str(refusal.value)
+    assert "write it again" not in str(refusal.value)
