@@ -355,8 +355,14 @@ class Run:
 
 
 def _locate(name: str | Path) -> Path:
-    """Return the folder of a RUN: `name` itself if it is a path or contains a run, else `checkpoints/name`."""
+    """Return the folder of a RUN: `name` itself if it is a path or contains a run, else `checkpoints/name`.
+
+    Raises:
+        UserError: `name` is empty or names no folder of its own.
+    """
     path = Path(name)
+    if not str(name).strip() or not path.name:
+        raise UserError(f'run "{name}": this is no name; give a name, or the path of a folder')
     if path.is_absolute() or len(path.parts) > 1 or (path / "recipe.yaml").exists():
         return path
     return CHECKPOINTS / path

@@ -116,6 +116,15 @@ def test_a_training_that_cannot_begin_leaves_no_folder(digits: DigitTable, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["", " ", ".", "/"])
+def test_a_run_needs_a_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for find in (Run.open, lambda each: Run.create(each, Recipe.load("fast"))):
+        with pytest.raises(UserError, match="this is no name; give a name"):
+            find(name)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_module_can_unpickle() -> None:
     for path in Path(pipeline.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

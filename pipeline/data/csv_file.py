@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any, NoReturn, Self
+from typing import IO, TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ from pipeline.data.table import DigitTable, concatenate
 from pipeline.digits import CLASSES, COMPETITION_URL
 from pipeline.errors import UserError
 from pipeline.utils.files import is_gzip, is_zip, open_member
+from pipeline.utils.prefetch import prefetch
+
+if TYPE_CHECKING:
+    import pandas
 
 CHUNK_ROWS = 4096
 """Rows per chunk: 26 MB as int64, independent of the file's size."""
@@ -153,9 +157,11 @@ class CsvFile:
 
     def _find_member(self, archive: zipfile.ZipFile) -> str:
         """Return the full name of `member` in the archive, in any of its folders."""
-        for name in archive.namelist():
-            if self.member in {name, Path(name).name}:
-                return name
+        found = [name for name in archive.namelist() if self.member in {name, Path(name).name}]
+        if len(found) > 1:
+            raise UserError(f"{self.path}: holds {' and '.join(found)}; extract the right one, and give its path")
+        if found:
+            return found[0]
         names = ", ".join(archive.namelist()[:5]) or "nothing"
         raise UserError(f"{self.path}: holds no {self.member} (it holds {names}); {self._remedy}")
 
@@ -207,7 +213,7 @@ class CsvFile:
 
     def _values(self, layout: Layout, chunk_rows: int = CHUNK_ROWS) -> Iterator[Values]:
         """Yield the used columns of the selected rows, `chunk_rows` at a time, int64 or float64 (N, columns)."""
-        import pandas
+        from pandas.errors import EmptyDataError
 
         text, rows = self._text, 0
         width = len(text.first_rows[0]) if text.first_rows else 0
@@ -222,23 +228,21 @@ class CsvFile:
             for _ in range(text.skipped):
                 stream.readline(MAX_LINE_BYTES)
             try:
-                frames = pandas.read_csv(
+                # In the main thread pandas would swallow a KeyboardInterrupt, and report a fault in the file.
+                frames = _parse_rows(
                     self._select_rows(stream),
                     sep=r"\s+" if text.separator == " " else text.separator,
                     decimal=text.decimal,
                     quoting=csv.QUOTE_MINIMAL if text.quoted else csv.QUOTE_NONE,
-                    header=None,
                     dtype=others | dict.fromkeys(used, kind) if others else kind,
-                    na_filter=False,
                     chunksize=chunk_rows,
-                    encoding_errors="replace",
                 )
-                for frame in frames:
+                for frame in prefetch(frames):
                     if frame.shape[1] != width:
                         raise ValueError("the first selected row has another number of values")
                     yield (frame[used] if others else frame).to_numpy()
                     rows += len(frame)
-            except pandas.errors.EmptyDataError:
+            except EmptyDataError:
                 return
             except (ValueError, OverflowError):  # a ParserError is a ValueError
                 self._raise_first_fault(layout, None, rows)
@@ -285,6 +289,13 @@ class CsvFile:
             return f"{len(cells)} values, expected {len(layout.names)}"
         whole = form.whole_numbers if form else not text.fractions
         return find_fault(layout, cells, form.bounds if form else (-np.inf, np.inf), whole_numbers=whole)
+
+
+def _parse_rows(stream: IO[bytes], **options: Any) -> "Iterator[pandas.DataFrame]":
+    """Yield the rows of a CSV without a header in chunks; `options` are those of pandas.read_csv."""
+    import pandas
+
+    yield from pandas.read_csv(stream, header=None, na_filter=False, encoding_errors="replace", **options)
 
 
 def _is_valid(layout: Layout, form: PixelFormat, values: Values) -> bool:

@@ -50,7 +50,7 @@ def predict(
         UserError: the run or a file does not exist, an image is invalid, or `out` is not writable, is an input, or is
             inside an input folder. In this case nothing is written.
     """
-    single = out.suffix == ".csv"
+    single = out.suffix.lower() == ".csv"
     if single and form != "csv":
         raise UserError(f"{out}: cannot contain {form}; give a folder as --out, without .csv")
     if form == "parquet":

@@ -82,8 +82,10 @@ class Predictions:
 
     @property
     def parity(self) -> Sequence[str]:
-        """The more probable parity by `p_odd`, "odd" or "even". It may differ from the most probable digit's parity."""
-        return [PARITIES[int(p > 0.5)] for p in self.p_odd]
+        """The parity of the most probable digit, "odd" or "even"; without digits, the more probable one by `p_odd`."""
+        digits = self.digits
+        odd = self.p_odd > 0.5 if digits is None else digits % 2
+        return [PARITIES[int(each)] for each in odd]
 
     def score(self, labels: Labels) -> Score:
         """Return the score against labels, digits as int64 (N,). A network for parity is scored on parity."""

@@ -10,9 +10,13 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from threading import Thread
+from time import sleep
 from typing import Any, Generic, TypeVar
 
 from pipeline.errors import UserError
+
+GRACE_SECONDS = 2.0
+"""Time in which a worker whose parent has ended can delete its temporary files."""
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -118,11 +122,14 @@ def _start(function: Callable[[Any], Any], count: int) -> Iterator[dict[Connecti
 
 
 def _work(connection: Connection) -> None:
-    """Run tasks in a worker until an empty message ends it."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Run tasks in a worker until an empty message ends it.
+
+    Until the function and its modules are loaded, SIGTERM ends the process; then it interrupts the task.
+    """
     Thread(target=_end_with_parent, daemon=True).start()
     try:
         function = connection.recv()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         connection.send(None)
         while task := connection.recv():
             try:
@@ -139,11 +146,13 @@ def _work(connection: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this worker as soon as its parent process has ended for any reason."""
+    """End this worker as soon as its parent process has ended for any reason, at the latest after GRACE_SECONDS."""
     parent = parent_process()
     assert parent, "a worker has a parent process"
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
+    sleep(GRACE_SECONDS)  # the main thread may be in a long computation, or may have swallowed the interrupt
+    os._exit(1)
 
 
 def _describe_death(process: SpawnProcess, failure: _Failure | None) -> str | None:

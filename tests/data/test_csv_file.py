@@ -1,4 +1,8 @@
 import gzip
+import io
+import os
+import signal
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -142,3 +146,27 @@ def test_a_damaged_idx_file_is_refused(tmp_path: Path, images: bytes, fault: str
 def test_a_missing_idx_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="train-images: there is no such file"):
         read_idx(tmp_path / "train-images", tmp_path / "labels")
+
+
+def test_an_interrupt_while_rows_are_parsed_is_no_fault_of_the_file(
+    digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.1)  # the signal arrives in this call
+            return super().read(size)
+
+    (tmp_path / "train.csv").write_text(csv_text(digits))
+    monkeypatch.setattr(CsvFile, "_select_rows", lambda _, stream: Interrupted(stream.read()))
+    with pytest.raises(KeyboardInterrupt):
+        CsvFile(tmp_path / "train.csv").read(labels_required=True)
+
+
+def test_an_archive_with_two_files_of_that_name_is_refused(digits: DigitTable, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "both.zip", "w") as archive:
+        for name in ("old/train.csv", "new/train.csv"):
+            archive.writestr(name, csv_text(digits.select(np.arange(3))))
+    with pytest.raises(UserError, match=r"both\.zip: holds old/train\.csv and new/train\.csv; extract the right one"):
+        CsvFile(tmp_path / "both.zip", "train.csv").read(labels_required=True)

@@ -208,3 +208,10 @@ def test_a_zip_that_cannot_be_unpacked_is_refused(
         2,
         f"error: a.zip: {fault}; unpack it, or pack it again as a plain zip\n",
     )
+
+
+def test_the_case_of_the_outputs_suffix_does_not_matter(
+    command: Callable[..., Outcome], run: Run, hundred: DigitTable, tmp_path: Path
+) -> None:
+    assert command("predict", run.folder, "in/a.csv", "--out", "A.CSV").status == 0
+    assert (tmp_path / "A.CSV").read_text().startswith("ImageId,Label\n1,")

@@ -88,15 +88,16 @@ def test_predictions_have_the_documented_dtypes(predictor: Predictor, digits: Di
     assert found.probabilities.sum(axis=1) == pytest.approx(np.ones(5))
 
 
-def test_parity_sums_the_probabilities_of_the_odd_digits() -> None:
+def test_p_odd_sums_the_odd_digits_and_the_parity_is_that_of_the_digit() -> None:
     probabilities = np.zeros((2, 10), dtype=np.float32)
     probabilities[0, [4, 7, 9]] = 0.4, 0.3, 0.3
     probabilities[1, [2, 3]] = 0.7, 0.3
     found = Predictions(probabilities)
     assert found.digits.tolist() == [4, 2]
     assert found.p_odd == pytest.approx([0.6, 0.3])
-    assert found.parity == ["odd", "even"]
+    assert found.parity == ["even", "even"]
     assert found.confidence == pytest.approx([0.4, 0.7])
+    assert Predictions(np.array([[0.4, 0.6], [0.7, 0.3]], dtype=np.float32)).parity == ["odd", "even"]
 
 
 def test_no_images_give_no_predictions(predictor: Predictor) -> None:

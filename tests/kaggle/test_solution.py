@@ -93,3 +93,20 @@ def test_a_valid_submission_needs_no_repair(tmp_path: Path) -> None:
     path.write_bytes(RIGHT)
     assert fix_solution(path, rows=3) == path
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("1,7\n2,1\n3,0\n\n", "row 4: 0 values"),
+        ("2,1\n1,7\n3,0\n", 'row 1: ImageId is "2", expected 1'),
+        ("1,7.0\n2,1.0\n3,0.0\n", 'row 1: Label "7.0" is not a digit from 0 to 9'),
+    ],
+)
+def test_a_submission_that_is_nearly_right_has_its_own_remedy(rows: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(f"ImageId,Label\n{rows}")
+    with pytest.raises(UserError) as refusal:
+        check_solution(tmp_path / "mine.csv", 3)
+    assert message in str(refusal.value)
+    assert "kaggle submit --fix repairs it" in str(refusal.value)
+    assert "write it again" not in str(refusal.value)

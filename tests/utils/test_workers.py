@@ -2,11 +2,16 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
+from helpers.paths import PROJECT
+from helpers.waiting import wait_until
 
 from pipeline import UserError
 from pipeline.utils.workers import Outcome, deal
@@ -59,3 +64,21 @@ def test_workers_end_with_the_iteration() -> None:
     with closing(outcomes):  # type: ignore[type-var]
         assert next(outcomes).task == 0
     assert time.monotonic() - started < 60
+
+
+def compute(folder: str) -> None:
+    """Create a file in the folder, and compute for ten minutes, in which SIGTERM has no effect."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    (Path(folder) / "started").touch()
+    time.sleep(600)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_workers_end_with_a_killed_parent_whatever_they_compute(sent: signal.Signals, tmp_path: Path) -> None:
+    program = f"from test_workers import *\nlist(deal(compute, ['{tmp_path}'], 1))"
+    paths = [PROJECT, PROJECT / "tests", Path(__file__).parent]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    parent = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE)
+    wait_until(lambda: any(tmp_path.iterdir()), "no task has started")
+    parent.send_signal(sent)
+    parent.communicate(timeout=20)  # the output ends when the worker, which also holds it, has ended
