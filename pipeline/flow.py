@@ -53,7 +53,8 @@ def submit(
     predictor = Predictor.load(run)
     if run is not start:
         report(run, source, predictor)
+    test = orient_table(predictor, test, str(source.path))
     leaked = count_leaks(run, test, allow_leak) if source.name == "competition" else 0
-    digits = predictor.predict(orient_table(predictor, test, str(source.path)).pixels).known_digits
+    digits = predictor.predict(test.pixels).known_digits
     write_submission(out, digits, run, source.name, leaked)
     return Submission(run, len(test), None if test.labels is None else score(digits, test.labels))

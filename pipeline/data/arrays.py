@@ -2,7 +2,6 @@
 
 import gzip
 import re
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -107,7 +106,7 @@ class ArrayFile:
             raise UserError(f"{self}: there is no such file; check its name") from None
         except UserError:
             raise
-        except (OSError, ValueError, EOFError, KeyError, TypeError, NotImplementedError, zipfile.BadZipFile) as error:
+        except Exception as error:  # readers raise almost any exception on damaged data
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(f"{self}: is damaged, or not what it seems to be ({reason}); save it again") from None
 

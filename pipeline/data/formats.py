@@ -21,6 +21,8 @@ DigitFile = CsvFile | ParquetFile | ArrayFile
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 """Suffixes of the competition's files, in the order in which they are taken."""
 HEAD_BYTES = 1 << 13
+NETWORK_SUFFIXES = (".h5", ".hdf5", ".keras", ".mat")
+"""Suffixes of files that often hold something else, and are therefore read only if they are named themselves."""
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".data")
 
 LOADERS: dict[bytes, Callable[[Path, Part], Arrays]] = {
@@ -168,14 +170,14 @@ def _read_head(path: Path) -> bytes:
 
 
 def _holds_images(path: Path) -> bool:
-    """Return whether the first bytes of a file are those of a format of images, or of a table with many columns."""
+    """Return whether the first bytes of a file are those of a format of images, or of a table with many numbers."""
     head = _read_head(path)
-    if head.startswith((b"PAR1", b"PK\x03\x04", *LOADERS)):
+    if head.startswith(b"PK\x03\x04"):
+        return path.suffix.lower() in {".zip", ".npz"}  # documents and networks are zip archives too
+    if head.startswith((b"PAR1", *LOADERS)):
         return not (head.startswith(b"\x93NUMPY") and re.search(rb"'shape': \(\d+,\)", head))
-    if LIBSVM_LINE.match(head):
-        return True
-    first = head.replace(b"\0", b"").partition(b"\n")[0]
-    return max(first.count(separator) for separator in (b",", b";", b"\t", b"|", b" ")) >= 64
+    cells = re.split(rb"[,;\t| ]+", head.replace(b"\0", b"").partition(b"\n")[0])
+    return bool(LIBSVM_LINE.match(head)) or sum(any(48 <= byte <= 57 for byte in cell) for cell in cells) >= 64
 
 
 def find_files(inputs: Iterable[str]) -> list[DigitFile]:
@@ -220,7 +222,7 @@ def _files_in(path: Path) -> Iterator[Path]:
         for file in sorted(path.rglob("*"))
         if file.is_file()
         and not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
-        and (file.name.lower().endswith(SUFFIXES) or _holds_images(file))
+        and (file.name.lower().endswith(SUFFIXES) or (_holds_images(file) and file.suffix not in NETWORK_SUFFIXES))
     ]
     if found:
         yield from found

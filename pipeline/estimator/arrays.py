@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.sparse import issparse
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -41,8 +42,9 @@ def flatten_images(images: Any, features: int = SIDE) -> Any:
     0.1307 and standard deviation 0.3081.
 
     Args:
-        images: an array or tensor (N, features), (N, 28, 28) or (N, 1, 28, 28), or a single image (see
-            `is_single_image`). A PIL image must be 28x28 in mode L, light ink on dark.
+        images: an array, sparse matrix or tensor (N, features), an array or tensor (N, 28, 28), (N, 1, 28, 28) or
+            (N, 28, 28, 1), or a single image (see `is_single_image`). A PIL image must be 28x28 in mode L, light ink on
+            dark.
         features: values per image, if known. The default treats (28, 28) as 28 rows.
 
     Raises:
@@ -58,16 +60,18 @@ def flatten_images(images: Any, features: int = SIDE) -> Any:
         images = np.asarray(images)[np.newaxis]
     if isinstance(images, Tensor):
         images = _tensor_to_uint8(images)
+    if issparse(images):
+        images = images.toarray()
     if not isinstance(images, np.ndarray):
         return images
     if images.ndim == 2 and is_single_image(images, features):
         images = images[np.newaxis]
     if images.ndim <= 2:
         return images
-    if images.shape[1:] not in {(SIDE, SIDE), (1, SIDE, SIDE)}:
+    if images.shape[1:] not in {(SIDE, SIDE), (1, SIDE, SIDE), (SIDE, SIDE, 1)}:
         raise UserError(
-            f"images must be (N, features), (N, {SIDE}, {SIDE}) or (N, 1, {SIDE}, {SIDE}), not {images.shape}: "
-            "reshape each image to one row, (N, features)"
+            f"images must be (N, features), (N, {SIDE}, {SIDE}), (N, 1, {SIDE}, {SIDE}) or (N, {SIDE}, {SIDE}, 1), not "
+            f"{images.shape}: reshape each image to one row, (N, features)"
         )
     return images.reshape(len(images), SIDE * SIDE)
 

@@ -13,7 +13,7 @@ from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES
 from pipeline.errors import UserError
 from pipeline.estimator.arrays import flatten_images, is_single_image, to_pixels
-from pipeline.estimator.state import DataSpec, FittedState, fit_network, scheduler_parameters
+from pipeline.estimator.state import DataSpec, FittedState, fit_network, scheduler_parameters, storable
 from pipeline.inference.predictor import Predictor
 from pipeline.metrics.score import score
 from pipeline.sources.find import find_source
@@ -29,10 +29,11 @@ UNSAVED_PARAMETERS = ["data", "verbose"]
 class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A small convolutional network that classifies images into up to ten classes, MNIST's digits by default.
 
-    Images are rows (N, features), arrays (N, 28, 28) or (N, 1, 28, 28), or torch tensors of these shapes. A row of n
-    values is treated as a square image and scaled to 28x28; scikit-learn's 8x8 digits therefore work too. After
-    training on uint8, such as MNIST, integers range from 0 to 255 and floats from 0 to 1. After training on other
-    arrays, the smallest training value is paper and the largest is ink, and later values are clipped to this range.
+    Images are rows (N, features), dense or sparse, arrays (N, 28, 28), (N, 1, 28, 28) or (N, 28, 28, 1), or torch
+    tensors of these shapes. A row of n values is treated as a square image and scaled to 28x28; scikit-learn's 8x8
+    digits therefore work too. After training on uint8, such as MNIST, integers range from 0 to 255 and floats from 0 to
+    1. After training on other arrays, the smallest training value is paper and the largest is ink, and later values are
+    clipped to this range.
     Tensors follow torch's convention: see `flatten_images`.
 
     Args:
@@ -50,7 +51,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         step_size: for step: epochs between two reductions of the learning rate.
         gamma: for step, exponential and plateau: factor of each reduction.
         scheduler_patience: for plateau: epochs without improvement before a reduction.
-        random_state: integer seed of every random generator.
+        random_state: integer seed of every random generator; None or a RandomState draws one for each training.
         data: folder that contains MNIST/raw, or that MNIST is downloaded to.
         verbose: print a line per epoch and show a progress bar.
 
@@ -77,7 +78,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         step_size: int | None = None,
         gamma: float | None = None,
         scheduler_patience: int | None = None,
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
         data: str | Path = "data",
         verbose: bool = False,
     ) -> None:
@@ -123,7 +124,8 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         pixel_range = None if values.dtype == np.uint8 else (float(values.min()), float(values.max()))
         table = DigitTable(to_pixels(values, pixel_range), labels.astype(np.int64))
         data_spec = DataSpec(classes, values.shape[1], pixel_range, table.fingerprint.digest)
-        parameters = {name: value for name, value in self.get_params().items() if name not in UNSAVED_PARAMETERS}
+        given = {name: value for name, value in self.get_params().items() if name not in UNSAVED_PARAMETERS}
+        parameters = storable(given)
         checkpoint = self.state_ if getattr(self, "resumes_", False) else None
         with log_to_stdout(self.verbose):
             state = fit_network(parameters, data_spec, table, checkpoint, quiet=not self.verbose)
@@ -176,7 +178,13 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if images is not None:
             return images, labels
         table = find_source("mnist", Path(self.data)).read_test()
-        return table.pixels, table.known_labels
+        return table.pixels, self.state_.data_spec.match_digits(table.known_labels)
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags, with the statement that sparse images are accepted."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     def set_scheduler(self, name: str, **arguments: float) -> Self:
         """Set the learning-rate scheduler by torch's names or the recipe's. `set_params` is equivalent.

@@ -12,6 +12,7 @@ import numpy as np
 import safetensors.torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from pipeline.card import Epoch
@@ -19,7 +20,7 @@ from pipeline.config.choices import SCHEDULERS
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import first_error
 from pipeline.data.table import DigitTable
-from pipeline.digits import Labels
+from pipeline.digits import CLASSES, SIDE, Labels
 from pipeline.errors import UserError, did_you_mean
 from pipeline.estimator.arrays import ValueRange
 from pipeline.models import build
@@ -32,6 +33,9 @@ RECIPE_KEYS = {"dropout1": "feature_dropout", "dropout2": "dropout", "random_sta
 """Recipe keys of the parameters that have another name in a recipe."""
 PARAMETERS = {key: parameter for parameter, key in RECIPE_KEYS.items()}
 """The same parameters by recipe key."""
+
+MAX_SEED = 2**31 - 1
+"""Upper bound of the seeds that are drawn."""
 
 SCHEDULER_BY_TORCH_NAME = {row.torch_name: name for name, row in SCHEDULERS.items() if name != "none"}
 """Schedulers of the recipe, by the names of torch's classes."""
@@ -60,6 +64,32 @@ class DataSpec:
         if len(unknown):
             raise UserError(f"label {unknown.tolist()[0]!r} is not among the training labels: remove its images")
         return np.searchsorted(self.classes, given)
+
+    def match_digits(self, digits: Labels) -> NDArray[Any]:
+        """Return digits, int64 (N,), as labels of the type of `classes`, which may be text such as "7".
+
+        Raises:
+            UserError: MNIST's images have another number of values, or a training label is no digit.
+        """
+        if self.features != SIDE * SIDE:
+            raise UserError(
+                f"the classifier was trained on {self.features} values per image, and MNIST's have {SIDE * SIDE}: give "
+                "test images as X and y"
+            )
+        if self.classes.dtype.kind in "iuf":
+            return digits
+        unknown = sorted(set(map(str, self.classes)) - set(map(str, range(CLASSES))))
+        if unknown:
+            raise UserError(f"the label {unknown[0]!r} is none of MNIST's digits: give test images as X and y")
+        return digits.astype(str)
+
+
+def storable(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters in Python's own types, which files store; a seed of None or a RandomState is drawn."""
+    found = {name: value.item() if isinstance(value, np.generic) else value for name, value in parameters.items()}
+    if found["random_state"] is None or isinstance(found["random_state"], np.random.RandomState):
+        found["random_state"] = int(check_random_state(found["random_state"]).randint(MAX_SEED))
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,16 +2,26 @@
 
 import gzip
 import pickle
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.files import csv_text, encode_idx
+from helpers.files import csv_text
+from helpers.formats import (
+    flat,
+    write_emnist,
+    write_idx,
+    write_keras,
+    write_libsvm,
+    write_mnist_original,
+    write_npy,
+    write_pictures,
+    write_positional,
+    zip_folder,
+)
 from PIL import Image
-from scipy.io import savemat
-from sklearn.datasets import dump_svmlight_file, load_digits
+from sklearn.datasets import load_digits
 
 from pipeline import DigitTable, UserError
 from pipeline.data.formats import open_digits, open_labelled
@@ -20,53 +30,6 @@ from pipeline.data.formats import open_digits, open_labelled
 @pytest.fixture(scope="module")
 def table(digits: DigitTable) -> DigitTable:
     return digits.select(np.arange(60))
-
-
-def flat(table: DigitTable) -> np.ndarray:
-    return table.pixels.reshape(len(table), -1)
-
-
-def write_keras(path: Path, table: DigitTable) -> None:
-    with path.open("wb") as file:
-        np.savez(
-            file,
-            x_train=table.pixels,
-            y_train=table.known_labels.astype(np.uint8),
-            x_test=table.pixels[:9],
-            y_test=table.known_labels[:9],
-        )
-
-
-def write_positional(path: Path, table: DigitTable) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(file, flat(table) / 255, np.eye(10)[table.known_labels])
-
-
-def write_npy(path: Path, table: DigitTable) -> None:
-    with path.open("wb") as file:
-        np.save(file, np.column_stack([table.known_labels, flat(table)]))
-
-
-def write_emnist(path: Path, table: DigitTable) -> None:
-    def part(rows: slice) -> dict[str, np.ndarray]:
-        turned = table.pixels[rows].transpose(0, 2, 1).reshape(-1, 784)
-        labels = table.known_labels[rows, None].astype(np.uint8)
-        return {"images": turned, "labels": labels, "writers": 100 + labels}
-
-    content = {
-        "train": part(slice(None)),
-        "test": part(slice(9)),
-        "mapping": np.array([[d, 48 + d] for d in range(10)]),
-    }
-    savemat(path, {"dataset": content}, appendmat=False)
-
-
-def write_mnist_original(path: Path, table: DigitTable) -> None:
-    savemat(path, {"data": flat(table).T, "label": table.known_labels[None].astype(float)}, appendmat=False)
-
-
-def write_libsvm(path: Path, table: DigitTable) -> None:
-    dump_svmlight_file(flat(table) / 255, table.known_labels, str(path), zero_based=False)
 
 
 FILES: dict[str, Callable[[Path, DigitTable], None]] = {
@@ -172,28 +135,12 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
             open_digits(tmp_path / name)
 
 
-def write_idx(folder: Path, table: DigitTable, dot: str = "-", *, zipped: bool = False) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for part, rows in (("train", table), ("t10k", table.select(np.arange(9)))):
-        for kind, array in (("images", rows.pixels), ("labels", rows.known_labels.astype(np.uint8))):
-            name = f"{part}-{kind}{dot}idx{array.ndim}-ubyte"
-            content = encode_idx(array)
-            (folder / (name + ".gz" * zipped)).write_bytes(gzip.compress(content) if zipped else content)
-
-
 def test_an_idx_file_is_read_with_the_labels_next_to_it(table: DigitTable, tmp_path: Path) -> None:
     write_idx(tmp_path / "emnist-digits", table, ".", zipped=True)
     for path in (tmp_path / "emnist-digits" / "train-images.idx3-ubyte.gz", tmp_path / "emnist-digits", tmp_path):
         found = open_digits(path).read(labels_required=True)
         assert np.array_equal(found.pixels, table.pixels)
         assert np.array_equal(found.known_labels, table.known_labels)
-
-
-def write_pictures(folder: Path, table: DigitTable, suffix: str = "png", *, inverted: bool = False) -> None:
-    for number, (image, label) in enumerate(zip(table.pixels, table.known_labels, strict=True)):
-        path = folder / str(label) / f"img_{number:03}.{suffix}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(255 - image if inverted else image).save(path)
 
 
 @pytest.mark.parametrize("inverted", [False, True])
@@ -226,12 +173,6 @@ def test_a_picture_in_no_folder_of_a_digit_is_named(table: DigitTable, tmp_path:
     Image.new("L", (28, 28)).save(tmp_path / "odd.png")
     with pytest.raises(UserError, match=r"odd\.png: is in no folder named after a digit, unlike 60 other pictures"):
         open_digits(tmp_path).read(labels_required=True)
-
-
-def zip_folder(folder: Path, path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(folder.rglob("*")):
-            archive.write(file, file.relative_to(folder.parent))
 
 
 def test_archives_of_pictures_of_idx_files_and_of_one_csv_are_read(table: DigitTable, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.sparse import csr_array
 
 from pipeline import UserError
 from pipeline.estimator.arrays import flatten_images, is_single_image, to_pixels, to_uint8
@@ -54,3 +55,9 @@ def test_a_single_image_is_recognised() -> None:
     assert not is_single_image(square[np.newaxis], 784)
     assert flatten_images(square, 784).shape == (1, 784)
     assert flatten_images(square).shape == (28, 28)
+
+
+def test_images_with_channels_last_and_sparse_rows_are_flattened() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1)).astype(np.uint8)
+    np.testing.assert_array_equal(flatten_images(images), images.reshape(3, 784))
+    np.testing.assert_array_equal(flatten_images(csr_array(images.reshape(3, 784))), images.reshape(3, 784))

@@ -436,3 +436,30 @@ def test_loading_a_model_clears_the_feature_names(eights: tuple[np.ndarray, np.n
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         np.testing.assert_array_equal(classifier.load_model(tmp_path / "model").predict_proba(images), before)
+
+
+@pytest.mark.parametrize("seed", [None, np.random.RandomState(3), np.int64(7)])
+def test_any_random_state_of_scikit_learn_trains_and_is_saved(
+    seed: object, eights: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    classifier = MNISTClassifier(random_state=seed, epochs=np.int64(1), batch_size=64).fit(*eights)
+    classifier.save_model(tmp_path / "model")
+    saved = MNISTClassifier().load_model(tmp_path / "model")
+    assert isinstance(saved.random_state, int)
+    np.testing.assert_array_equal(saved.predict(eights[0][:20]), classifier.predict(eights[0][:20]))
+
+
+def test_labels_as_text_are_scored_on_mnists_test_digits(mnist: Path, digits: DigitTable) -> None:
+    classifier = MNISTClassifier(epochs=2, data=mnist).fit(digits.pixels, digits.known_labels.astype(str))
+    assert classifier.evaluate() > 50
+    words = MNISTClassifier(epochs=1, data=mnist).fit(digits.pixels, np.array(["a", "b"])[digits.known_labels % 2])
+    with pytest.raises(UserError, match="the label 'a' is none of MNIST's digits: give test images as X and y"):
+        words.evaluate()
+
+
+def test_mnists_test_digits_are_refused_after_training_on_another_size(
+    mnist: Path, eights: tuple[np.ndarray, np.ndarray]
+) -> None:
+    classifier = MNISTClassifier(epochs=1, data=mnist).fit(*eights)
+    with pytest.raises(UserError, match="was trained on 64 values per image, and MNIST's have 784: give test images"):
+        classifier.evaluate()

@@ -9,6 +9,7 @@ from helpers.drawing import Drawing
 from PIL import Image
 
 from pipeline import UserError, glyphs
+from pipeline.vision.image import to_grey
 
 DRAWING = Drawing("2025", height=90)
 FRAMES = np.stack([glyph.frame for glyph in glyphs(DRAWING.page())]).astype(float)
@@ -180,3 +181,14 @@ def test_a_picture_is_not_modified(tmp_path: Path) -> None:
     with Image.open(tmp_path / "large.jpg") as image:
         glyphs(image)
         assert image.size == (4000, 3000)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint16, np.int32])
+def test_an_array_of_any_integers_from_0_to_255_is_read(kind: type[np.integer]) -> None:
+    grey = np.asarray(DRAWING.page().convert("L"))
+    expected, _ = to_grey(grey)
+    for picture in (grey.astype(kind), grey.astype(kind)[:, :, np.newaxis], grey.astype(kind)[np.newaxis]):
+        np.testing.assert_array_equal(to_grey(picture)[0], expected)
+    ink = (grey > 127).astype(kind)
+    for picture in (ink, ink.astype(bool)):
+        np.testing.assert_array_equal(to_grey(picture)[0], to_grey((ink * 255).astype(np.uint8))[0])

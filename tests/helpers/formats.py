@@ -1,0 +1,82 @@
+"""Digits in the formats of others: arrays, IDX files, and folders of pictures."""
+
+import gzip
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy.io import savemat
+from sklearn.datasets import dump_svmlight_file
+
+from helpers.files import encode_idx
+from pipeline import DigitTable
+
+
+def flat(table: DigitTable) -> np.ndarray:
+    return table.pixels.reshape(len(table), -1)
+
+
+def write_keras(path: Path, table: DigitTable) -> None:
+    with path.open("wb") as file:
+        np.savez(
+            file,
+            x_train=table.pixels,
+            y_train=table.known_labels.astype(np.uint8),
+            x_test=table.pixels[:9],
+            y_test=table.known_labels[:9],
+        )
+
+
+def write_positional(path: Path, table: DigitTable) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, flat(table) / 255, np.eye(10)[table.known_labels])
+
+
+def write_npy(path: Path, table: DigitTable) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.column_stack([table.known_labels, flat(table)]))
+
+
+def write_emnist(path: Path, table: DigitTable) -> None:
+    def part(rows: slice) -> dict[str, np.ndarray]:
+        turned = table.pixels[rows].transpose(0, 2, 1).reshape(-1, 784)
+        labels = table.known_labels[rows, None].astype(np.uint8)
+        return {"images": turned, "labels": labels, "writers": 100 + labels}
+
+    content = {
+        "train": part(slice(None)),
+        "test": part(slice(9)),
+        "mapping": np.array([[d, 48 + d] for d in range(10)]),
+    }
+    savemat(path, {"dataset": content}, appendmat=False)
+
+
+def write_mnist_original(path: Path, table: DigitTable) -> None:
+    savemat(path, {"data": flat(table).T, "label": table.known_labels[None].astype(float)}, appendmat=False)
+
+
+def write_libsvm(path: Path, table: DigitTable) -> None:
+    dump_svmlight_file(flat(table) / 255, table.known_labels, str(path), zero_based=False)
+
+
+def write_idx(folder: Path, table: DigitTable, dot: str = "-", *, zipped: bool = False) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, rows in (("train", table), ("t10k", table.select(np.arange(9)))):
+        for kind, array in (("images", rows.pixels), ("labels", rows.known_labels.astype(np.uint8))):
+            name = f"{part}-{kind}{dot}idx{array.ndim}-ubyte"
+            content = encode_idx(array)
+            (folder / (name + ".gz" * zipped)).write_bytes(gzip.compress(content) if zipped else content)
+
+
+def write_pictures(folder: Path, table: DigitTable, suffix: str = "png", *, inverted: bool = False) -> None:
+    for number, (image, label) in enumerate(zip(table.pixels, table.known_labels, strict=True)):
+        path = folder / str(label) / f"img_{number:03}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(255 - image if inverted else image).save(path)
+
+
+def zip_folder(folder: Path, path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, file.relative_to(folder.parent))
