@@ -21,6 +21,7 @@ class Source:
         read_train: returns the training rows, with labels; the result is cached.
         read_test: returns the test rows, in order; with labels if they are known.
         data_dir: the data folder, which also stores the extra training data of recipes.
+        options: options of `train` that select these rows on the command line, for the command that resumes a run.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Source:
     read_train: Callable[[], DigitTable]
     read_test: Callable[[], DigitTable]
     data_dir: Path = Path("data")
+    options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "read_train", cache(self.read_train))

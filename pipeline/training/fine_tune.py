@@ -61,9 +61,7 @@ def fine_tune(
         network = ParityNetwork.load(checkpoint) if checkpoint else ParityNetwork.from_recipe(recipe)
         trainer = FineTuningTrainer(recipe, network, rows.training, rows.validation, run, quiet=quiet)
         if not resume:
-            card = make_card(
-                recipe, rows, source.name, network.model, trainer.args.device, trainer.dtype, "transformers"
-            )
+            card = make_card(recipe, rows, source, network.model, trainer.args.device, trainer.dtype, "transformers")
             run.begin(recipe, card, rows.seen.fingerprint)
         trainer.fit()
     return run

@@ -2,11 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
+from helpers.paths import PROJECT
 
 from pipeline import UserError
 from pipeline.utils.workers import Outcome, deal
@@ -59,3 +63,22 @@ def test_workers_end_with_the_iteration() -> None:
     with closing(outcomes):  # type: ignore[type-var]
         assert next(outcomes).task == 0
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize("standard_input", [True, False])
+def test_a_script_needs_no_main_guard(standard_input: bool, tmp_path: Path) -> None:
+    script = (
+        "import math\n"
+        "from pipeline.utils.workers import deal\n"
+        "print(sorted(outcome.result for outcome in deal(math.sqrt, [1.0, 4.0, 9.0], 2)))\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    ended = subprocess.run(
+        [sys.executable, "-" if standard_input else tmp_path / "script.py"],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        input=script if standard_input else "",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "[1.0, 2.0, 3.0]\n", "")
