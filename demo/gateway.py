@@ -24,6 +24,8 @@ _MAX_FORM_BYTES = MAX_UPLOAD_BYTES + 10_000
 _MAX_JSON_BYTES = 3_000_000
 DISCARD_SECONDS = 5
 """Time spent on reading the rest of a refused body."""
+MAX_NAME_BYTES = 255
+"""Limit of file systems for a name; Gradio answers a longer one with a server error."""
 COOKIE = "visitor"
 RUN, QUEUE = "/gradio_api/run/", "/gradio_api/queue/join"
 RUN_ANY = f"{RUN}*"
@@ -191,8 +193,9 @@ def _identify(scope: Scope, send: Send) -> tuple[str, Send]:
 
 def _check_request(request: HTTPConnection) -> Route:
     """Return the route of a request; raise a RefusedError if no route matches or its body is not allowed."""
-    route = next((route for route in ROUTES if route.matches(request.scope["method"], request.scope["path"])), None)
-    if route is None:
+    path = request.scope["path"]
+    route = next((route for route in ROUTES if route.matches(request.scope["method"], path)), None)
+    if route is None or any(len(name.encode(errors="replace")) > MAX_NAME_BYTES for name in path.split("/")):
         raise RefusedError(404, "Page not found.")
     size = request.headers.get("content-length")  # the server reads at most this much of a body
     if size is None and (route.max_bytes or "transfer-encoding" in request.headers):

@@ -64,6 +64,8 @@ class Card(BaseModel):
     """Temperature of the line network, if the run has one."""
     minutes: float = 0.0
     finished: bool = False
+    options: list[str] = []
+    """Options of `train` that select the rows, for the command that resumes the run; empty outside the command line."""
     checksums: dict[str, str] = {}
     """SHA-256 of the run's safetensors files by name, in hexadecimal digits; empty if an old version trained it."""
     scores: dict[str, float] = {}

@@ -3,6 +3,8 @@
 import csv
 import json
 import logging
+import os
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -22,13 +24,15 @@ from pipeline.card import Card, Epoch, OutOfFold
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe, load_saved_recipe, parity_only_message
 from pipeline.data.table import BLOCKS, Fingerprint
-from pipeline.errors import UserError, damaged_file, did_you_mean
+from pipeline.errors import UserError, damaged_file, did_you_mean, quote
 from pipeline.utils.files import explain_write_error, open_atomic, sha256, write_atomic
 from pipeline.utils.tensors import contiguous, extract_tensors, insert_tensors, read_tensors
 
 CHECKPOINTS = Path("checkpoints")
 LOCK_SECONDS = 5.0
 """Time-out of waiting for another process that trains the run; the workers of a killed process end within it."""
+
+MAX_NAME_BYTES = 255
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +203,9 @@ class Run:
 
     @property
     def resume_command(self) -> str:
-        return f"python -m pipeline train {self.recipe_path} --run {self} --resume"
+        """The command that resumes the run, quoted for a shell; its settings are in the run's recipe."""
+        command = ["python", "-m", "pipeline", "train", str(self.recipe_path), "--run", str(self), "--resume"]
+        return shlex.join([*command, *self.card.options])
 
     @cached_property
     def recipe(self) -> Recipe | FineTuning:
@@ -358,11 +364,13 @@ def _locate(name: str | Path) -> Path:
     """Return the folder of a RUN: `name` itself if it is a path or contains a run, else `checkpoints/name`.
 
     Raises:
-        UserError: `name` is empty or names no folder of its own.
+        UserError: `name` is empty or names no folder of its own, or a part of it is too long for a file system.
     """
     path = Path(name)
     if not str(name).strip() or not path.name:
         raise UserError(f'run "{name}": this is no name; give a name, or the path of a folder')
+    if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in path.parts):
+        raise UserError(f"{quote(name)}: the name of a run has at most {MAX_NAME_BYTES} bytes; choose a shorter one")
     if path.is_absolute() or len(path.parts) > 1 or (path / "recipe.yaml").exists():
         return path
     return CHECKPOINTS / path

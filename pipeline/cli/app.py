@@ -6,6 +6,7 @@ Each command is one short function. It imports its dependencies when it runs; `-
 import gc
 import signal
 import sys
+from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
@@ -41,6 +42,8 @@ def require_one_process(context: Context) -> None:
 def main() -> None:
     """Run the command line. For a UserError, one process prints one line on stderr, and the exit status is 2.
 
+    So does a file that the system refuses, such as one with too long a name.
+
     SIGTERM, which schedulers and `docker stop` send, ends the program as Ctrl-C does, with exit status 143.
     """
     terminated = False
@@ -51,6 +54,9 @@ def main() -> None:
         signal.signal(number, signal.SIG_DFL)  # a second signal ends the program at once
         raise KeyboardInterrupt
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal or pipe that cannot print a name shows "?" in it
     previous = signal.signal(signal.SIGTERM, interrupt)
     gc.set_threshold(50_000)  # garbage collection during imports takes a quarter of the start-up time and frees nothing
     try:
@@ -58,6 +64,11 @@ def main() -> None:
     except UserError as error:
         if claim_report():
             print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None or isinstance(error, BrokenPipeError):
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(2)
     except SystemExit:
         if terminated:

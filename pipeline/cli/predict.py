@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 from typer import Argument, Option
 
 from pipeline.cli.options import AllowLeak, DataDir, Quiet, RunName, SourceName, log, log_to_stdout
+from pipeline.errors import UserError
+
+DEFAULT_RECIPE = "fast"
 
 
 def predict(
@@ -58,7 +61,9 @@ def read(
 
 
 def submit(
-    recipe: Annotated[str, Option(metavar="RECIPE", help="Recipe to train ...")] = "fast",
+    recipe: Annotated[
+        str | None, Option(metavar="RECIPE", help="Recipe to train ...", show_default=DEFAULT_RECIPE)
+    ] = None,
     run: Annotated[str | None, Option(metavar="RUN", help="... or a trained run to use instead.")] = None,
     data: DataDir = Path("data"),
     source: SourceName = "auto",
@@ -74,7 +79,9 @@ def submit(
     from pipeline.sources.find import find_source
     from pipeline.utils.files import require_writable
 
-    settings = Recipe.load(recipe)
+    if run and recipe:
+        raise UserError("--run and --recipe: give a trained run, or a recipe to train, but not both")
+    settings = Recipe.load(recipe or DEFAULT_RECIPE)
     require_writable(out)
     trained = Run.open(run) if run else None
     if trained:

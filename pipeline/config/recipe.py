@@ -131,7 +131,7 @@ class Recipe(Settings):
 
     def member(self, index: int) -> Self:
         """Return the recipe of one member of the ensemble; the first has index 0."""
-        return self.model_copy(update={"members": 1, "seed": self.seed + index})
+        return self.model_copy(update={"members": 1, "seed": (self.seed + index) % 2**32})
 
     @field_validator("validation_fraction")
     @classmethod

@@ -28,7 +28,7 @@ class Settings(BaseModel):
     run."""
     accuracy: Annotated[float | None, Field(gt=0, le=100, exclude=True)] = None
     """Measured accuracy on MNIST's test images after these minutes, in percent. Shown and not saved, as `minutes`."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @classmethod
     def load(cls, name: str | Path, overrides: Sequence[str] = ()) -> Self:

@@ -62,7 +62,7 @@ def _cut_into_shards(answers: Answers) -> Iterator[Shard]:
 
 def _save_csv(path: Path, shard: Shard) -> None:
     """Write a shard as CSV."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
         for name, row, digits in shard:

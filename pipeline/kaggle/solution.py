@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -78,7 +79,7 @@ def write_submission(path: Path, digits: Labels, run: Run, source: str, leaked: 
         _write_rows(table, [digits])
         known = Provenance(
             file_hash=hash_content(check_solution(table, len(digits))),
-            run=str(run),
+            run=os.fsencode(str(run)).decode("utf-8", "replace"),
             recipe=card.recipe,
             source=source,
             fingerprint=card.fingerprint,

@@ -47,7 +47,7 @@ def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None =
         scores = {f"{on}_parity_accuracy": result.parity.accuracy}
         run.add_scores(scores | {f"{on}_accuracy": result.accuracy} if result.of_digits else scores)
     with open_atomic(run.folder / "report.txt") as temporary:
-        temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", encoding="utf-8")
+        temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", "utf-8", "surrogateescape")
     figures = run.folder / "figures"
     try:
         history = run.history

@@ -115,7 +115,7 @@ def write_page(run: Run, table: DigitTable, on: str, predictor: Predictor | None
         panels=[_make_panel(corruption, scores, sample) for corruption, scores in curves.items()],
     )  # fmt: skip
     path = run.folder / "mistakes.html"
-    write_atomic(path, page.encode())
+    write_atomic(path, page.encode("utf-8", "surrogateescape"))
     return path
 
 

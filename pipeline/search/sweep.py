@@ -54,8 +54,7 @@ def sweep(
 
     The study has the name of the recipe. An existing study is continued. The folder also receives `best/`, the run of
     the best trial if it was trained in this folder, and figures of the search. An interrupt stops all workers and
-    still writes these files. Scripts must call this function under `if __name__ == "__main__"`, because the worker
-    processes import the main module.
+    still writes these files.
 
     Args:
         recipe: the recipe to train.

@@ -26,6 +26,7 @@ class Source:
         data_dir: the data folder, which also stores the extra training data of recipes.
         files: its files, which no output may replace.
         describe: returns how the files differ from the competition's, in words, or "".
+        options: options of `train` that select these rows on the command line, for the command that resumes a run.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Source:
     data_dir: Path = Path("data")
     files: tuple[Path, ...] = ()
     describe: Callable[[], str] = str
+    options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "read_train", cache(self.read_train))

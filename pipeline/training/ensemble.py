@@ -64,7 +64,7 @@ def train_ensemble(
         if not resume:
             device = pick_device()
             dtype = compute_dtype(recipe.precision, device)
-            card = make_card(recipe, rows, source.name, build(recipe), device, dtype, "accelerate")
+            card = make_card(recipe, rows, source, build(recipe), device, dtype, "accelerate")
             run.begin(recipe, card, rows.seen.fingerprint)
         # Corrections are the last rows. No fold contains them, and every member is trained on them.
         folds = held_out_folds(recipe, rows.training.select(np.arange(len(rows.training) - rows.corrections)))

@@ -62,7 +62,7 @@ def fine_tune(
             trainer = FineTuningTrainer(recipe, network, rows.training, rows.validation, run, quiet=quiet)
             if not resume:
                 card = make_card(
-                    recipe, rows, source.name, network.model, trainer.args.device, trainer.dtype, "transformers"
+                    recipe, rows, source, network.model, trainer.args.device, trainer.dtype, "transformers"
                 )
                 run.begin(recipe, card, rows.seen.fingerprint)
             trainer.fit()

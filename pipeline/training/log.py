@@ -45,7 +45,7 @@ class RunLogger:
         self.level = package_log.level
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.handler = RunLogHandler(folder / "training.log", encoding="utf-8")
+            self.handler = RunLogHandler(folder / "training.log", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise explain_write_error(folder / "training.log", error) from error
         self.handler.setFormatter(formatter)

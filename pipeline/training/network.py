@@ -55,7 +55,7 @@ def train_network(
             trainer.restore()
         elif trainer.accelerator.is_main_process:
             trainer.save_progress()
-            card = make_card(recipe, rows, source.name, trainer.model, trainer.device, trainer.dtype, "accelerate")
+            card = make_card(recipe, rows, source, trainer.model, trainer.device, trainer.dtype, "accelerate")
             run.begin(recipe, card, rows.seen.fingerprint)
         train_second = partial(train_line, run, recipe, rows.training, rows.validation, source.data_dir)
         trainer.fit(quiet=quiet, before_finish=train_second)

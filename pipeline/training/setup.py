@@ -58,7 +58,7 @@ class Rows:
         if run.fingerprint.digest != self.seen.fingerprint.digest:
             raise UserError(
                 f"{run}: was started on other data ({run.card.source}, {run.card.train_rows:,} training rows); "
-                "resume it with the same --source, --data, --limit and --with"
+                f"resume it with the same --source, --data, --limit and --with: {run.resume_command}"
             )
 
 
@@ -148,7 +148,7 @@ def _find_resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
 def make_card(
     recipe: Recipe | FineTuning,
     rows: Rows,
-    source: str,
+    source: Source,
     model: nn.Module,
     device: torch.device,
     dtype: torch.dtype,
@@ -159,7 +159,7 @@ def make_card(
     Args:
         recipe: the run's recipe.
         rows: its rows.
-        source: name of the data source.
+        source: the data source.
         model: the initial network.
         device: the device that trains it.
         dtype: the compute dtype.
@@ -167,7 +167,8 @@ def make_card(
     """
     return Card(
         recipe=recipe.name,
-        source=source,
+        source=source.name,
+        options=list(source.options),
         fingerprint=rows.source,
         train_rows=len(rows.training),
         corrections=rows.corrections,

@@ -242,7 +242,8 @@ class Trainer:
         ]
         logits = torch.cat([batch[0] for batch in gathered])
         labels = torch.cat([batch[1] for batch in gathered])
-        assert len(labels) == self.rows[1], "evaluation must count each row once"
+        if len(labels) != self.rows[1]:
+            raise RuntimeError(f"evaluation counted {len(labels)} rows, not each of {self.rows[1]} once")
         loss = cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         return loss.item(), (logits[:, :CLASSES].argmax(1) == labels).sum().item() / len(labels)
 

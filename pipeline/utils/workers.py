@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from threading import Thread
 from time import sleep
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from pipeline.errors import UserError
@@ -43,11 +44,11 @@ def deal(
     """Call `function` with each task in worker processes, and yield the outcomes in order of completion.
 
     If a worker dies, its task fails and the other workers continue. If all workers die, the remaining tasks are not
-    run. When the iteration ends, also by an exception or `close`, all workers have ended. Each worker imports the main
-    module; a script must therefore call this under `if __name__ == "__main__"`.
+    run. When the iteration ends, also by an exception or `close`, all workers have ended.
 
     Args:
-        function: pickled to each worker once, with its state; it may keep state there between calls.
+        function: pickled to each worker once, with its state; it may keep state there between calls. It cannot be
+            defined in the main module.
         workers: number of processes.
 
     Raises:
@@ -101,7 +102,8 @@ def _start(function: Callable[[Any], Any], count: int) -> Iterator[dict[Connecti
             parent_end, worker_end = context.Pipe()
             # Not a daemon: daemonic processes may not start processes.
             process = context.Process(target=_work, args=(worker_end,))
-            process.start()
+            with _hidden_main():
+                process.start()
             worker_end.close()
             running[parent_end] = process
     finally:
@@ -119,6 +121,20 @@ def _start(function: Callable[[Any], Any], count: int) -> Iterator[dict[Connecti
     finally:
         for process in processes:
             process.join()
+
+
+@contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Start processes that do not run the main module again.
+
+    A script may therefore lack `if __name__ == "__main__"`, or come from standard input or a notebook.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _work(connection: Connection) -> None:

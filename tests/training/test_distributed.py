@@ -188,7 +188,8 @@ def test_the_loss_of_a_process_is_reported_and_one_process_can_resume(tmp_path: 
     recipe = "checkpoints/mine/recipe.yaml"
     assert errors == [
         "error: another process of this training was lost or cannot be reached; "
-        f"to resume: python -m pipeline train {recipe} --run checkpoints/mine --resume"
+        f"to resume: python -m pipeline train {recipe} --run checkpoints/mine --resume --source practice --data "
+        f"{practice.data_dir}"
     ]
     run = Run.open(folder)
     assert run.load_model()

@@ -82,3 +82,22 @@ def test_workers_end_with_a_killed_parent_whatever_they_compute(sent: signal.Sig
     wait_until(lambda: any(tmp_path.iterdir()), "no task has started")
     parent.send_signal(sent)
     parent.communicate(timeout=20)  # the output ends when the worker, which also holds it, has ended
+
+
+@pytest.mark.parametrize("standard_input", [True, False])
+def test_a_script_needs_no_main_guard(standard_input: bool, tmp_path: Path) -> None:
+    script = (
+        "import math\n"
+        "from pipeline.utils.workers import deal\n"
+        "print(sorted(outcome.result for outcome in deal(math.sqrt, [1.0, 4.0, 9.0], 2)))\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    ended = subprocess.run(
+        [sys.executable, "-" if standard_input else tmp_path / "script.py"],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        input=script if standard_input else "",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "[1.0, 2.0, 3.0]\n", "")
