@@ -10,10 +10,17 @@ import gradio as gr
 from demo import usage, views
 from demo.handlers import TO_DRAW, TO_UPLOAD, Handlers, Shown
 from demo.predictors import PredictorPool
+from demo.static_files import STATIC, URL_PATH
 from demo.strokes import DIGIT_PITCH, strokes_of
 
-HERE = Path(__file__).parent
 EXAMPLES = ["7", "42", "2025"]
+PAD_SCRIPT = f"""\
+import(new URL("{URL_PATH}/pad.js", document.baseURI)).then(({{ Pad }}) => {{
+  const pad = new Pad(element, () => {{
+    props.value = pad.picture;
+    trigger("input");
+  }});
+}});"""
 TITLE = """\
 <header class="title">
   <h1>Digit Recognizer</h1>
@@ -155,8 +162,8 @@ def _drawing_pad() -> gr.HTML:
         for number in EXAMPLES
     ]
     return gr.HTML(
-        html_template=(HERE / "pad.html").read_text(encoding="utf-8"),
-        js_on_load=(HERE / "pad.js").read_text(encoding="utf-8"),
+        html_template=(STATIC / "pad.html").read_text(encoding="utf-8"),
+        js_on_load=PAD_SCRIPT,
         examples=examples,
         apply_default_css=False,
         elem_id="pad",

@@ -55,6 +55,7 @@ class Route:
 ROUTES = (
     Route("GET", "/healthz", public=True),
     Route("GET HEAD", "/", public=True),
+    Route("GET HEAD", "/page/*", public=True),
     Route("GET", "/assets/*", public=True),
     Route("GET", "/static/*", public=True),
     Route("GET", "/theme.css", public=True),

@@ -15,11 +15,11 @@ from gradio import networking
 from gradio.tunneling import CURRENT_TUNNELS
 from starlette.types import ASGIApp
 
-from demo.app import HERE
 from demo.connections import TimedProtocol, raise_file_limit
 from demo.gateway import MAX_UPLOAD_BYTES, Gateway
 from demo.page_cache import PageCache
 from demo.schema import Schema
+from demo.static_files import STATIC, URL_PATH, StaticFiles
 from demo.theme import theme
 from demo.uploads import Uploads, upload_routes
 from pipeline import UserError
@@ -118,6 +118,7 @@ def build_application(page: gr.Blocks, uploads: Uploads, run: str, auth: str | N
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=sweep)
     app.add_api_route("/healthz", lambda: {"status": "ok", "run": run})
     app.include_router(upload_routes(uploads))
+    app.mount(f"/{URL_PATH}", StaticFiles())
     page.state_session_capacity = MAX_SESSIONS
     user, _, password = (auth or "").partition(":")
     gr.mount_gradio_app(
@@ -132,7 +133,7 @@ def build_application(page: gr.Blocks, uploads: Uploads, run: str, auth: str | N
         max_file_size=MAX_UPLOAD_BYTES,
         footer_links=[],
         theme=theme(),
-        css_paths=[HERE / "style.css"],
+        css_paths=[STATIC / "style.css"],
         ssr_mode=False,
         pwa=False,
         mcp_server=False,

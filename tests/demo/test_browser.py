@@ -2,92 +2,20 @@
 
 import csv
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.browser import draw, on_pad, opened, result
 from helpers.page import Page, draw_number, serve_page
 from helpers.paths import PROJECT
 from helpers.waiting import wait_until
-from playwright.sync_api import Browser, BrowserContext, Locator, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect
 from playwright.sync_api import Page as Tab
 
 from demo.predictors import PredictorPool
-from demo.strokes import strokes_of
 from pipeline import DigitTable, Run, Source
 from pipeline.reports.mistakes import write_page
-
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("chromium is not installed; run: apt install chromium", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """Yield a desktop browser, which caches the page's scripts between tests."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def tab(context: BrowserContext, page: Page) -> Iterator[Tab]:
-    """Yield the page in a desktop browser."""
-    with opened(context, page.address) as tab:
-        yield tab
-
-
-@contextmanager
-def opened(context: BrowserContext, address: str) -> Iterator[Tab]:
-    """Open the page; at the end assert that it logged no error and sent no request to another host."""
-    tab = context.new_page()
-    tab.set_default_timeout(30_000)
-    faults: list[str] = []
-    tab.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    tab.on("pageerror", lambda error: faults.append(str(error)))
-    allowed = (f"{address}/", "data:", f"blob:{address}/")
-    tab.on("request", lambda request: None if request.url.startswith(allowed) else faults.append(request.url))
-    tab.goto(address)
-    tab.locator("#pad canvas").wait_for()
-    yield tab
-    tab.close()
-    assert faults == []
-
-
-def result(tab: Tab) -> Locator:
-    """Return the element that shows the number."""
-    return tab.locator(".number:visible")
-
-
-def draw(tab: Tab, text: str) -> None:
-    """Draw a number with the mouse."""
-    for points in on_pad(tab, text):
-        tab.mouse.move(*points[0])
-        tab.mouse.down()
-        for point in points[1:]:
-            tab.mouse.move(*point, steps=3)
-        tab.mouse.up()
-
-
-def on_pad(tab: Tab, text: str) -> list[list[tuple[float, float]]]:
-    """Return the strokes of a number, in pixels of the window."""
-    box = tab.locator("#pad canvas").bounding_box()
-    assert box
-    unit = min(box["height"] * 0.06, box["width"] / (9 * len(text) + 1))
-    return [
-        [(box["x"] + unit * (1 + x), box["y"] + box["height"] * 0.2 + unit * y) for x, y in stroke]
-        for stroke in strokes_of(text)
-    ]
 
 
 def test_an_empty_pad_shows_the_invitation_and_no_number(tab: Tab) -> None:
@@ -132,13 +60,14 @@ def test_undo_redo_and_clear(tab: Tab) -> None:
     expect(result(tab).locator(".read")).to_have_text("142")
 
 
-def test_erased_strokes_are_not_read(tab: Tab) -> None:
+def test_a_pad_that_is_erased_by_hand_is_empty_and_the_pen_is_back(tab: Tab) -> None:
     draw(tab, "7")
     expect(result(tab).locator(".read")).to_have_text("7")
     tab.get_by_role("button", name="Eraser").click()
     draw(tab, "7")
-    expect(result(tab)).to_contain_text("No number found")
-    tab.get_by_role("button", name="Eraser").click()
+    expect(result(tab)).to_contain_text("Draw a number")
+    expect(tab.locator(".invitation")).to_be_visible()
+    expect(tab.get_by_role("button", name="Eraser")).to_have_attribute("aria-pressed", "false")
     draw(tab, "7")
     expect(result(tab).locator(".read")).to_have_text("7")
 

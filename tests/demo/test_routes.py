@@ -30,7 +30,7 @@ def gradio_routes(pool: PredictorPool) -> set[tuple[str, str]]:
     """Return the method and path of every route of the installed Gradio, with parameters replaced by 1."""
     with closing(Uploads()) as uploads:
         routes = build_application(build_page(pool, None), uploads, "", None).routes
-    (mount,) = (route for route in routes if isinstance(route, Mount))
+    (mount,) = (route for route in routes if isinstance(route, Mount) and route.path == "")
     paths = mount.app.openapi()["paths"]
     return {(method.upper(), re.sub(r"\{[^}]+\}", "1", path)) for path in paths for method in paths[path]}
 
