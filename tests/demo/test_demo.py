@@ -156,9 +156,9 @@ def test_a_broken_run_is_one_line(command: Callable[..., Outcome], tmp_path: Pat
     assert outcome.err.count("\n") == 1
 
 
-def test_a_port_in_use_is_one_line(command: Callable[..., Outcome], page: Page) -> None:
+def test_a_port_in_use_is_one_line_before_the_run_is_loaded(command: Callable[..., Outcome], page: Page) -> None:
     port = page.address.rpartition(":")[2]
-    outcome = command("--run", PROJECT / "checkpoints" / "sketchpad", "--port", port)
+    outcome = command("--run", "nowhere", "--port", port)
     assert outcome.status == 2
     assert (
         outcome.err
