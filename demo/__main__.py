@@ -69,7 +69,7 @@ def serve(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with closing(Uploads()) as uploads, suppress(KeyboardInterrupt):
-        blocks = build_page(pool, CORRECTIONS if keep_corrections else None)
+        blocks = build_page(pool, CORRECTIONS if keep_corrections else None, login=bool(auth))
         with closing(Server(listener, blocks, uploads, pool.first.folder.name, auth)) as server:
             gc.freeze()  # what the imports have created stays; collections need not look at it again
             gc.enable()

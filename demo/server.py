@@ -16,6 +16,7 @@ from gradio.tunneling import CURRENT_TUNNELS
 from starlette.types import ASGIApp
 
 from demo.connections import TimedProtocol
+from demo.document import Document
 from demo.gateway import MAX_UPLOAD_BYTES, Gateway
 from demo.listener import BACKLOG, raise_file_limit
 from demo.page_cache import PageCache
@@ -64,7 +65,7 @@ class Server:
         self.address = f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
         self.page = page
         raise_file_limit()
-        application: ASGIApp = build_application(page, uploads, run, auth)
+        application: ASGIApp = Document(build_application(page, uploads, run, auth), login=bool(auth))
         if not auth:
             application = PageCache(application)
         config = uvicorn.Config(
@@ -119,8 +120,8 @@ def build_application(page: gr.Blocks, uploads: Uploads, run: str, auth: str | N
         enable_monitoring=False,
         max_file_size=MAX_UPLOAD_BYTES,
         footer_links=[],
+        favicon_path=str(STATIC / "favicon.ico"),
         theme=theme(),
-        css_paths=[STATIC / "style.css"],
         ssr_mode=False,
         pwa=False,
         mcp_server=False,

@@ -64,12 +64,14 @@ def drawn(text: str, size: tuple[int, int] = (480, 240)) -> str:
 
 
 @contextmanager
-def serve_page(pool: PredictorPool, auth: str | None = None, corrections: Path | None = None) -> Iterator[str]:
-    """Serve a page in this process and yield its address."""
-    run, listener = pool.first.folder.name, open_socket("127.0.0.1", 0)
+def serve_page(
+    pool: PredictorPool, auth: str | None = None, corrections: Path | None = None, port: int = 0
+) -> Iterator[str]:
+    """Serve a page in this process, at a free port by default, and yield its address."""
+    run, listener = pool.first.folder.name, open_socket("127.0.0.1", port)
     with (
         closing(Uploads()) as uploads,
-        closing(Server(listener, build_page(pool, corrections), uploads, run, auth)) as page,
+        closing(Server(listener, build_page(pool, corrections, bool(auth)), uploads, run, auth)) as page,
     ):
         yield page.address
 
