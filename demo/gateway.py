@@ -57,6 +57,7 @@ class Route:
 ROUTES = (
     Route("GET", "/healthz", public=True),
     Route("GET HEAD", "/", public=True),
+    Route("GET HEAD", "/page/*", public=True),
     Route("GET", "/assets/*", public=True),
     Route("GET", "/static/*", public=True),
     Route("GET", "/theme.css", public=True),
@@ -120,6 +121,8 @@ class Gateway:
             await self.app(scope, receive, send)
             return
         visitor, send = _identify(scope, send)
+        if scope["path"] == "/":
+            scope["query_string"] = b""  # Gradio's parameters select what does not exist here, with a traceback
         scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"origin"]
         with suppress(ClientDisconnect):
             try:

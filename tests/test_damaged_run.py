@@ -12,7 +12,7 @@ import safetensors.numpy
 from helpers.commands import Outcome
 from helpers.files import csv_text
 
-from demo.views import run_figures, run_row
+from demo.run_views import run_row
 from pipeline import DigitTable, Predictor, Run, UserError
 from pipeline.reports.evaluate import evaluate
 
@@ -153,6 +153,6 @@ def test_the_runs_tab_shows_a_damaged_run_and_leaves_out_damaged_figures(copy: R
         path.mkdir(parents=True, exist_ok=True)
     (figures / "empty.png").touch()
     (figures / "text.png").write_text("no picture")
-    assert run_figures(copy) == []
+    assert figures(copy) == '<ul class="figures"></ul>'
     copy.card_path.write_bytes(b"\xff")
     assert run_row(Run(copy.folder))[:2] == ["copy", "damaged: train it again"]

@@ -16,7 +16,7 @@ import pytest
 from helpers.damage import damage
 from PIL import Image
 
-from demo.views import run_figures, run_row
+from demo.run_views import figures, run_row
 from pipeline import DigitTable, Predictor, Run, UserError
 from pipeline.config.recipe import load_recipe
 from pipeline.config.settings import RECIPES
@@ -58,7 +58,7 @@ def readers(run: Run, digits: DigitTable, tmp_path: Path) -> dict[str, Reader]:
         "run's recipe": (folder / "recipe.yaml", lambda: Predictor.load(folder)),
         "weights": (folder / "model.safetensors", lambda: Predictor.load(folder)),
         "fingerprint": (folder / "fingerprint.safetensors", lambda: Run(folder).fingerprint.count_duplicates(known)),
-        "figure": (folder / "figures" / "history.png", lambda: run_figures(Run(folder))),
+        "figure": (folder / "figures" / "history.png", lambda: figures(Run(folder))),
         "ledger": (tmp_path / "ledger.csv", lambda: format_table(Ledger(tmp_path / "ledger.csv").entries())),
         "corrections": (tmp_path / "corrections.csv", lambda: read_corrections(tmp_path)),
         "corrected digit": (tmp_path / "f-1.png", lambda: read_corrections(tmp_path)),

@@ -1,12 +1,16 @@
-"""A visitor of the page, and a picture that is not theirs."""
+"""A visitor of the page, a picture that is not theirs, and a browser."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from helpers.browser import opened
 from helpers.page import Page, draw_number, encode_image
 from helpers.paths import PROJECT
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Page as Tab
 
 from demo.predictors import PredictorPool
 
@@ -32,3 +36,30 @@ def private(page: Page) -> Path:
     path.write_bytes(encode_image(draw_number("7")))
     (page.folder / "empty.png").touch()
     return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Yield Debian's Chromium; skip the test if it is not installed."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed; run: apt install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """Yield a desktop browser, which caches the page's scripts between tests."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def tab(context: BrowserContext, page: Page) -> Iterator[Tab]:
+    """Yield the page in a desktop browser."""
+    with opened(context, page.address) as tab:
+        yield tab
