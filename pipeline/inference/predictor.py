@@ -16,7 +16,9 @@ from pipeline.data.loader import normalise, ordered_loader, to_ink
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, PARITIES, Labels, Pixels
 from pipeline.errors import UserError
+from pipeline.inference.activations import Activations
 from pipeline.inference.fuse import fuse
+from pipeline.inference.layer_graph import LayerGraph
 from pipeline.inference.predictions import DEFAULT_DIGIT_THRESHOLD, Predictions, Reading, make_predictions
 from pipeline.inference.reading.line import LineReader
 from pipeline.inference.reading.reader import read_picture
@@ -72,6 +74,11 @@ class Predictor:
     def unfused(self) -> nn.Module:
         """The network before fusion, for saliency's gradients. It is created on first use."""
         return copy.deepcopy(self._model).eval().to(self.device)
+
+    @cached_property
+    def _layers(self) -> LayerGraph:
+        """The layers of the fused network in float32. They are found on first use."""
+        return LayerGraph(self.fused_float32)
 
     @classmethod
     def load(cls, run: Run | str | Path) -> "Predictor":
@@ -132,6 +139,22 @@ class Predictor:
         labels = torch.from_numpy(table.known_labels.copy()).to(self.device)
         return saliency(self.unfused, self.recipe, images, labels).cpu().numpy()
 
+    def activations(self, frame: Pixels) -> Activations:
+        """Return what each layer computes for one image, in float32.
+
+        The layers are those of the network as inference runs it: batch norm is folded into the convolutions where
+        possible, and a layer's values are those after the ReLU that follows it. Of an ensemble, the layers of the first
+        member are returned, followed by the mean of all members' logits.
+
+        Args:
+            frame: uint8 (28, 28), 0 = paper, 255 = ink.
+
+        Raises:
+            UserError: the array has the wrong dtype or shape, or the network predicts parity only.
+        """
+        images = to_ink(torch.from_numpy(DigitTable(frame[np.newaxis]).pixels.copy()).to(self.device))
+        return self._layers.run(normalise(images, self.recipe).contiguous(memory_format=self.memory_format))
+
     def read(self, picture: Picture) -> Reading:
         """Return the numbers in a picture, row by row. A blank picture gives an empty reading.
 
@@ -173,6 +196,10 @@ class ParityPredictor(Predictor):
             rows = slice(start, start + PARITY_BATCH_SIZE)
             logits[rows] = self.network.logits(table.pixels[rows])
         return Predictions(softmax(logits))
+
+    def activations(self, frame: Pixels) -> Activations:
+        """Raise a UserError: the layers of a Transformers model are not shown."""
+        raise UserError(parity_only_message("this run"))
 
     def saliency(self, pixels: Pixels, digits: Labels) -> NDArray[np.float32]:
         """Raise a UserError: the model has no logits of digits to explain."""
