@@ -9,6 +9,7 @@ import gradio as gr
 
 from demo import usage, views
 from demo.handlers import TO_DRAW, TO_UPLOAD, Handlers, Shown
+from demo.inside import Inside
 from demo.predictors import PredictorPool
 from demo.static_files import STATIC, URL_PATH
 from demo.strokes import DIGIT_PITCH, strokes_of
@@ -21,13 +22,22 @@ import(new URL("{URL_PATH}/pad.js", document.baseURI)).then(({{ Pad }}) => {{
     trigger("input");
   }});
 }});"""
+INSIDE_SCRIPT = f"""\
+const tab = element.closest(".tabitem");
+tab.addEventListener("click", async ({{ target }}) => {{
+  const pressed = target.closest("[data-inside]");
+  if (!pressed) return;
+  const {{ lookInside }} = await import(new URL("{URL_PATH}/inside.js", document.baseURI));
+  lookInside(tab, element.firstElementChild, pressed);
+}});"""
 TITLE = """\
 <header class="title">
   <h1>Digit Recognizer</h1>
   <p>Draw a number. A small neural network recognises its digits and tells odd from even.</p>
 </header>"""
 FRAMES_HEADER = """\
-<h2>What the network sees<span class="legend"><i></i>for the digit<i class="against"></i>against it</span></h2>"""
+<h2>What the network sees<span class="legend"><i></i>for the digit<i class="against"></i>against it</span></h2>
+<button type="button" class="open-inside" data-inside>Look inside</button>"""
 
 # Events bypass Gradio's queue, which is slower, and its conversions, because `schema` has checked their values.
 EVENT: dict[str, Any] = {"queue": False, "preprocess": False, "show_progress": "hidden"}
@@ -76,6 +86,9 @@ def build_page(pool: PredictorPool, corrections: Path | None) -> gr.Blocks:
         picture = gr.Image(type="filepath", image_mode=None, visible=False)
         response = gr.JSON(visible=False)
         trigger = gr.Button(visible=False)
+        # Hidden components of the panel that looks inside, which sends its requests itself.
+        frame, name, layers = (gr.Textbox(visible=False) for _ in range(3))
+        place = gr.JSON(visible=False)
 
     blocks.queue(max_size=64, api_open=False)
     with blocks:
@@ -85,6 +98,7 @@ def build_page(pool: PredictorPool, corrections: Path | None) -> gr.Blocks:
         runs.select(handlers.runs, None, [run, table], **PRIVATE_EVENT)
         gr.on([runs.select, run.change], handlers.figures, [run], [figures], postprocess=False, **PRIVATE_EVENT)
         trigger.click(handlers.read, [picture], [response], api_name="read", **EVENT)
+        trigger.click(Inside(pool).inside, [frame, name, place], [layers], api_name="inside", **PRIVATE_EVENT)
     return blocks
 
 
@@ -145,6 +159,12 @@ def _input_panel(source: Callable[[], gr.HTML | gr.Image], invitation: str, corr
         gr.HTML(FRAMES_HEADER, apply_default_css=False)
         show_saliency = gr.Checkbox(label="Show saliency map", container=False, min_width=0, elem_classes="look")
     cards = gr.HTML(apply_default_css=False)
+    gr.HTML(
+        html_template='<section class="inside" aria-label="Inside the network" hidden></section>',
+        js_on_load=INSIDE_SCRIPT,
+        apply_default_css=False,
+        elem_classes="inside-host",
+    )
     return InputPanel(component, boxes, number, cards, show_saliency, correct_number, save, save_status)
 
 

@@ -55,7 +55,7 @@ class Handlers:
             saliency = self.pool.saliency(reading, run) if show_saliency else None
             with self.pool.slots:
                 boxes = views.boxed(image, reading) if isinstance(image, Path) else ""
-            return views.number(reading), views.cards(reading, saliency), boxes, self.correction_note
+            return views.number(reading), views.cards(reading, run, saliency), boxes, self.correction_note
         except UserError as error:
             return views.problem(str(error)), "", "", ""
 

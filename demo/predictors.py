@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline import Predictor, Reading, Run, UserError
+from pipeline import Activations, Predictions, Predictor, Reading, Run, UserError
 
 MAX_PREDICTORS = 8
 """Maximum number of predictors in memory."""
@@ -64,6 +64,16 @@ class PredictorPool:
             return None
         with self.slots:
             return predictor.saliency(np.stack([glyph.frame for glyph in reading.glyphs]), digits)
+
+    def activations(self, frame: NDArray[np.uint8], run: str) -> tuple[Activations, Predictions]:
+        """Return what each layer of a run's network computes for a digit, uint8 (28, 28), and its prediction.
+
+        Raises:
+            UserError: the run is missing or damaged, or it predicts only parity.
+        """
+        predictor = self.predictor_of(run)
+        with self.slots:
+            return predictor.activations(frame), predictor.predict(frame[np.newaxis])
 
     def predictor_of(self, run: str) -> Predictor:
         """Return the predictor of a run, loaded at first use; raise a UserError if the run does not exist."""

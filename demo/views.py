@@ -67,13 +67,14 @@ def _chip(row: str, parity: str) -> str:
     return '<span class="chip doubtful">not a digit?</span>' if "?" in row else f'<span class="chip">{parity}</span>'
 
 
-def cards(reading: Reading, saliency: NDArray[np.float32] | None = None) -> str:
+def cards(reading: Reading, run: str, saliency: NDArray[np.float32] | None = None) -> str:
     """Return a card per glyph: the network's input, the predicted digit or parity, and a bar per class.
 
     The cards of several rows are grouped under the number of their row.
 
     Args:
         reading: a reading with N glyphs.
+        run: name of the run that made it.
         saliency: saliency maps, float32 (N, 28, 28), drawn over the frames; None draws none.
     """
     probabilities, is_digit = reading.predictions.probabilities, reading.is_digit
@@ -82,12 +83,13 @@ def cards(reading: Reading, saliency: NDArray[np.float32] | None = None) -> str:
         overlay = None if saliency is None else saliency[index]
         shown = card(glyph.frame, probabilities[index], is_digit[index], overlay)
         rows[glyph.row] = rows.get(glyph.row, "") + shown
-    if len(rows) == 1:
-        return "".join(f'<ol class="cards">{shown}</ol>' for shown in rows.values())
-    return "".join(
-        f'<section class="row"><h3>Row {place}</h3><ol class="cards">{shown}</ol></section>'
-        for place, shown in enumerate(rows.values(), start=1)
-    )
+    grouped = [f'<ol class="cards">{shown}</ol>' for shown in rows.values()]
+    if len(rows) > 1:
+        grouped = [
+            f'<section class="row"><h3>Row {place}</h3>{shown}</section>'
+            for place, shown in enumerate(grouped, start=1)
+        ]
+    return f'<div data-run="{escape(run)}">{"".join(grouped)}</div>'
 
 
 def card(
@@ -108,7 +110,8 @@ def card(
     )
     return (
         f'<li class="card {"" if is_digit else "doubtful"}">'
-        f'<div class="frame"><img src="{_png(frame)}" alt="What the network sees">{overlay}</div>'
+        '<button type="button" class="frame" data-inside title="Look inside the network">'
+        f'<img src="{_png(frame)}" alt="What the network sees">{overlay}</button>'
         f'<p class="said"><b>{classes[predicted] if is_digit else "?"}</b> '
         f"<span>{_percent(probabilities[predicted]) if is_digit else 'not a digit?'}</span></p>"
         f'<ol class="bars" style="--classes: {len(classes)}" aria-label="Probability of each class">{bars}</ol></li>'

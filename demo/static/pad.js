@@ -7,7 +7,8 @@ import { watchPen } from "./pen.js";
 
 const PEN = 0.05; // width of a stroke, as a fraction of the pad's height
 const ERASER = 0.12;
-const LIVE = 200; // minimum time between two reports during a stroke, in milliseconds
+
+export const pace = { live: 200 }; // minimum time between two reports during a stroke, in milliseconds
 
 export class Pad {
   // `element` holds the elements of pad.html. `changed` is called whenever `picture` has changed.
@@ -179,7 +180,7 @@ export class Pad {
   }
 
   reportWhileDrawing() {
-    if (performance.now() - this.reported <= LIVE) return;
+    if (performance.now() - this.reported <= pace.live) return;
     this.reported = performance.now();
     this.changed();
   }

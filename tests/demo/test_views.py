@@ -39,14 +39,14 @@ def test_a_probable_non_digit_is_a_question_mark_without_parity() -> None:
     assert "not a digit?" in shown
     assert "odd" not in shown
     assert "confidence" not in shown
-    assert views.cards(reading((0.98, 0.97, 0.3))).count("card doubtful") == 1
+    assert views.cards(reading((0.98, 0.97, 0.3)), "run").count("card doubtful") == 1
 
 
 def test_a_row_that_is_probably_a_word_is_shown_without_digits(tmp_path: Path) -> None:
     word = reading((0.98, 0.3, 0.3))
     draw_number("7").save(tmp_path / "7.png")
     assert ">???</p>" in views.number(word)
-    assert views.cards(word).count("card doubtful") == 3
+    assert views.cards(word, "run").count("card doubtful") == 3
     assert views.boxed(tmp_path / "7.png", word).count("<b>?</b>") == 3
     assert [glyph["is_digit"] for glyph in views.as_json(word)["glyphs"]] == [False, False, False]
 
@@ -59,7 +59,7 @@ def test_each_of_several_rows_is_shown_with_its_own_parity() -> None:
         ("4", "even"),
     ]
     assert shown.count("97 % confidence") == 1
-    assert [len(row.split('class="card ')) - 1 for row in views.cards(two).split("<h3>Row ")] == [0, 2, 1]
+    assert [len(row.split('class="card ')) - 1 for row in views.cards(two, "run").split("<h3>Row ")] == [0, 2, 1]
     assert [glyph["row"] for glyph in views.as_json(two)["glyphs"]] == [0, 0, 1]
 
 
@@ -70,7 +70,7 @@ def test_only_the_row_of_a_probable_non_digit_has_no_parity() -> None:
 
 
 def test_one_row_has_no_row_label() -> None:
-    assert "Row 1" not in views.cards(reading((0.98, 0.97)))
+    assert "Row 1" not in views.cards(reading((0.98, 0.97)), "run")
 
 
 def test_marks_are_shown_between_the_digits_and_have_boxes_without_a_label(tmp_path: Path) -> None:
