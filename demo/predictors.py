@@ -15,6 +15,9 @@ from pipeline import Activations, Predictions, Predictor, Reading, Run, UserErro
 MAX_PREDICTORS = 8
 """Maximum number of predictors in memory."""
 
+SALIENCY_PATCHES = 5
+"""Number of pieces of ink for which a saliency map shows the evidence: as many as a person can read."""
+
 
 class PredictorPool:
     """Reads pictures with any run, one picture per CPU core at a time, each on one thread.
@@ -58,12 +61,15 @@ class PredictorPool:
             raise UserError(str(error).replace(f"{picture.parent}/", "")) from None
 
     def saliency(self, reading: Reading, run: str) -> NDArray[np.float32] | None:
-        """Return the saliency of a reading's N glyphs, float32 (N, 28, 28), or None if the run predicts only parity."""
+        """Return the saliency of a reading's N glyphs by pieces of ink, float32 (N, 28, 28).
+
+        None if the run predicts only parity.
+        """
         predictor, digits = self.predictor_of(run), reading.predictions.digits
         if digits is None:
             return None
         with self.slots:
-            return predictor.saliency(np.stack([glyph.frame for glyph in reading.glyphs]), digits)
+            return predictor.saliency(np.stack([glyph.frame for glyph in reading.glyphs]), digits, SALIENCY_PATCHES)
 
     def activations(self, frame: NDArray[np.uint8], run: str) -> tuple[Activations, Predictions]:
         """Return what each layer of a run's network computes for a digit, uint8 (28, 28), and its prediction.

@@ -22,7 +22,7 @@ from pipeline.inference.layer_graph import LayerGraph
 from pipeline.inference.predictions import DEFAULT_DIGIT_THRESHOLD, Predictions, Reading, make_predictions
 from pipeline.inference.reading.line import LineReader
 from pipeline.inference.reading.reader import read_picture
-from pipeline.inference.saliency import saliency
+from pipeline.inference.saliency import saliency, sum_over_patches
 from pipeline.metrics.calibration import digit_score, softmax
 from pipeline.models import build
 from pipeline.models.parity import ParityNetwork
@@ -122,7 +122,7 @@ class Predictor:
             logits[rows] = self.logits(self.fused_float32, torch.float32, table.select(rows))
         return make_predictions(logits / np.float32(self.temperature), self.threshold)
 
-    def saliency(self, pixels: Pixels, digits: Labels) -> NDArray[np.float32]:
+    def saliency(self, pixels: Pixels, digits: Labels, patches: int | None = None) -> NDArray[np.float32]:
         """Return each pixel's contribution to the logit of a digit, float32 (N, 28, 28).
 
         Positive values are evidence for the digit, negative values evidence against it.
@@ -130,6 +130,7 @@ class Predictor:
         Args:
             pixels: uint8 (N, 28, 28), 0 = paper, 255 = ink.
             digits: the digit to explain for each image, int64 (N,).
+            patches: sum the contributions over this many pieces of the ink. Each pixel of a piece has its sum.
 
         Raises:
             UserError: an array has the wrong dtype or shape.
@@ -137,7 +138,10 @@ class Predictor:
         table = DigitTable(pixels, digits)
         images = to_ink(torch.from_numpy(table.pixels.copy()).to(self.device))
         labels = torch.from_numpy(table.known_labels.copy()).to(self.device)
-        return saliency(self.unfused, self.recipe, images, labels).cpu().numpy()
+        maps = saliency(self.unfused, self.recipe, images, labels).cpu().numpy()
+        if patches is None:
+            return maps
+        return np.stack([sum_over_patches(*each, patches) for each in zip(maps, table.pixels, strict=True)])
 
     def activations(self, frame: Pixels) -> Activations:
         """Return what each layer computes for one image, in float32.
@@ -201,7 +205,7 @@ class ParityPredictor(Predictor):
         """Raise a UserError: the layers of a Transformers model are not shown."""
         raise UserError(parity_only_message("this run"))
 
-    def saliency(self, pixels: Pixels, digits: Labels) -> NDArray[np.float32]:
+    def saliency(self, pixels: Pixels, digits: Labels, patches: int | None = None) -> NDArray[np.float32]:
         """Raise a UserError: the model has no logits of digits to explain."""
         raise UserError(parity_only_message("this run"))
 
