@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from demo import usage, views
+from demo.digits import digits
 from demo.handlers import TO_DRAW, TO_UPLOAD, Handlers, Shown
 from demo.inside import Inside
 from demo.predictors import PredictorPool
@@ -30,13 +31,52 @@ tab.addEventListener("click", async ({{ target }}) => {{
   const {{ lookInside }} = await import(new URL("{URL_PATH}/inside.js", document.baseURI));
   lookInside(tab, element.firstElementChild, pressed);
 }});"""
+BOXES_SCRIPT = """\
+element.onclick = ({target}) => target.closest("button") && trigger("click");
+watch("value", () => {
+  const paper = element.closest(".column").querySelector(".paper");
+  if (!paper) return;
+  paper.querySelector(".split")?.remove();
+  const boxes = element.querySelector(".split");
+  if (boxes) paper.append(boxes.cloneNode(true));
+});"""
+TAKE_SCRIPT = f"""\
+const tab = element.closest(".tabitem");
+const load = () => import(new URL("{URL_PATH}/take.js", document.baseURI));
+element.addEventListener("click", async ({{ target }}) => {{
+  const name = target.closest("[data-take]")?.dataset.take;
+  if (name) (await load()).take(tab, element, name);
+}});
+if (!navigator.clipboard?.write) element.querySelector("[data-take=copy]").hidden = true;
+if (element.querySelector("[data-take=link]") && location.hash) load().then(({{ openLink }}) => openLink(tab));
+if (sessionStorage.getItem("digits")) load().then(({{ showKept }}) => showKept(element));"""
+LINK_BUTTON = '<button type="button" data-take="link">Copy link</button>'
+TAKE = """\
+<div class="take">
+  <div class="buttons" role="group" aria-label="Take away">
+    {link}
+    <button type="button" data-take="copy">Copy picture</button>
+    <button type="button" data-take="save">Save picture</button>
+    <button type="button" data-take="keep" title="Keep these digits in this tab, to download them">Keep digits</button>
+  </div>
+  <p class="kept buttons" hidden><span></span>
+    <button type="button" data-take="csv">CSV</button>
+    <button type="button" data-take="png">PNGs</button>
+  </p>
+  <p class="note" role="status"></p>
+</div>"""
+FOOL_SCRIPT = f"""\
+element.querySelector("button").addEventListener("click", async () => {{
+  const {{ play }} = await import(new URL("{URL_PATH}/fool.js", document.baseURI));
+  play(element.closest(".tabitem"), element);
+}});"""
 TITLE = """\
 <header class="title">
   <h1>Digit Recognizer</h1>
   <p>Draw a number. A small neural network recognises its digits and tells odd from even.</p>
 </header>"""
 FRAMES_HEADER = """\
-<h2>What the network sees<span class="legend"><i></i>for the digit<i class="against"></i>against it</span></h2>
+<h2>What the network sees<span class="legend"><i></i>evidence for<i class="against"></i>evidence against</span></h2>
 <button type="button" class="open-inside" data-inside>Look inside</button>"""
 
 # Events bypass Gradio's queue, which is slower, and its conversions, because `schema` has checked their values.
@@ -73,9 +113,9 @@ def build_page(pool: PredictorPool, corrections: Path | None) -> gr.Blocks:
         gr.HTML(TITLE, apply_default_css=False)
         with gr.Tabs():
             with gr.Tab("Draw"):
-                pad = _input_panel(_drawing_pad, TO_DRAW, corrections)
+                pad = _input_panel(_drawing_pad, TO_DRAW, corrections, draws=True)
             with gr.Tab("Upload"):
-                photo = _input_panel(_picture_box, TO_UPLOAD, corrections)
+                photo = _input_panel(_picture_box, TO_UPLOAD, corrections, draws=False)
             with gr.Tab("Runs") as runs:
                 run = gr.Dropdown([first], value=first, label="Run to use", elem_id="run")
                 table = gr.HTML(apply_default_css=False, elem_id="runs")
@@ -86,9 +126,9 @@ def build_page(pool: PredictorPool, corrections: Path | None) -> gr.Blocks:
         picture = gr.Image(type="filepath", image_mode=None, visible=False)
         response = gr.JSON(visible=False)
         trigger = gr.Button(visible=False)
-        # Hidden components of the panel that looks inside, which sends its requests itself.
-        frame, name, layers = (gr.Textbox(visible=False) for _ in range(3))
-        place = gr.JSON(visible=False)
+        # Hidden components of what the page's scripts request themselves: the layers of a network, and files of digits.
+        frame, name, text = (gr.Textbox(visible=False) for _ in range(3))
+        place, frames, labels = (gr.JSON(visible=False) for _ in range(3))
 
     blocks.queue(max_size=64, api_open=False)
     with blocks:
@@ -98,7 +138,8 @@ def build_page(pool: PredictorPool, corrections: Path | None) -> gr.Blocks:
         runs.select(handlers.runs, None, [run, table], **PRIVATE_EVENT)
         gr.on([runs.select, run.change], handlers.figures, [run], [figures], postprocess=False, **PRIVATE_EVENT)
         trigger.click(handlers.read, [picture], [response], api_name="read", **EVENT)
-        trigger.click(Inside(pool).inside, [frame, name, place], [layers], api_name="inside", **PRIVATE_EVENT)
+        trigger.click(Inside(pool).inside, [frame, name, place], [text], api_name="inside", **PRIVATE_EVENT)
+        trigger.click(digits, [frames, labels, name], [text], api_name="digits", **PRIVATE_EVENT)
     return blocks
 
 
@@ -123,15 +164,23 @@ def _connect_panel(
     )
 
 
-def _input_panel(source: Callable[[], gr.HTML | gr.Image], invitation: str, corrections: Path | None) -> InputPanel:
+def _input_panel(
+    source: Callable[[], gr.HTML | gr.Image], invitation: str, corrections: Path | None, *, draws: bool
+) -> InputPanel:
     """Lay out the input, the result and the correction form; return their components."""
     with gr.Row(elem_classes="desk"):
         with gr.Column(scale=3, min_width=300):
             component = source()
             boxes = gr.HTML(
-                js_on_load="element.onclick = ({target}) => target.closest('button') && trigger('click')",
+                js_on_load=BOXES_SCRIPT,
                 apply_default_css=False,
             )
+            if draws:
+                gr.HTML(
+                    html_template='<button type="button" class="fool">Can you fool it?</button>',
+                    js_on_load=FOOL_SCRIPT,
+                    apply_default_css=False,
+                )
         with gr.Column(scale=2, min_width=260):
             number = gr.HTML(
                 views.empty(invitation),
@@ -153,6 +202,11 @@ def _input_panel(source: Callable[[], gr.HTML | gr.Image], invitation: str, corr
             save_status = gr.HTML(
                 html_template='<div aria-live="polite">${value ?? ""}</div>',
                 visible=corrections is not None,
+                apply_default_css=False,
+            )
+            gr.HTML(
+                html_template=TAKE.format(link=LINK_BUTTON if draws else ""),
+                js_on_load=TAKE_SCRIPT,
                 apply_default_css=False,
             )
     with gr.Row(elem_classes="seen"):

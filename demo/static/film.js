@@ -27,7 +27,7 @@ export function film(panel, steps) {
 class Film {
   constructor(panel) {
     this.panel = panel;
-    this.stages = [panel.flow.querySelector(".ink-stage"), ...panel.stages.children];
+    this.stages = [panel.flow.querySelector(".ink-stage"), ...panel.stages.querySelectorAll(".stage")];
     this.next = 0;
     this.caption = make("p", "caption");
     this.label = panel.play.textContent;

@@ -9,6 +9,8 @@ import { pace } from "./pad.js";
 const LIVE = 60; // minimum time between two reports of the pad while the panel is open, in milliseconds
 const ENDPOINT = "gradio_api/run/inside";
 const [ROOM_ABOVE, ROOM_BELOW] = [40, 20]; // for the bars of logits, in CSS pixels
+const FOOTNOTE =
+  "Every number is the network's own, as it reads your digit. Batch norm is part of the kernels, and a map shows what is left after ReLU.";
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const panels = new WeakMap();
 
@@ -219,7 +221,7 @@ class Panel {
     });
     this.logits = make("ol", "logits");
     const heading = make("h3", "", "Logits", make("small", "", "the largest wins"));
-    this.stages.replaceChildren(...stages, make("div", "stage answer", heading, this.logits));
+    this.stages.replaceChildren(...stages, make("div", "stage answer", heading, this.logits), make("p", "footnote", FOOTNOTE));
     const count = layers.at(-1).shape[0];
     for (let digit = 0; digit < count; digit++) {
       const button = make("button", "", make("i", ""), make("b", "", digit < 10 ? digit : "none"), make("small", ""));

@@ -15,6 +15,7 @@ export class Pad {
   constructor(element, changed) {
     this.element = element;
     this.canvas = element.querySelector("canvas");
+    this.canvas.pad = this; // for the page's other modules
     this.changed = changed;
     this.drawing = new Drawing();
     this.width = this.height = 0; // in CSS pixels

@@ -14,7 +14,7 @@ from helpers.recipes import DIGIT_RECIPES, randomise_batch_norms
 
 from demo.inside import Inside, describe, titles
 from demo.predictors import PredictorPool
-from demo.views import _png
+from demo.views import png_url
 from pipeline import Activations, DigitTable, Glyph, Predictor, Recipe, UserError
 from pipeline.config.recipe import load_recipe
 from pipeline.models import build
@@ -34,7 +34,7 @@ def unpack(answer: str) -> tuple[dict[str, Any], np.ndarray]:
 
 
 def test_maps_and_logits_are_the_networks_own(pool: PredictorPool, glyph: Glyph) -> None:
-    described, maps = unpack(Inside(pool).inside(_png(glyph.frame), "sketchpad", None))
+    described, maps = unpack(Inside(pool).inside(png_url(glyph.frame), "sketchpad", None))
     predictor = pool.predictor_of("sketchpad")
     outputs: dict[str, np.ndarray] = {}
     network = predictor.fused_float32
@@ -61,7 +61,7 @@ def test_maps_and_logits_are_the_networks_own(pool: PredictorPool, glyph: Glyph)
 
 
 def test_a_value_is_explained_with_the_kernel_and_the_values_under_it(pool: PredictorPool, glyph: Glyph) -> None:
-    described, _ = unpack(Inside(pool).inside(_png(glyph.frame), "sketchpad", [2, 5, 3, 4]))
+    described, _ = unpack(Inside(pool).inside(png_url(glyph.frame), "sketchpad", [2, 5, 3, 4]))
     cell, found = described["cell"], pool.activations(glyph.frame, "sketchpad")[0]
     assert cell["value"] == found.layers[2].values[5, 3, 4]
     for term in cell["terms"]:
@@ -106,7 +106,7 @@ def test_layers_of_a_kind_are_numbered(pool: PredictorPool, glyph: Glyph) -> Non
 def test_what_cannot_be_shown_is_answered_with_a_reason(
     pool: PredictorPool, side: int, run: str, place: list[int] | None, message: str
 ) -> None:
-    described, maps = unpack(Inside(pool).inside(_png(np.zeros((side, side), dtype=np.uint8)), run, place))
+    described, maps = unpack(Inside(pool).inside(png_url(np.zeros((side, side), dtype=np.uint8)), run, place))
     assert message in described["error"]
     assert not len(maps)
 
@@ -115,12 +115,12 @@ def test_the_page_answers_and_refuses_values_of_other_types(client: httpx.Client
     def ask(*values: object) -> httpx.Response:
         return client.post("/gradio_api/run/inside", json={"data": list(values)})
 
-    answer = ask(_png(glyph.frame), "sketchpad", None)
+    answer = ask(png_url(glyph.frame), "sketchpad", None)
     assert answer.status_code == 200
     assert len(answer.content) < 40_000
     assert len(unpack(answer.json()["data"][0])[0]["layers"]) == 9
     assert ask("file.png", "sketchpad", None).status_code == 422
-    assert ask(_png(glyph.frame), "sketchpad", ["a"]).status_code == 422
+    assert ask(png_url(glyph.frame), "sketchpad", ["a"]).status_code == 422
 
 
 def test_a_place_with_another_number_of_values_is_refused(pool: PredictorPool, glyph: Glyph) -> None:
