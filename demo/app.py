@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo import usage, views
+from demo import components, usage, views
 from demo.digits import digits
 from demo.handlers import TO_DRAW, TO_UPLOAD, Handlers, Shown
 from demo.inside import Inside
@@ -22,53 +22,6 @@ import(new URL("{URL_PATH}/pad.js", document.baseURI)).then(({{ Pad }}) => {{
     props.value = pad.picture;
     trigger("input");
   }});
-}});"""
-INSIDE_SCRIPT = f"""\
-const tab = element.closest(".tabitem");
-tab.addEventListener("click", async ({{ target }}) => {{
-  const pressed = target.closest("[data-inside]");
-  if (!pressed) return;
-  const {{ lookInside }} = await import(new URL("{URL_PATH}/inside.js", document.baseURI));
-  lookInside(tab, element.firstElementChild, pressed);
-}});"""
-BOXES_SCRIPT = """\
-element.onclick = ({target}) => target.closest("button") && trigger("click");
-watch("value", () => {
-  const paper = element.closest(".column").querySelector(".paper");
-  if (!paper) return;
-  paper.querySelector(".split")?.remove();
-  const boxes = element.querySelector(".split");
-  if (boxes) paper.append(boxes.cloneNode(true));
-});"""
-TAKE_SCRIPT = f"""\
-const tab = element.closest(".tabitem");
-const load = () => import(new URL("{URL_PATH}/take.js", document.baseURI));
-element.addEventListener("click", async ({{ target }}) => {{
-  const name = target.closest("[data-take]")?.dataset.take;
-  if (name) (await load()).take(tab, element, name);
-}});
-if (!navigator.clipboard?.write) element.querySelector("[data-take=copy]").hidden = true;
-if (element.querySelector("[data-take=link]") && location.hash) load().then(({{ openLink }}) => openLink(tab));
-if (sessionStorage.getItem("digits")) load().then(({{ showKept }}) => showKept(element));"""
-LINK_BUTTON = '<button type="button" data-take="link">Copy link</button>'
-TAKE = """\
-<div class="take">
-  <div class="buttons" role="group" aria-label="Take away">
-    {link}
-    <button type="button" data-take="copy">Copy picture</button>
-    <button type="button" data-take="save">Save picture</button>
-    <button type="button" data-take="keep" title="Keep these digits in this tab, to download them">Keep digits</button>
-  </div>
-  <p class="kept buttons" hidden><span></span>
-    <button type="button" data-take="csv">CSV</button>
-    <button type="button" data-take="png">PNGs</button>
-  </p>
-  <p class="note" role="status"></p>
-</div>"""
-FOOL_SCRIPT = f"""\
-element.querySelector("button").addEventListener("click", async () => {{
-  const {{ play }} = await import(new URL("{URL_PATH}/fool.js", document.baseURI));
-  play(element.closest(".tabitem"), element);
 }});"""
 TITLE = """\
 <header class="title">
@@ -171,16 +124,9 @@ def _input_panel(
     with gr.Row(elem_classes="desk"):
         with gr.Column(scale=3, min_width=300):
             component = source()
-            boxes = gr.HTML(
-                js_on_load=BOXES_SCRIPT,
-                apply_default_css=False,
-            )
+            boxes = components.boxes()
             if draws:
-                gr.HTML(
-                    html_template='<button type="button" class="fool">Can you fool it?</button>',
-                    js_on_load=FOOL_SCRIPT,
-                    apply_default_css=False,
-                )
+                components.game()
         with gr.Column(scale=2, min_width=260):
             number = gr.HTML(
                 views.empty(invitation),
@@ -204,21 +150,12 @@ def _input_panel(
                 visible=corrections is not None,
                 apply_default_css=False,
             )
-            gr.HTML(
-                html_template=TAKE.format(link=LINK_BUTTON if draws else ""),
-                js_on_load=TAKE_SCRIPT,
-                apply_default_css=False,
-            )
+            components.take_away(with_link=draws)
     with gr.Row(elem_classes="seen"):
         gr.HTML(FRAMES_HEADER, apply_default_css=False)
         show_saliency = gr.Checkbox(label="Show saliency map", container=False, min_width=0, elem_classes="look")
     cards = gr.HTML(apply_default_css=False)
-    gr.HTML(
-        html_template='<section class="inside" aria-label="Inside the network" hidden></section>',
-        js_on_load=INSIDE_SCRIPT,
-        apply_default_css=False,
-        elem_classes="inside-host",
-    )
+    components.inside_panel()
     return InputPanel(component, boxes, number, cards, show_saliency, correct_number, save, save_status)
 
 

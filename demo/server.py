@@ -133,7 +133,7 @@ def build_application(page: gr.Blocks, uploads: Uploads, run: str, auth: str | N
         max_file_size=MAX_UPLOAD_BYTES,
         footer_links=[],
         theme=theme(),
-        css_paths=[STATIC / "style.css"],
+        css_paths=[STATIC / "style.css", STATIC / "result.css"],
         ssr_mode=False,
         pwa=False,
         mcp_server=False,

@@ -1,5 +1,6 @@
 // Look inside: what every layer of the network computes for the chosen digit, updated while it is drawn.
 
+import { ask } from "./ask.js";
 import { make, say, showCell } from "./cell.js";
 import { film } from "./film.js";
 import { links } from "./links.js";
@@ -7,7 +8,6 @@ import { Sheet } from "./maps.js";
 import { pace } from "./pad.js";
 
 const LIVE = 60; // minimum time between two reports of the pad while the panel is open, in milliseconds
-const ENDPOINT = "gradio_api/run/inside";
 const [ROOM_ABOVE, ROOM_BELOW] = [40, 20]; // for the bars of logits, in CSS pixels
 const FOOTNOTE =
   "Every number is the network's own, as it reads your digit. Batch norm is part of the kernels, and a map shows what is left after ReLU.";
@@ -19,23 +19,6 @@ export function lookInside(tab, section, pressed) {
   if (!panels.has(section)) panels.set(section, new Panel(tab, section));
   const cards = [...tab.querySelectorAll(".card")];
   panels.get(section).open(cards.indexOf(pressed.closest(".card")));
-}
-
-// Asks the page's server what the network computes; returns the description and the maps.
-async function ask(frame, run, place) {
-  const response = await fetch(new URL(ENDPOINT, document.baseURI), {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ data: [frame, run, place] }),
-  });
-  if (!response.ok) throw new Error("The server did not answer.");
-  const packed = Uint8Array.from(atob((await response.json()).data[0]), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const bytes = await new Response(stream).arrayBuffer();
-  const length = new DataView(bytes).getUint32(0, true);
-  const description = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, length)));
-  if (description.error) throw new Error(description.error);
-  return { ...description, maps: new Int8Array(bytes, 4 + length) };
 }
 
 function loadStyle() {
