@@ -19,5 +19,6 @@ USER digits
 ENV PORT=7860 PYTHONUNBUFFERED=1
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD \
-    python -c "from urllib.request import urlopen; urlopen('http://127.0.0.1:$PORT/healthz', timeout=4)"
+    python -c "from http.client import HTTPConnection as To; to = To('127.0.0.1', $PORT, timeout=4); \
+               to.request('GET', '/healthz'); raise SystemExit(to.getresponse().status != 200)"
 CMD ["python", "-m", "demo", "--host", "0.0.0.0"]

@@ -9,25 +9,15 @@ import gradio as gr
 
 from demo import components, usage, views
 from demo.digits import digits
-from demo.handlers import TO_DRAW, TO_UPLOAD, Handlers, Shown
+from demo.document import INVITATION, TITLE, render
+from demo.handlers import TO_UPLOAD, Handlers, Shown
 from demo.inside import Inside
 from demo.predictors import PredictorPool
-from demo.static_files import STATIC, URL_PATH
-from demo.strokes import DIGIT_PITCH, strokes_of
+from demo.static_files import URL_PATH
 
-EXAMPLES = ["7", "42", "2025"]
-PAD_SCRIPT = f"""\
-import(new URL("{URL_PATH}/pad.js", document.baseURI)).then(({{ Pad }}) => {{
-  const pad = new Pad(element, () => {{
-    props.value = pad.picture;
-    trigger("input");
-  }});
-}});"""
-TITLE = """\
-<header class="title">
-  <h1>Digit Recognizer</h1>
-  <p>Draw a number. A small neural network recognises its digits and tells odd from even.</p>
-</header>"""
+_IMPORT = f'import(new URL("{URL_PATH}/page.js", document.baseURI))'
+PAD_SCRIPT = f"{_IMPORT}.then(({{ adoptPad }}) => adoptPad(element, props, trigger));"
+PHOTO_SCRIPT = f"{_IMPORT}.then(({{ adoptPhoto }}) => adoptPhoto(element, props, trigger, watch));"
 FRAMES_HEADER = """\
 <h2>What the network sees<span class="legend"><i></i>evidence for<i class="against"></i>evidence against</span></h2>
 <button type="button" class="open-inside" data-inside>Look inside</button>"""
@@ -41,7 +31,7 @@ PRIVATE_EVENT = EVENT | {"api_visibility": "private"}
 class InputPanel:
     """The components of the Draw tab or the Upload tab."""
 
-    source: gr.HTML | gr.Image
+    source: gr.HTML
     boxes: gr.HTML
     number: gr.HTML
     cards: gr.HTML
@@ -51,30 +41,32 @@ class InputPanel:
     save_status: gr.HTML
 
 
-def build_page(pool: PredictorPool, corrections: Path | None) -> gr.Blocks:
+def build_page(pool: PredictorPool, corrections: Path | None, login: bool = False) -> gr.Blocks:
     """Return the page.
 
     Args:
         pool: the predictors.
         corrections: the folder for corrections, or None to hide the correction form.
+        login: whether the page requires a login, which the code examples then show.
     """
+    python = usage.PYTHON_WITH_LOGIN if login else usage.PYTHON
+    curl = usage.CURL_WITH_LOGIN if login else usage.CURL
     handlers = Handlers(pool, corrections)
     first = pool.first.folder.name
 
-    blocks = gr.Blocks(title="Digit Recognizer", analytics_enabled=False)
+    blocks = gr.Blocks(title=TITLE, analytics_enabled=False)
     with blocks:
-        gr.HTML(TITLE, apply_default_css=False)
         with gr.Tabs():
             with gr.Tab("Draw"):
-                pad = _input_panel(_drawing_pad, TO_DRAW, corrections, draws=True)
+                pad = _input_panel(_drawing_pad, INVITATION, corrections, draws=True)
             with gr.Tab("Upload"):
                 photo = _input_panel(_picture_box, TO_UPLOAD, corrections, draws=False)
-            with gr.Tab("Runs") as runs:
-                run = gr.Dropdown([first], value=first, label="Run to use", elem_id="run")
+            with gr.Tab("Models") as runs:
+                run = gr.Dropdown([first], value=first, label="Model in use", elem_id="run")
                 table = gr.HTML(apply_default_css=False, elem_id="runs")
-                figures = gr.Gallery(show_label=False, columns=2, object_fit="contain", format="png", elem_id="figures")
+                figures = gr.HTML(apply_default_css=False, elem_id="figures")
             with gr.Tab("Use it from code"):
-                gr.HTML(html_template=usage.TEMPLATE, python=usage.PYTHON, curl=usage.CURL, apply_default_css=False)
+                gr.HTML(html_template=usage.TEMPLATE, python=python, curl=curl, apply_default_css=False)
         # Hidden components of the endpoint.
         picture = gr.Image(type="filepath", image_mode=None, visible=False)
         response = gr.JSON(visible=False)
@@ -86,10 +78,10 @@ def build_page(pool: PredictorPool, corrections: Path | None) -> gr.Blocks:
     blocks.queue(max_size=64, api_open=False)
     with blocks:
         _connect_panel(pad, run, pad.source.input, handlers.draw, handlers.correct_drawing)
-        _connect_panel(photo, run, photo.source.change, handlers.upload, handlers.correct_upload)
+        _connect_panel(photo, run, photo.source.input, handlers.upload, handlers.correct_upload)
         photo.boxes.click(None, None, [photo.source], js="() => null")
         runs.select(handlers.runs, None, [run, table], **PRIVATE_EVENT)
-        gr.on([runs.select, run.change], handlers.figures, [run], [figures], postprocess=False, **PRIVATE_EVENT)
+        gr.on([runs.select, run.change], handlers.figures, [run], [figures], **PRIVATE_EVENT)
         trigger.click(handlers.read, [picture], [response], api_name="read", **EVENT)
         trigger.click(Inside(pool).inside, [frame, name, place], [text], api_name="inside", **PRIVATE_EVENT)
         trigger.click(digits, [frames, labels, name], [text], api_name="digits", **PRIVATE_EVENT)
@@ -118,7 +110,7 @@ def _connect_panel(
 
 
 def _input_panel(
-    source: Callable[[], gr.HTML | gr.Image], invitation: str, corrections: Path | None, *, draws: bool
+    source: Callable[[], gr.HTML], invitation: str, corrections: Path | None, *, draws: bool
 ) -> InputPanel:
     """Lay out the input, the result and the correction form; return their components."""
     with gr.Row(elem_classes="desk"):
@@ -137,7 +129,7 @@ def _input_panel(
             with gr.Row(visible=corrections is not None, elem_classes="correction"):
                 correct_number = gr.Textbox(
                     label="Correct number",
-                    placeholder="Wrong? Correct it here",
+                    placeholder="Not right? Type the number",
                     show_label=False,
                     container=False,
                     max_lines=1,
@@ -160,37 +152,14 @@ def _input_panel(
 
 
 def _drawing_pad() -> gr.HTML:
-    """Return a canvas whose value is the drawing, a PNG as a data URL, and which reports every change.
+    """Return the place of the pad, whose value is the drawing, a PNG as a data URL, and which reports every change.
 
     Gradio's Sketchpad reports a stroke only when it ends, needs WebGL, and loses its brush when it is cleared.
     """
-    examples = [
-        {
-            "number": number,
-            "width": len(number) * DIGIT_PITCH + 1,
-            "strokes": [" ".join(f"{x},{y}" for x, y in stroke) for stroke in strokes_of(number)],
-        }
-        for number in EXAMPLES
-    ]
-    return gr.HTML(
-        html_template=(STATIC / "pad.html").read_text(encoding="utf-8"),
-        js_on_load=PAD_SCRIPT,
-        examples=examples,
-        apply_default_css=False,
-        elem_id="pad",
-    )
+    return gr.HTML(html_template="<div></div>", js_on_load=PAD_SCRIPT, apply_default_css=False, elem_id="pad")
 
 
-def _picture_box() -> gr.Image:
-    """Return the upload component: drop, paste, choose or take a picture."""
-    camera = gr.WebcamOptions(mirror=False, constraints={"video": {"facingMode": {"ideal": "environment"}}})
-    return gr.Image(
-        label="Picture",
-        sources=["upload", "clipboard", "webcam"],
-        type="filepath",
-        image_mode=None,
-        buttons=["fullscreen"],
-        height=340,
-        webcam_options=camera,
-        elem_id="photo",
-    )
+def _picture_box() -> gr.HTML:
+    """Return the place of a picture, whose value is that of an upload, and which reports every change."""
+    template = render("photo.html").decode()
+    return gr.HTML(html_template=template, js_on_load=PHOTO_SCRIPT, apply_default_css=False, elem_id="photo")

@@ -12,7 +12,6 @@ BODY_SECONDS = 120
 """Time-out for a complete request: 20 MB at 1.4 Mbit/s."""
 STALL_SECONDS = 30
 """Time-out for the client to accept the next 48 KiB of a response."""
-MIN_OPEN_FILES = 4096
 
 
 class TimedProtocol(H11Protocol):
@@ -66,15 +65,3 @@ class TimedProtocol(H11Protocol):
         if self.stall is not None:
             self.stall.cancel()
         super().resume_writing()
-
-
-def raise_file_limit() -> None:
-    """Raise the limit of open files, because each connection counts as one. Some systems default to 256."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MIN_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MIN_OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

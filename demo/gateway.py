@@ -119,6 +119,8 @@ class Gateway:
             await self.app(scope, receive, send)
             return
         visitor, send = _identify(scope, send)
+        if scope["path"] == "/":
+            scope["query_string"] = b""  # Gradio's parameters select what does not exist here, with a traceback
         scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"origin"]
         with suppress(ClientDisconnect):
             try:

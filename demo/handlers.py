@@ -9,15 +9,17 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from demo import views
+from demo import run_views, views
+from demo.document import INVITATION
 from demo.predictors import PredictorPool
 from demo.schema import PNG_URL, Drawing, Text, Upload
 from pipeline import UserError, keep_correction
 
 MAX_PAD_PX = 1000
 """Maximum side of a picture from the pad, in pixels."""
-TO_DRAW = "Draw a number. The result appears here as you draw."
 TO_UPLOAD = "Upload a photo, scan or screenshot of a number."
+
+CORRECTION_NOTE = "Is the number wrong? Type what you meant. The picture and your number are then kept on this server."
 
 Picture = Image.Image | Path
 Shown = tuple[str, str, str, str]
@@ -35,11 +37,11 @@ class Handlers:
     def __init__(self, pool: PredictorPool, corrections: Path | None) -> None:
         self.pool = pool
         self.corrections = corrections
-        self.correction_note = views.note(f"Pictures that you correct are saved in {corrections}.")
+        self.correction_note = views.note(CORRECTION_NOTE)
 
     def draw(self, drawing: Drawing | None, run: Text, show_saliency: bool) -> Shown:
         """Read the drawing on the pad."""
-        return self.show(lambda: decode_drawing(drawing), run, show_saliency, TO_DRAW)
+        return self.show(lambda: decode_drawing(drawing), run, show_saliency, INVITATION)
 
     def upload(self, upload: Upload | None, run: Text, show_saliency: bool) -> Shown:
         """Read an uploaded picture."""
@@ -74,16 +76,18 @@ class Handlers:
             if self.corrections is None or image is None:
                 raise UserError("There is nothing to save.")
             reading = self.pool.read(image, run)
-            keep_correction(self.corrections, image, reading, number.strip(), run)
+            framed = keep_correction(self.corrections, image, reading, number, run)
         except UserError as error:
             return views.note(str(error), "problem")
-        return views.note(f"Saved as {number.strip()}. Thank you.")
+        whole = "" if framed else " Its digits could not be told apart, so the drawing is kept as a whole."
+        return views.note(f"Saved as {number.strip()}.{whole} Thank you.")
 
     def read(self, picture: Upload, request: gr.Request) -> dict[str, Any]:
         """Read the number in a picture.
 
-        Returns text ("2025", "3.14", "1572 43890" for two rows, or "" if no number is found), parity ("odd" or "even"
-        for each row), confidence (the probability that all digits are right), glyphs and marks. Each glyph has box
+        Returns text ("2025", "3.14", "1572 43890" for two rows, or "" if no number is found), marked (the text as the
+        page shows it, with ? for what is probably no digit: "20?5"), parity ("odd" or "even" for each row), confidence
+        (the probability that all digits are right), glyphs and marks. Each glyph has box
         (left, top, right, bottom in pixels), row (0 is the top row), digit, confidence, is_digit and ten
         probabilities. Each mark has box, symbol and row. A run that predicts only parity returns null for text and
         digit, and two probabilities.
@@ -97,12 +101,12 @@ class Handlers:
     def runs(self) -> tuple[Any, str]:
         """Return the available runs, as choices and as a table."""
         found = self.pool.runs
-        return gr.Dropdown(list(found)), views.table(views.RUNS_HEADER, map(views.run_row, found.values()))
+        return gr.Dropdown(list(found)), run_views.table(run_views.RUNS_HEADER, map(run_views.run_row, found.values()))
 
-    def figures(self, run: Text) -> list[dict[str, Any]]:
-        """Return a run's figures with their names, in the format of Gradio's Gallery."""
+    def figures(self, run: Text) -> str:
+        """Return a run's figures."""
         found = self.pool.runs.get(run)
-        return views.run_figures(found) if found else []
+        return run_views.figures(found) if found else ""
 
 
 def decode_drawing(drawing: str | None) -> Image.Image | None:

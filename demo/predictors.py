@@ -85,5 +85,5 @@ class PredictorPool:
         """Return the predictor of a run, loaded at first use; raise a UserError if the run does not exist."""
         found = self.runs.get(run)
         if found is None:
-            raise UserError(f"The run {run} no longer exists; choose another in the tab Runs.")
+            raise UserError(f"The run {run} no longer exists; choose another in the tab Models.")
         return self.load(found.folder)

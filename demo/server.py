@@ -15,8 +15,10 @@ from gradio import networking
 from gradio.tunneling import CURRENT_TUNNELS
 from starlette.types import ASGIApp
 
-from demo.connections import TimedProtocol, raise_file_limit
+from demo.connections import TimedProtocol
+from demo.document import Document
 from demo.gateway import MAX_UPLOAD_BYTES, Gateway
+from demo.listener import BACKLOG, raise_file_limit
 from demo.page_cache import PageCache
 from demo.schema import Schema
 from demo.static_files import STATIC, URL_PATH, StaticFiles
@@ -24,10 +26,10 @@ from demo.theme import theme
 from demo.uploads import Uploads, upload_routes
 from pipeline import UserError
 
-BACKLOG = 512
-"""Maximum number of connections that wait to be accepted."""
 MAX_SESSIONS = 64
 """Maximum number of Gradio sessions in memory."""
+CLOSE_SECONDS = 0.5
+"""Time for the requests in progress when the server stops."""
 LINK_SECONDS = 25
 """Time-out for a public link."""
 LINK_ALTERNATIVES = """\
@@ -63,7 +65,7 @@ class Server:
         self.address = f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
         self.page = page
         raise_file_limit()
-        application: ASGIApp = build_application(page, uploads, run, auth)
+        application: ASGIApp = Document(build_application(page, uploads, run, auth), login=bool(auth))
         if not auth:
             application = PageCache(application)
         config = uvicorn.Config(
@@ -85,24 +87,10 @@ class Server:
                 raise UserError("The page could not start; see the error above")
 
     def close(self) -> None:
-        """Stop the server."""
+        """Stop the server; abandon what it has not finished within `CLOSE_SECONDS`."""
+        _close_tunnels()
         self._server.should_exit = True
-        self._thread.join(5)
-
-
-def open_socket(host: str, port: int) -> socket.socket:
-    """Return a listening socket.
-
-    Raises:
-        UserError: the port is in use, or the host is not an address of this machine.
-    """
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError:
-        raise UserError(
-            f"{host}:{port} is in use, or is not an address of this machine; choose another --port"
-        ) from None
+        self._thread.join(CLOSE_SECONDS)
 
 
 def build_application(page: gr.Blocks, uploads: Uploads, run: str, auth: str | None) -> FastAPI:
@@ -132,8 +120,8 @@ def build_application(page: gr.Blocks, uploads: Uploads, run: str, auth: str | N
         enable_monitoring=False,
         max_file_size=MAX_UPLOAD_BYTES,
         footer_links=[],
+        favicon_path=str(STATIC / "favicon.ico"),
         theme=theme(),
-        css_paths=[STATIC / "style.css", STATIC / "result.css"],
         ssr_mode=False,
         pwa=False,
         mcp_server=False,
@@ -157,8 +145,7 @@ def public_link(server: Server, share_server: str | None) -> str:
         except Exception as error:  # of many types: it sends requests, downloads and starts a program
             outcome.append(error)
         if timed_out.is_set():  # the page was reported as private and must stay so
-            for tunnel in CURRENT_TUNNELS:
-                tunnel.kill()  # type: ignore[no-untyped-call]
+            _close_tunnels()
 
     thread = threading.Thread(target=request_link, daemon=True)
     thread.start()
@@ -172,3 +159,9 @@ def public_link(server: Server, share_server: str | None) -> str:
         f"No public link: {name} failed ({reason}). "
         + LINK_ALTERNATIVES.format(port=server.port, address=server.address)
     )
+
+
+def _close_tunnels() -> None:
+    """End the programs that serve public links."""
+    for tunnel in CURRENT_TUNNELS:
+        tunnel.kill()  # type: ignore[no-untyped-call]

@@ -1,8 +1,8 @@
-"""HTML views of readings and runs. They do not depend on the page."""
+"""HTML views of readings. They do not depend on the page."""
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from io import BytesIO
 from itertools import pairwise
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pipeline import Card, Reading, Run, UserError
+from pipeline import Reading
 
 FOR_COLOUR, AGAINST_COLOUR = (255, 122, 26), (56, 150, 255)
 """Saliency colours (RGB) of pixels that support the digit, and of pixels against it."""
@@ -286,15 +286,8 @@ def as_json(reading: Reading) -> dict[str, Any]:
         )
     ]
     marks = [{"box": list(map(int, sign.box)), "symbol": sign.symbol, "row": sign.row} for sign in reading.signs]
-    known = {"text": reading.text, "parity": reading.parity, "confidence": reading.confidence}
+    known = {"text": reading.text, "marked": reading.marked, "parity": reading.parity, "confidence": reading.confidence}
     return known | {"glyphs": glyphs, "marks": marks}
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return an HTML table with escaped cells."""
-    head = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="runs"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def heat(saliency: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -321,53 +314,16 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 
 def png_url(pixels: NDArray[np.uint8]) -> str:
     """Return pixels as the data URL of a PNG."""
-    return _data_url(encode_png(pixels), "png")
+    return data_url(encode_png(pixels), "png")
 
 
 def _jpeg(image: Image.Image) -> str:
     """Return an image as the data URL of a JPEG."""
     file = BytesIO()
     image.save(file, "jpeg")
-    return _data_url(file.getvalue(), "jpeg")
+    return data_url(file.getvalue(), "jpeg")
 
 
-def _data_url(file: bytes, kind: str) -> str:
+def data_url(file: bytes, kind: str) -> str:
     """Return the content of an image file as a data URL; `kind` is "png" or "jpeg"."""
     return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
-
-
-RUNS_HEADER = ["Run", "Recipe", "Data", "Accuracy", "Parity", "Parameters", "Minutes"]
-
-
-def run_row(run: Run) -> list[str]:
-    """Return a run's row of the table under `RUNS_HEADER`."""
-    try:
-        card = run.card
-    except UserError:
-        return [run.folder.name, "damaged: train it again", *[""] * (len(RUNS_HEADER) - 2)]
-    accuracy, parity = _scores(card)
-    data = f"{card.source}, {card.train_rows:,} images"
-    return [run.folder.name, card.recipe, data, accuracy, parity, f"{card.parameters:,}", f"{card.minutes:.1f}"]
-
-
-def _scores(card: Card) -> tuple[str, str]:
-    """Return accuracy and parity accuracy as text: on MNIST's test images if known, else on the validation rows."""
-    for on, rows in (("mnist", "MNIST's test images"), ("validation", "validation rows")):
-        accuracy, parity = (card.scores.get(f"{on}_{kind}") for kind in ("accuracy", "parity_accuracy"))
-        if accuracy is not None:
-            return f"{accuracy * 100:.2f} % on {rows}", "" if parity is None else f"{parity * 100:.2f} %"
-        if parity is not None:
-            return "parity only", f"{parity * 100:.2f} % on {rows}"
-    return "not evaluated", ""
-
-
-def run_figures(run: Run) -> list[dict[str, Any]]:
-    """Return the figures in a run's folder with their names, in the format of Gradio's Gallery.
-
-    Data URLs are used because no route serves these files.
-    """
-    paths = sorted(run.folder.glob("figures/*.png"))
-    return [
-        {"image": {"path": path.stem, "url": _data_url(path.read_bytes(), "png")}, "caption": path.stem}
-        for path in paths
-    ]

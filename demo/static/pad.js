@@ -1,23 +1,24 @@
 // The pad: canvas, tools and keys around a drawing. It reports every change of the drawing.
 
-import { Drawing } from "./drawing.js";
 import { exampleStrokes, replay } from "./examples.js";
 import { isBlank, paint, toPicture } from "./ink.js";
 import { watchPen } from "./pen.js";
 
-const PEN = 0.05; // width of a stroke, as a fraction of the pad's height
-const ERASER = 0.12;
+// Width of a stroke, as a fraction of the pad's height and of its width; the smaller one counts, so that six digits fit on
+// a phone.
+const PEN = [0.05, 0.022];
+const ERASER = [0.12, 0.06];
 
 export const pace = { live: 200 }; // minimum time between two reports during a stroke, in milliseconds
 
 export class Pad {
-  // `element` holds the elements of pad.html. `changed` is called whenever `picture` has changed.
-  constructor(element, changed) {
+  // `element` is that of pad.html. `changed` is called whenever `picture` has changed.
+  constructor(element, drawing, changed) {
     this.element = element;
     this.canvas = element.querySelector("canvas");
     this.canvas.pad = this; // for the page's other modules
     this.changed = changed;
-    this.drawing = new Drawing();
+    this.drawing = drawing;
     this.width = this.height = 0; // in CSS pixels
     this.view = { scale: 1, left: 0, top: 0 };
     this.erasing = false;
@@ -52,9 +53,10 @@ export class Pad {
       event.preventDefault();
       this.act(name);
     });
-    new ResizeObserver(() => this.resize()).observe(canvas);
+    // In device pixels the box also changes with the pixel ratio.
+    const exact = "devicePixelContentBoxSize" in ResizeObserverEntry.prototype;
+    new ResizeObserver(() => this.resize()).observe(canvas, { box: exact ? "device-pixel-content-box" : "content-box" });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.repaint());
-    this.watchPixelRatio();
   }
 
   button(name) {
@@ -68,9 +70,13 @@ export class Pad {
     return [(x - left) / scale, (y - top) / scale];
   }
 
+  strokeWidth([ofHeight, ofWidth]) {
+    return Math.min(ofHeight * this.height, ofWidth * this.width);
+  }
+
   begin(point, continues) {
     this.replays++;
-    const width = ((this.erasing ? ERASER : PEN) * this.height) / this.view.scale;
+    const width = this.strokeWidth(this.erasing ? ERASER : PEN) / this.view.scale;
     this.stroke = { points: [this.toUnits(point)], width, erases: this.erasing };
     if (continues) this.drawing.actions.at(-1).strokes.push(this.stroke);
     else this.drawing.add(this.width / this.height, [this.stroke]);
@@ -119,7 +125,7 @@ export class Pad {
     if (this.stroke !== null) return;
     const mine = ++this.replays;
     const frame = this.width / this.height;
-    const strokes = exampleStrokes(button, frame, PEN);
+    const strokes = exampleStrokes(button, frame, this.strokeWidth(PEN) / this.height);
     this.erase(false);
     this.drawing.add(frame, strokes, !this.drawing.empty);
     this.refit();
@@ -151,11 +157,6 @@ export class Pad {
     this.view = this.drawing.fit(this.width, this.height);
   }
 
-  watchPixelRatio() {
-    const query = matchMedia(`(resolution: ${devicePixelRatio}dppx)`);
-    query.addEventListener("change", () => (this.resize(), this.watchPixelRatio()), { once: true });
-  }
-
   repaint() {
     this.painting ??= requestAnimationFrame(() => this.paint());
   }
@@ -165,7 +166,7 @@ export class Pad {
     this.painting = undefined;
     const { canvas, drawing } = this;
     paint(canvas, drawing.strokes, this.view, canvas.width / this.width, getComputedStyle(canvas).color);
-    this.element.querySelector(".pad").classList.toggle("drawn", !drawing.empty);
+    this.element.classList.toggle("drawn", !drawing.empty);
     // A disabled button would lose the focus.
     this.button("undo").ariaDisabled = drawing.actions.length === 0;
     this.button("redo").ariaDisabled = drawing.undone.length === 0;

@@ -69,6 +69,7 @@ export function watchPen(canvas, { begin, extend, end }) {
   });
   document.addEventListener("pointermove", (event) => {
     if (event.pointerId !== pointer) return;
+    if (!event.buttons) return finish(event); // released outside the window
     const events = event.getCoalescedEvents?.() ?? [];
     for (const each of events.length ? events : [event]) move(at(each));
   });

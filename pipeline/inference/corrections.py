@@ -1,15 +1,17 @@
 """Corrections: misread drawings, saved with the correct number as additional training rows.
 
 A folder contains each drawing as a PNG, each framed digit as a 28x28 PNG, and corrections.csv with one line per digit.
+A drawing whose digits could not be told apart has one line with its whole number and no frame.
 """
 
 import csv
-import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
+from filelock import FileLock
 from PIL import Image, ImageOps
 
 from pipeline.data.table import DigitTable
@@ -23,54 +25,60 @@ TABLE_NAME = "corrections.csv"
 COLUMNS = ("time", "drawing", "frame", "label", "read", "confidence", "run")
 SEPARATORS = " .,:-=/÷?"
 """Characters of a number besides its digits."""
-WRITE_LOCK = Lock()
+LOCK_NAME = ".corrections.lock"
 
 
-def keep_correction(folder: Path, picture: Picture, reading: Reading, number: str, run: str) -> None:
-    """Save a drawing with the correct label of each of its digits.
+def keep_correction(folder: Path, picture: Picture, reading: Reading, number: str, run: str) -> int:
+    """Save a drawing with the correct label of each of its digits; it replaces an earlier correction of the drawing.
 
     Args:
         folder: folder of the corrections; created if it does not exist.
         picture: the drawing.
         reading: its reading.
-        number: the correct number, row by row, with or without its marks. It must have one digit per glyph of the
-            reading.
+        number: the correct number, row by row, with or without its marks.
         run: name of the run that made the reading.
 
+    Returns:
+        The number of digits that were saved with a frame: all of them if there is one for each glyph of the reading,
+        else 0. Touching digits, for example, are one glyph; such a drawing is saved as a whole.
+
     Raises:
-        UserError: the number has other characters or another number of digits, or the folder is not writable.
+        UserError: the number has other characters, or the folder is not writable.
     """
     number = number.strip()
     digits = number.translate(dict.fromkeys(map(ord, SEPARATORS)))
     if not (digits.isascii() and digits.isdigit()):
         raise UserError(f'"{number}" is not a number; enter digits and marks only, for example 2025 or 3.14')
-    if len(digits) != len(reading.glyphs):
-        raise UserError(
-            f"{number}: digits entered: {len(digits)}, digits found in the drawing: {len(reading.glyphs)}; leave a gap "
-            "between two digits, close gaps within a digit, and enter the number as drawn"
-        )
-    now = datetime.now(UTC)
-    name = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     image = ImageOps.exif_transpose(to_eight_bit(open_picture(picture)))
     image.thumbnail((WORKING_SIDE, WORKING_SIDE))
-    _save(folder / f"{name}.png", image)
+    name = sha256(f"{image.mode}{image.size}".encode() + image.tobytes()).hexdigest()[:20]
+    common = (f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", f"{name}.png")
     predictions, lines = reading.predictions, []
     predicted = predictions.parity if predictions.digits is None else predictions.digits
-    for index, (glyph, label) in enumerate(zip(reading.glyphs, digits, strict=True)):
-        frame = f"{name}-{index + 1}.png"
-        _save(folder / frame, Image.fromarray(glyph.frame))
-        confidence = predictions.confidence[index]
-        lines.append(
-            (f"{now:%Y-%m-%dT%H:%M:%SZ}", f"{name}.png", frame, label, predicted[index], f"{confidence:.4f}", run)
-        )
-    table = folder / TABLE_NAME
+    if len(digits) == len(reading.glyphs):
+        for index, (glyph, label) in enumerate(zip(reading.glyphs, digits, strict=True)):
+            frame = f"{name}-{index + 1}.png"
+            _save(folder / frame, Image.fromarray(glyph.frame))
+            confidence = f"{predictions.confidence[index]:.4f}"
+            lines.append((*common, frame, label, str(predicted[index]), confidence, run))
+    else:
+        lines.append((*common, "", number, reading.text or "", f"{reading.confidence or 0:.4f}", run))
+    _save(folder / f"{name}.png", image)
+    _replace_lines(folder / TABLE_NAME, f"{name}.png", lines)
+    return len(lines) if lines[0][2] else 0
+
+
+def _replace_lines(table: Path, drawing: str, lines: Sequence[tuple[str, ...]]) -> None:
+    """Write the lines of a drawing, in place of earlier ones of the same drawing."""
     require_writable(table)
     try:
-        with WRITE_LOCK, table.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if not file.tell():
-                writer.writerow(COLUMNS)
-            writer.writerows(lines)
+        with FileLock(table.with_name(LOCK_NAME)):
+            kept = []
+            if table.exists():
+                with table.open(newline="", encoding="utf-8") as file:
+                    kept = [line for line in list(csv.reader(file))[1:] if line[1:2] != [drawing]]
+            with open_atomic(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([COLUMNS, *kept, *lines])
     except OSError as error:
         raise explain_write_error(table, error) from error
 
@@ -82,7 +90,7 @@ def _save(path: Path, image: Image.Image) -> None:
 
 
 def read_corrections(folder: Path) -> DigitTable:
-    """Return the corrected digits of a folder with their labels.
+    """Return the corrected digits of a folder with their labels. Drawings that were saved as a whole are left out.
 
     Raises:
         UserError: there are no corrections, or a line or an image is damaged.
@@ -95,18 +103,21 @@ def read_corrections(folder: Path) -> DigitTable:
         raise UserError(f"{table}: missing or damaged; python -m demo --keep-corrections saves corrections") from None
     if not lines:
         raise UserError(f"{table}: contains no corrections yet")
-    pixels = np.empty((len(lines), SIDE, SIDE), dtype=np.uint8)
-    labels = np.empty(len(lines), dtype=np.int64)
-    for index, line in enumerate(lines):
+    framed = [(place, line) for place, line in enumerate(lines, start=2) if line.get("frame") != ""]
+    if not framed:
+        raise UserError(f"{table}: contains no corrections of single digits yet")
+    pixels = np.empty((len(framed), SIDE, SIDE), dtype=np.uint8)
+    labels = np.empty(len(framed), dtype=np.int64)
+    for index, (place, line) in enumerate(framed):
         label, frame = line.get("label") or "", folder / Path(line.get("frame") or "-").name
         if label not in map(str, range(CLASSES)):
-            raise UserError(f'{table}: line {index + 2}: label "{label}" is not a digit from 0 to 9; correct it')
+            raise UserError(f'{table}: line {place}: label "{label}" is not a digit from 0 to 9; correct it')
         try:
             with Image.open(frame, formats=["PNG"]) as image:
                 pixels[index] = np.asarray(image.convert("L"))
         except (OSError, ValueError) as error:
             raise UserError(
-                f"{table}: line {index + 2}: {frame.name} is missing or not a {SIDE}x{SIDE} image ({error}); "
+                f"{table}: line {place}: {frame.name} is missing or not a {SIDE}x{SIDE} image ({error}); "
                 "remove the line"
             ) from None
         labels[index] = int(label)

@@ -11,8 +11,10 @@ from PIL import Image, ImageFilter, ImageOps, ImageStat
 
 from pipeline.errors import UserError
 
-FILE_FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"]
+FILE_FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "PPM"]
 """Formats that Pillow decodes itself; for some others it starts external programs."""
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+"""Types that the header of a HEIC photo names. Phones save it, sometimes as .jpg, and Pillow does not decode it."""
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000
 WORKING_SIDE = 1500
@@ -59,15 +61,22 @@ def _open_file(path: Path) -> Image.Image:
         raise UserError(f"{path} is empty; save or copy it again")
     if size > MAX_BYTES:
         raise UserError(f"{path}: {size / 1e6:,.1f} MB are over the limit of {MAX_BYTES / 1e6:.0f} MB; save it smaller")
+    content = b""
     try:
+        content = path.read_bytes()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is lower
-            return Image.open(BytesIO(path.read_bytes()), formats=FILE_FORMATS)  # leaves no file handle open
+            return Image.open(BytesIO(content), formats=FILE_FORMATS)  # leaves no file handle open
     except Image.DecompressionBombError:
         raise UserError(f"{path}: over the limit of {MAX_PIXELS:,} pixels; make it smaller") from None
     except PermissionError:
         raise UserError(f"{path} cannot be read: permission denied; change its permissions") from None
     except Exception:  # decoders raise almost any exception on a malformed header
+        if content[4:8] == b"ftyp" and content[8:12] in HEIC_BRANDS:
+            raise UserError(
+                f"{path} is a HEIC photo; save it as JPEG, or take a screenshot of it "
+                "(on an iPhone, Settings > Camera > Formats > Most Compatible takes photos as JPEG)"
+            ) from None
         raise UserError(
             f"{path} is not a picture in a supported format ({', '.join(FILE_FORMATS)}); export it as PNG or JPEG"
         ) from None

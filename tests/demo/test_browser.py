@@ -19,7 +19,7 @@ from pipeline.reports.mistakes import write_page
 
 
 def test_an_empty_pad_shows_the_invitation_and_no_number(tab: Tab) -> None:
-    expect(result(tab)).to_contain_text("Draw a number")
+    expect(result(tab)).to_contain_text("Your number appears here")
     expect(tab.locator(".card")).to_have_count(0)
 
 
@@ -51,7 +51,7 @@ def test_undo_redo_and_clear(tab: Tab) -> None:
     tab.get_by_role("button", name="Redo").click()
     expect(result(tab).locator(".read")).to_have_text("142")
     tab.keyboard.press("Delete")
-    expect(result(tab)).to_contain_text("Draw a number")
+    expect(result(tab)).to_contain_text("Your number appears here")
     expect(tab.locator(".card")).to_have_count(0)
     draw(tab, "2")
     expect(result(tab).locator(".read")).to_have_text("2")
@@ -65,7 +65,7 @@ def test_a_pad_that_is_erased_by_hand_is_empty_and_the_pen_is_back(tab: Tab) -> 
     expect(result(tab).locator(".read")).to_have_text("7")
     tab.get_by_role("button", name="Eraser").click()
     draw(tab, "7")
-    expect(result(tab)).to_contain_text("Draw a number")
+    expect(result(tab)).to_contain_text("Your number appears here")
     expect(tab.locator(".invitation")).to_be_visible()
     expect(tab.get_by_role("button", name="Eraser")).to_have_attribute("aria-pressed", "false")
     draw(tab, "7")
@@ -90,7 +90,7 @@ def test_a_picture_is_read_and_its_digits_boxed(tab: Tab, tmp_path: Path) -> Non
     draw_number("2025").save(tmp_path / "2025.png")
     (tmp_path / "list.png").write_text("eggs, milk")
     tab.get_by_role("tab", name="Upload").click()
-    file = tab.locator("#photo input[type=file]")
+    file = tab.locator("#photo input[name=picture]")
     file.set_input_files(tmp_path / "2025.png")
     expect(result(tab).locator(".read")).to_have_text("2025")
     expect(tab.locator(".boxed span")).to_have_text(["2", "0", "2", "5"])
@@ -100,7 +100,7 @@ def test_a_picture_is_read_and_its_digits_boxed(tab: Tab, tmp_path: Path) -> Non
     expect(result(tab)).to_contain_text("list.png is not a picture")
 
 
-def test_a_correction_is_saved_and_a_wrong_count_is_refused(tab: Tab, page: Page) -> None:
+def test_a_drawing_is_corrected_once_also_when_its_digits_were_not_told_apart(tab: Tab, page: Page) -> None:
     folder = page.folder / "data" / "corrections"
     earlier = len(list(folder.glob("*.png")))
     draw(tab, "17")
@@ -108,18 +108,23 @@ def test_a_correction_is_saved_and_a_wrong_count_is_refused(tab: Tab, page: Page
     correct_number = tab.get_by_label("Correct number").first
     correct_number.fill("123")
     tab.get_by_role("button", name="Save").first.click()
-    expect(tab.locator(".note.problem")).to_contain_text("123: digits entered: 3, digits found in the drawing: 2")
+    expect(tab.get_by_text("Saved as 123. Its digits could not be told apart")).to_be_visible()
     correct_number.fill("14")
     correct_number.press("Enter")
-    expect(tab.get_by_text("Saved as 14")).to_be_visible()
+    expect(tab.get_by_text("Saved as 14. Thank you")).to_be_visible()
     wait_until(lambda: len(list(folder.glob("*.png"))) == earlier + 3, "the drawing and two frames are not saved")
     (table,) = folder.glob("*.csv")
     with table.open(newline="") as file:
-        assert [row["label"] for row in csv.DictReader(file)][-2:] == ["1", "4"]
+        labels = [row["label"] for row in csv.DictReader(file)]
+    assert labels[-2:] == ["1", "4"]
+    assert "123" not in labels
+    assert correct_number.evaluate("element => element.inputMode") == "decimal"
+    draw(tab, "7")
+    expect(correct_number).to_have_value("")
 
 
 def test_another_run_is_chosen_for_this_browser_only(tab: Tab, context: BrowserContext, page: Page) -> None:
-    tab.get_by_role("tab", name="Runs").click()
+    tab.get_by_role("tab", name="Models").click()
     expect(tab.locator(".runs td", has_text="sketchpad")).to_be_visible()
     expect(tab.locator("#figures img")).to_have_count(7)
     tab.locator("#run input").click()
@@ -128,7 +133,7 @@ def test_another_run_is_chosen_for_this_browser_only(tab: Tab, context: BrowserC
     draw(tab, "7")
     expect(result(tab).locator(".read")).to_have_text("7")
     with opened(context, page.address) as other:
-        other.get_by_role("tab", name="Runs").click()
+        other.get_by_role("tab", name="Models").click()
         expect(other.locator("#run input")).to_have_value("sketchpad")
 
 
@@ -178,18 +183,17 @@ def test_names_of_files_and_runs_are_escaped(browser: Browser, tmp_path: Path, m
     (tmp_path / f"{name}.png").write_text("eggs, milk")
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     with serve_page(PredictorPool(run), corrections=tmp_path / name) as address, opened(context, address) as tab:
-        tab.get_by_role("tab", name="Runs").click()
+        tab.get_by_role("tab", name="Models").click()
         expect(tab.locator(".runs td", has_text=name)).to_be_visible()
         expect(tab.locator("#figures img")).to_have_count(8)
         tab.get_by_role("tab", name="Upload").click()
-        tab.locator("#photo input[type=file]").set_input_files(tmp_path / f"{name}.png")
+        tab.locator("#photo input[name=picture]").set_input_files(tmp_path / f"{name}.png")
         expect(result(tab)).to_contain_text("is not a picture")
         draw_number("7").save(tmp_path / f"{name}.png")
         tab.reload()
         tab.get_by_role("tab", name="Upload").click()
-        tab.locator("#photo input[type=file]").set_input_files(tmp_path / f"{name}.png")
-        expect(tab.get_by_text("Pictures that you correct are saved in").last).to_contain_text(name)
-        tab.locator("input[placeholder^='Wrong?']:visible, textarea[placeholder^='Wrong?']:visible").fill(name)
+        tab.locator("#photo input[name=picture]").set_input_files(tmp_path / f"{name}.png")
+        tab.get_by_placeholder("Not right?").locator("visible=true").fill(name)
         tab.locator("button:visible", has_text="Save").click()
         expect(tab.locator(".note.problem")).to_contain_text(name)
         assert tab.locator("img[src=x]").count() == 0
@@ -205,12 +209,18 @@ def test_with_a_password_the_page_opens_after_the_login(browser: Browser) -> Non
         tab.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
         tab.goto(address)
         tab.get_by_label("username").fill("ada")
+        tab.get_by_label("password").fill("wrong")
+        tab.get_by_role("button", name="Sign in").click()
+        expect(tab.get_by_role("alert")).to_have_text("The username or the password is wrong.")
+        refused.clear()
         tab.get_by_label("password").fill("lovelace")
-        tab.get_by_role("button", name="Login").click()
+        tab.get_by_role("button", name="Sign in").click()
         tab.locator("#pad canvas").wait_for()
         draw(tab, "7")
         expect(result(tab).locator(".read")).to_have_text("7")
         assert refused == []
+        tab.get_by_role("link", name="Sign out").click()
+        expect(tab.get_by_label("password")).to_have_attribute("autocomplete", "current-password")
     context.close()
 
 

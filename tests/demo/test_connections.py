@@ -7,7 +7,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from demo.connections import TimedProtocol
-from demo.server import open_socket
+from demo.listener import open_socket
 
 
 def test_responses_are_sent_without_waiting_for_the_client_to_acknowledge_their_heads() -> None:

@@ -45,15 +45,25 @@ def upload_and_read(client: httpx.Client, name: str, content: bytes) -> httpx.Re
 # The endpoint
 
 
+def outcome(example: str, address: str, folder: Path) -> str:
+    """Run a code example on a picture of 2025; return what it prints."""
+    draw_number("2025").save(folder / "number.png")
+    shell = [sys.executable, "-c"] if "import" in example else ["bash", "-c"]
+    code = example.replace("ADDRESS", address).replace("USER", "ada").replace("PASSWORD", "lovelace")
+    return subprocess.run([*shell, code], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize("example", [usage.PYTHON, usage.CURL], ids=["python", "curl"])
 def test_the_pages_examples_read_a_number(page: Page, tmp_path: Path, example: str) -> None:
-    draw_number("2025").save(tmp_path / "number.png")
-    shell = [sys.executable, "-c"] if example == usage.PYTHON else ["bash", "-c"]
-    result = subprocess.run(
-        [*shell, example.replace("ADDRESS", page.address)], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert "2025" in result.stdout
-    assert "odd" in result.stdout
+    printed = outcome(example, page.address, tmp_path)
+    assert "2025" in printed
+    assert "odd" in printed
+
+
+def test_with_auth_the_examples_sign_in(pool: PredictorPool, tmp_path: Path) -> None:
+    with serve_page(pool, "ada:lovelace") as address:
+        for example in (usage.PYTHON_WITH_LOGIN, usage.CURL_WITH_LOGIN):
+            assert "2025" in outcome(example, address, tmp_path)
 
 
 @pytest.mark.parametrize("example", [usage.PYTHON, usage.CURL], ids=["python", "curl"])
@@ -116,7 +126,7 @@ def test_invalid_pictures_are_refused_with_the_reason(
 )
 def test_a_picture_without_a_number_gives_an_empty_reading(client: httpx.Client, content: bytes) -> None:
     (reading,) = upload_and_read(client, "picture", content).json()["data"]
-    assert reading == {"text": "", "parity": None, "confidence": None, "glyphs": [], "marks": []}
+    assert reading == {"text": "", "marked": "", "parity": None, "confidence": None, "glyphs": [], "marks": []}
 
 
 def test_a_file_of_100_mb_is_refused(client: httpx.Client) -> None:
@@ -139,10 +149,10 @@ def program() -> Callable[[], None]:
 
 
 def test_a_missing_run_is_one_line(command: Callable[..., Outcome]) -> None:
-    outcome = command("--run", "nowhere")
-    assert outcome.status == 2
-    assert outcome.err.startswith("error: checkpoints/nowhere: no run found")
-    assert outcome.err.count("\n") == 1
+    ended = command("--run", "nowhere")
+    assert ended.status == 2
+    assert ended.err.startswith("error: checkpoints/nowhere: no run found")
+    assert ended.err.count("\n") == 1
 
 
 def test_a_broken_run_is_one_line(command: Callable[..., Outcome], tmp_path: Path) -> None:
@@ -150,27 +160,26 @@ def test_a_broken_run_is_one_line(command: Callable[..., Outcome], tmp_path: Pat
     for name in ("recipe.yaml", "card.json"):
         (tmp_path / name).write_bytes((source / name).read_bytes())
     (tmp_path / "model.safetensors").write_bytes((source / "model.safetensors").read_bytes()[:1000])
-    outcome = command("--run", tmp_path)
-    assert outcome.status == 2
-    assert "model.safetensors: missing or damaged" in outcome.err
-    assert outcome.err.count("\n") == 1
+    ended = command("--run", tmp_path)
+    assert ended.status == 2
+    assert "model.safetensors: missing or damaged" in ended.err
+    assert ended.err.count("\n") == 1
 
 
-def test_a_port_in_use_is_one_line(command: Callable[..., Outcome], page: Page) -> None:
+def test_a_port_in_use_is_one_line_before_the_run_is_loaded(command: Callable[..., Outcome], page: Page) -> None:
     port = page.address.rpartition(":")[2]
-    outcome = command("--run", PROJECT / "checkpoints" / "sketchpad", "--port", port)
-    assert outcome.status == 2
+    ended = command("--run", "nowhere", "--port", port)
+    assert ended.status == 2
     assert (
-        outcome.err
-        == f"error: 127.0.0.1:{port} is in use, or is not an address of this machine; choose another --port\n"
+        ended.err == f"error: 127.0.0.1:{port} is in use, or is not an address of this machine; choose another --port\n"
     )
 
 
 @pytest.mark.parametrize("option", ["--auth=ada", "--share-server=example.com"])
 def test_an_incomplete_option_is_refused(command: Callable[..., Outcome], option: str) -> None:
-    outcome = command(option)
-    assert outcome.status == 2
-    assert "use the form" in outcome.err
+    ended = command(option)
+    assert ended.status == 2
+    assert "use the form" in ended.err
 
 
 def test_with_auth_a_login_is_required(pool: PredictorPool) -> None:

@@ -1,6 +1,5 @@
 """The page under load on this machine: it stays responsive, and frees memory and files afterwards."""
 
-import base64
 import re
 import socket
 import sys
@@ -14,14 +13,12 @@ from threading import Event
 
 import httpx
 import pytest
-from helpers.page import Page, draw_number, encode_image, upload
+from helpers.page import Page, draw_number, drawn, encode_image, upload
 from helpers.waiting import wait_until
-
-from demo.schema import PNG_URL
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory and files are counted in Linux's /proc")
 MAX_RESPONSE_SECONDS = 2
-DRAWING = PNG_URL + base64.b64encode(encode_image(draw_number("1", (240, 239)))).decode()
+DRAWING = drawn("1", (240, 239))
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,9 @@ def test_with_a_password_only_the_login_is_open(locked: httpx.Client) -> None:
                 locked.request(method, path, json=7, timeout=10) if route.max_bytes else locked.request(method, path)
             )
             assert (answer.status_code == 401) is not route.public, (method, path)
-    assert '"auth_required":true' in locked.get("/").text
+    login = locked.get("/").text
+    assert 'autocomplete="current-password"' in login
+    assert "gradio_config" not in login
     assert locked.post("/login", data={"username": "ada", "password": "wrong"}).status_code == 400
 
 

@@ -9,7 +9,7 @@ import pytest
 from helpers.page import draw_number
 
 from demo import views
-from pipeline import Glyph, Predictions, Reading, Run, Sign
+from pipeline import Glyph, Predictions, Reading, Sign
 
 
 def reading(*rows: tuple[float, ...], digits: Sequence[int] = (7, 4), signs: tuple[Sign, ...] = ()) -> Reading:
@@ -40,6 +40,7 @@ def test_a_digit_in_doubt_is_shown_with_the_next_one_and_without_parity() -> Non
     assert "odd" not in shown
     assert "confidence" not in shown
     assert views.cards(reading((0.98, 0.97, 0.3)), "run").count("card doubtful") == 1
+    assert views.as_json(reading((0.98, 0.97, 0.3)))["marked"] == "77?"
 
 
 def test_a_row_that_is_probably_a_word_is_shown_without_digits(tmp_path: Path) -> None:
@@ -110,11 +111,6 @@ def test_the_exif_orientation_is_applied(tmp_path: Path) -> None:
 
 def test_messages_are_escaped() -> None:
     assert "<b>" not in views.problem("<b>.png is no picture")
-    assert "<b>" not in views.table(["Run"], [["<b>"]])
-
-
-def test_a_damaged_run_is_marked_in_the_table(tmp_path: Path) -> None:
-    assert views.run_row(Run(tmp_path))[1] == "damaged: train it again"
 
 
 def test_boxes_of_a_drawing_name_the_digits_and_mark_what_was_left_out() -> None:

@@ -42,7 +42,7 @@ def draw(tab: Page, text: str) -> None:
 
 def on_pad(tab: Page, text: str) -> list[list[tuple[float, float]]]:
     """Return the strokes of a number, in pixels of the window."""
-    box = tab.locator("#pad canvas").bounding_box()
+    box = tab.locator(".pad canvas").bounding_box()
     assert box
     unit = min(box["height"] * 0.06, box["width"] / (9 * len(text) + 1))
     return [

@@ -1,5 +1,6 @@
 """The demo page for tests: start it, draw numbers, upload files."""
 
+import base64
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ import httpx
 from PIL import Image, ImageDraw
 
 from demo.app import build_page
+from demo.listener import open_socket
 from demo.predictors import PredictorPool
-from demo.server import Server, open_socket
+from demo.schema import PNG_URL
+from demo.server import Server
 from demo.strokes import strokes_of
 from demo.uploads import Uploads
 
@@ -55,13 +58,20 @@ def encode_image(image: Image.Image, kind: str = "png", **options: Any) -> bytes
     return file.getvalue()
 
 
+def drawn(text: str, size: tuple[int, int] = (480, 240)) -> str:
+    """Return a drawing as the pad sends it: a PNG as a data URL."""
+    return PNG_URL + base64.b64encode(encode_image(draw_number(text, size))).decode()
+
+
 @contextmanager
-def serve_page(pool: PredictorPool, auth: str | None = None, corrections: Path | None = None) -> Iterator[str]:
-    """Serve a page in this process and yield its address."""
-    run, listener = pool.first.folder.name, open_socket("127.0.0.1", 0)
+def serve_page(
+    pool: PredictorPool, auth: str | None = None, corrections: Path | None = None, port: int = 0
+) -> Iterator[str]:
+    """Serve a page in this process, at a free port by default, and yield its address."""
+    run, listener = pool.first.folder.name, open_socket("127.0.0.1", port)
     with (
         closing(Uploads()) as uploads,
-        closing(Server(listener, build_page(pool, corrections), uploads, run, auth)) as page,
+        closing(Server(listener, build_page(pool, corrections, bool(auth)), uploads, run, auth)) as page,
     ):
         yield page.address
 

@@ -51,7 +51,7 @@ def test_arrays_give_the_same_frames(channels: str) -> None:
     assert_same(values[:, ::-1][:, ::-1])
 
 
-@pytest.mark.parametrize("kind", ["png", "jpg", "gif", "bmp", "webp", "tif", "ppm"])
+@pytest.mark.parametrize("kind", ["png", "jpg", "gif", "bmp", "webp", "tif", "avif", "ppm"])
 def test_every_file_format_gives_the_same_frames(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"page.{kind}"
     DRAWING.page().save(path)
@@ -119,6 +119,8 @@ FAULTS = {
     "wrong.png": (saved("png").replace(b"IDAT\x78", b"IDAT\x00"), "is damaged"),
     "large.png": (png(7_200, 7_000), "7,200 x 7,000 pixels are over the limit of 50,000,000"),
     "bomb.png": (png(20_000, 20_000), "over the limit of 50,000,000 pixels"),
+    "photo.heic": (b"\0\0\0\x18ftypheic" + bytes(1000), "is a HEIC photo; save it as JPEG"),
+    "photo.jpg": (b"\0\0\0\x18ftypmif1" + bytes(1000), "is a HEIC photo; save it as JPEG"),
     "heavy.bmp": (b"BM" + bytes(20_000_000), "20.0 MB are over the limit of 20 MB"),
 }
 

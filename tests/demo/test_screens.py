@@ -1,0 +1,127 @@
+"""The page on screens of every size, with keyboards and screen readers, and as a link that people send."""
+
+import base64
+import re
+from io import BytesIO
+
+import httpx
+import pytest
+from helpers.browser import draw, opened, result
+from helpers.page import Page, draw_number, encode_image
+from helpers.paths import PROJECT
+from PIL import Image
+from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Page as Tab
+
+SCREENS = [(360, 640), (390, 664), (740, 360), (768, 1024), (1024, 768)]
+GIVE = """([kind, name, content]) => {
+  const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], name));
+  const options = { bubbles: true, cancelable: true, clipboardData: data, dataTransfer: data };
+  document.body.dispatchEvent(kind === "paste" ? new ClipboardEvent(kind, options) : new DragEvent(kind, options));
+}"""
+"""Pastes or drops a file."""
+
+
+def is_in_sight(element: Locator, size: tuple[int, int]) -> bool:
+    """Return whether all of an element is in a window of this size."""
+    box = element.bounding_box()
+    assert box
+    inside = box["x"] >= 0 and box["y"] >= 0
+    return inside and box["x"] + box["width"] <= size[0] and box["y"] + box["height"] <= size[1]
+
+
+def test_number_parity_and_pad_are_in_sight_on_every_screen_and_six_digits_fit(browser: Browser, page: Page) -> None:
+    width, height = SCREENS[0]
+    phone = browser.new_context(viewport={"width": width, "height": height}, has_touch=True, reduced_motion="reduce")
+    with opened(phone, page.address) as tab:
+        draw(tab, "204913")
+        expect(result(tab).locator(".read")).to_have_text("204913")
+        for size in SCREENS:
+            tab.set_viewport_size({"width": size[0], "height": size[1]})
+            tab.wait_for_timeout(200)  # until the layout has changed
+            for part in (".number .read", ".number .chip", ".paper"):
+                assert is_in_sight(tab.locator(part).locator("visible=true"), size), (size, part)
+            assert tab.evaluate("[scrollY, document.documentElement.scrollWidth]") == [0, size[0]]
+            expect(result(tab).locator(".read")).to_have_text("204913")
+    phone.close()
+
+
+def give(tab: Tab, kind: str, name: str, content: bytes) -> None:
+    """Paste or drop a file."""
+    tab.evaluate(GIVE, [kind, name, base64.b64encode(content).decode()])
+
+
+def test_a_picture_is_read_wherever_it_is_pasted_or_dropped(tab: Tab) -> None:
+    give(tab, "paste", "2025.png", encode_image(draw_number("2025")))
+    expect(result(tab).locator(".read")).to_have_text("2025")
+    tab.get_by_role("button", name="Another picture").click()
+    expect(tab.get_by_role("button", name="Choose a picture")).to_be_focused()
+    tab.get_by_role("tab", name="Draw").click()
+    give(tab, "drop", "42.avif", encode_image(draw_number("42"), "avif"))
+    expect(result(tab).locator(".read")).to_have_text("42")
+    give(tab, "drop", "photo.jpg", b"\0\0\0\x18ftypheic" + bytes(1000))
+    expect(result(tab)).to_contain_text("photo.jpg is a HEIC photo; save it as JPEG")
+    assert tab.locator("#photo input[capture=environment]").count() == 1
+
+
+def test_a_figure_opens_to_fit_the_screen_and_a_phone_shows_the_accuracy(tab: Tab) -> None:
+    tab.emulate_media(color_scheme="dark")
+    tab.get_by_role("tab", name="Models").click()
+    figure = tab.locator(".figures img").first
+    expect(figure).to_be_visible()
+    shape = "element => [element.clientWidth / element.clientHeight, element.naturalWidth / element.naturalHeight]"
+    shown, natural = figure.evaluate(shape)
+    assert shown == pytest.approx(natural, rel=0.02), "there are bands beside the figure"
+    figure.click()
+    opened_figure = tab.locator("dialog.figure img")
+    assert is_in_sight(opened_figure, (1280, 900))
+    assert opened_figure.evaluate("element => Math.max(element.clientWidth / 1280, element.clientHeight / 900)") > 0.9
+    tab.keyboard.press("Escape")
+    expect(opened_figure).to_be_hidden()
+    tab.set_viewport_size({"width": 390, "height": 664})
+    assert is_in_sight(tab.locator(".runs td", has_text="99.63 % of MNIST's 10,000 test images").first, (390, 664))
+    tab.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_arrow_keys_move_between_the_tabs(tab: Tab) -> None:
+    tab.get_by_role("tab", name="Draw").focus()
+    for key, name in (("ArrowRight", "Upload"), ("End", "Use it from code"), ("ArrowRight", "Draw")):
+        tab.keyboard.press(key)
+        expect(tab.get_by_role("tab", name=name)).to_be_focused()
+        expect(tab.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_tab(tab: Tab, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    tab.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    tab.reload()
+    tab.locator("#pad canvas").wait_for()
+    draw(tab, "7")
+    expect(tab.locator(".card")).to_have_count(1)
+    for name in ("Draw", "Upload", "Models", "Use it from code"):
+        tab.get_by_role("tab", name=name).click()
+        found = axe.run(tab)
+        assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+
+
+def test_a_link_to_the_page_has_a_preview_and_icons_of_its_own(page: Page) -> None:
+    html = httpx.get(page.address).text
+    named = dict(re.findall(r'<meta (?:property|name)="([^"]+)" content="([^"]*)"', html))
+    assert named["og:title"] == "Digit Recognizer"
+    assert named["og:url"] == f"{page.address}/"
+    assert named["twitter:card"] == "summary_large_image"
+    assert "radio" not in " ".join(named.values())
+    picture = httpx.get(named["og:image"])
+    assert Image.open(BytesIO(picture.content)).size == (1200, 630)
+    assert len(picture.content) < 300_000
+    icons = re.findall(r'<link rel="(?:icon|apple-touch-icon)" href="([^"]+)"', html)
+    assert len(icons) == 3
+    for icon in icons:
+        answer = httpx.get(f"{page.address}/{icon}")
+        assert answer.is_success
+        assert answer.headers["content-type"].startswith("image/")
+    own = (PROJECT / "demo" / "static" / "favicon.ico").read_bytes()
+    assert httpx.get(f"{page.address}/favicon.ico").content == own
