@@ -122,11 +122,9 @@ function parts(cell, layer, layers, range) {
 
 function total(cell) {
   const sum = cell.terms.reduce((all, { value }) => all + value, cell.others[1] + cell.bias);
-  const steps = cell.stages.flatMap(([name, value]) => [
-    make("span", "rule", name),
-    operator("→"),
-    make("b", "figure", say(value)),
-  ]);
+  const steps = cell.stages.map(([name, value]) =>
+    make("span", "product", make("span", "rule", name), operator("→"), make("b", "figure", say(value))),
+  );
   const first = cell.stages.length ? [operator("="), make("b", "figure", say(sum))] : [operator("="), make("b", "figure", say(cell.value))];
   return [...first, ...steps];
 }
