@@ -16,6 +16,7 @@ INVITATION = "Your number appears here as you draw."
 EXAMPLES = ["7", "42", "2025"]
 STYLES = ["style.css", "layout.css", "result.css"]
 _GRADIOS_HEAD = re.compile(rb'<meta (?:property="og:|name="twitter:)[^>]*>|<link rel="manifest"[^>]*>')
+_GRADIOS_STYLE = re.compile(rb'<link rel="stylesheet" crossorigin href="[^"]+">')
 _CONFIG = re.compile(rb"window\.gradio_config = (.*?);</script>")
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
@@ -70,7 +71,9 @@ def complete(html: bytes, login: bool) -> bytes:
         return render("login.html", **values)
     html = _GRADIOS_HEAD.sub(b"", html)
     html = html.replace(b"</head>", render("head.html", **values) + b"</head>", 1)
-    return html.replace(b"<gradio-app", render("first.html", **values) + b"<gradio-app", 1)
+    late = b"".join(_GRADIOS_STYLE.findall(html))  # after the first screen, which need not wait for it
+    html = _GRADIOS_STYLE.sub(b"", html)
+    return html.replace(b"<gradio-app", render("first.html", **values) + late + b"<gradio-app", 1)
 
 
 def render(template: str, **values: object) -> bytes:

@@ -53,9 +53,8 @@ export class Pad {
       event.preventDefault();
       this.act(name);
     });
-    // In device pixels the box also changes with the pixel ratio.
-    const exact = "devicePixelContentBoxSize" in ResizeObserverEntry.prototype;
-    new ResizeObserver(() => this.resize()).observe(canvas, { box: exact ? "device-pixel-content-box" : "content-box" });
+    new ResizeObserver(() => this.resize()).observe(canvas);
+    addEventListener("resize", () => this.resize()); // also after a change of the zoom, that is, of the pixel ratio
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.repaint());
   }
 
