@@ -7,9 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from demo import usage, views
+from demo import components, usage, views
+from demo.digits import digits
 from demo.document import INVITATION, TITLE, render
 from demo.handlers import TO_UPLOAD, Handlers, Shown
+from demo.inside import Inside
 from demo.predictors import PredictorPool
 from demo.static_files import URL_PATH
 
@@ -17,7 +19,8 @@ _IMPORT = f'import(new URL("{URL_PATH}/page.js", document.baseURI))'
 PAD_SCRIPT = f"{_IMPORT}.then(({{ adoptPad }}) => adoptPad(element, props, trigger));"
 PHOTO_SCRIPT = f"{_IMPORT}.then(({{ adoptPhoto }}) => adoptPhoto(element, props, trigger, watch));"
 FRAMES_HEADER = """\
-<h2>What the network sees<span class="legend"><i></i>for the digit<i class="against"></i>against it</span></h2>"""
+<h2>What the network sees<span class="legend"><i></i>evidence for<i class="against"></i>evidence against</span></h2>
+<button type="button" class="open-inside" data-inside>Look inside</button>"""
 
 # Events bypass Gradio's queue, which is slower, and its conversions, because `schema` has checked their values.
 EVENT: dict[str, Any] = {"queue": False, "preprocess": False, "show_progress": "hidden"}
@@ -55,11 +58,11 @@ def build_page(pool: PredictorPool, corrections: Path | None, login: bool = Fals
     with blocks:
         with gr.Tabs():
             with gr.Tab("Draw"):
-                pad = _input_panel(_drawing_pad, INVITATION, corrections)
+                pad = _input_panel(_drawing_pad, INVITATION, corrections, draws=True)
             with gr.Tab("Upload"):
-                photo = _input_panel(_picture_box, TO_UPLOAD, corrections)
-            with gr.Tab("Runs") as runs:
-                run = gr.Dropdown([first], value=first, label="Run to use", elem_id="run")
+                photo = _input_panel(_picture_box, TO_UPLOAD, corrections, draws=False)
+            with gr.Tab("Models") as runs:
+                run = gr.Dropdown([first], value=first, label="Model in use", elem_id="run")
                 table = gr.HTML(apply_default_css=False, elem_id="runs")
                 figures = gr.HTML(apply_default_css=False, elem_id="figures")
             with gr.Tab("Use it from code"):
@@ -68,6 +71,9 @@ def build_page(pool: PredictorPool, corrections: Path | None, login: bool = Fals
         picture = gr.Image(type="filepath", image_mode=None, visible=False)
         response = gr.JSON(visible=False)
         trigger = gr.Button(visible=False)
+        # Hidden components of what the page's scripts request themselves: the layers of a network, and files of digits.
+        frame, name, text = (gr.Textbox(visible=False) for _ in range(3))
+        place, frames, labels = (gr.JSON(visible=False) for _ in range(3))
 
     blocks.queue(max_size=64, api_open=False)
     with blocks:
@@ -77,6 +83,8 @@ def build_page(pool: PredictorPool, corrections: Path | None, login: bool = Fals
         runs.select(handlers.runs, None, [run, table], **PRIVATE_EVENT)
         gr.on([runs.select, run.change], handlers.figures, [run], [figures], **PRIVATE_EVENT)
         trigger.click(handlers.read, [picture], [response], api_name="read", **EVENT)
+        trigger.click(Inside(pool).inside, [frame, name, place], [text], api_name="inside", **PRIVATE_EVENT)
+        trigger.click(digits, [frames, labels, name], [text], api_name="digits", **PRIVATE_EVENT)
     return blocks
 
 
@@ -101,15 +109,16 @@ def _connect_panel(
     )
 
 
-def _input_panel(source: Callable[[], gr.HTML], invitation: str, corrections: Path | None) -> InputPanel:
+def _input_panel(
+    source: Callable[[], gr.HTML], invitation: str, corrections: Path | None, *, draws: bool
+) -> InputPanel:
     """Lay out the input, the result and the correction form; return their components."""
     with gr.Row(elem_classes="desk"):
         with gr.Column(scale=3, min_width=300):
             component = source()
-            boxes = gr.HTML(
-                js_on_load="element.onclick = ({target}) => target.closest('button') && trigger('click')",
-                apply_default_css=False,
-            )
+            boxes = components.boxes()
+            if draws:
+                components.game()
         with gr.Column(scale=2, min_width=260):
             number = gr.HTML(
                 views.empty(invitation),
@@ -133,10 +142,12 @@ def _input_panel(source: Callable[[], gr.HTML], invitation: str, corrections: Pa
                 visible=corrections is not None,
                 apply_default_css=False,
             )
+            components.take_away(with_link=draws)
     with gr.Row(elem_classes="seen"):
         gr.HTML(FRAMES_HEADER, apply_default_css=False)
         show_saliency = gr.Checkbox(label="Show saliency map", container=False, min_width=0, elem_classes="look")
     cards = gr.HTML(apply_default_css=False)
+    components.inside_panel()
     return InputPanel(component, boxes, number, cards, show_saliency, correct_number, save, save_status)
 
 

@@ -12,9 +12,9 @@ from demo.strokes import DIGIT_PITCH, strokes_of
 
 TITLE = "Digit Recognizer"
 DESCRIPTION = "Draw a number. A small neural network reads its digits and tells odd from even."
-INVITATION = "Draw a number. The result appears here as you draw."
+INVITATION = "Your number appears here as you draw."
 EXAMPLES = ["7", "42", "2025"]
-STYLES = ["style.css", "layout.css"]
+STYLES = ["style.css", "layout.css", "result.css"]
 _GRADIOS_HEAD = re.compile(rb'<meta (?:property="og:|name="twitter:)[^>]*>|<link rel="manifest"[^>]*>')
 _GRADIOS_STYLE = b'<link rel="stylesheet" crossorigin'
 _LATE_STYLE = b'<link rel="stylesheet" media="print" onload="this.media=\'all\'" crossorigin'

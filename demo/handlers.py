@@ -56,8 +56,8 @@ class Handlers:
                 return views.empty(invitation if image is None else "No number found."), "", "", ""
             saliency = self.pool.saliency(reading, run) if show_saliency else None
             with self.pool.slots:
-                boxes = views.boxed(image, reading) if isinstance(image, Path) else ""
-            return views.number(reading), views.cards(reading, saliency), boxes, self.correction_note
+                boxes = views.boxed(image, reading) if isinstance(image, Path) else views.split(image.size, reading)
+            return views.number(reading), views.cards(reading, run, saliency), boxes, self.correction_note
         except UserError as error:
             return views.problem(str(error)), "", "", ""
 

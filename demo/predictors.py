@@ -10,10 +10,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline import Predictor, Reading, Run, UserError
+from pipeline import Activations, Predictions, Predictor, Reading, Run, UserError
 
 MAX_PREDICTORS = 8
 """Maximum number of predictors in memory."""
+
+SALIENCY_PATCHES = 5
+"""Number of pieces of ink for which a saliency map shows the evidence: as many as a person can read."""
 
 
 class PredictorPool:
@@ -58,16 +61,29 @@ class PredictorPool:
             raise UserError(str(error).replace(f"{picture.parent}/", "")) from None
 
     def saliency(self, reading: Reading, run: str) -> NDArray[np.float32] | None:
-        """Return the saliency of a reading's N glyphs, float32 (N, 28, 28), or None if the run predicts only parity."""
+        """Return the saliency of a reading's N glyphs by pieces of ink, float32 (N, 28, 28).
+
+        None if the run predicts only parity.
+        """
         predictor, digits = self.predictor_of(run), reading.predictions.digits
         if digits is None:
             return None
         with self.slots:
-            return predictor.saliency(np.stack([glyph.frame for glyph in reading.glyphs]), digits)
+            return predictor.saliency(np.stack([glyph.frame for glyph in reading.glyphs]), digits, SALIENCY_PATCHES)
+
+    def activations(self, frame: NDArray[np.uint8], run: str) -> tuple[Activations, Predictions]:
+        """Return what each layer of a run's network computes for a digit, uint8 (28, 28), and its prediction.
+
+        Raises:
+            UserError: the run is missing or damaged, or it predicts only parity.
+        """
+        predictor = self.predictor_of(run)
+        with self.slots:
+            return predictor.activations(frame), predictor.predict(frame[np.newaxis])
 
     def predictor_of(self, run: str) -> Predictor:
         """Return the predictor of a run, loaded at first use; raise a UserError if the run does not exist."""
         found = self.runs.get(run)
         if found is None:
-            raise UserError(f"The run {run} no longer exists; choose another in the tab Runs.")
+            raise UserError(f"The run {run} no longer exists; choose another in the tab Models.")
         return self.load(found.folder)

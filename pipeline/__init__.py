@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.data.table import DigitTable, Fingerprint
     from pipeline.errors import UserError
     from pipeline.estimator.classifier import MNISTClassifier
+    from pipeline.inference.activations import Activations, Cell, Layer
     from pipeline.inference.corrections import keep_correction, read_corrections
     from pipeline.inference.predictions import Predictions, Reading
     from pipeline.inference.predictor import Predictor
@@ -28,13 +29,16 @@ if TYPE_CHECKING:
     from pipeline.vision.frame import Glyph, Sign, glyphs
 
 MODULE_BY_NAME = {
+    "Activations": "inference.activations",
     "Card": "card",
+    "Cell": "inference.activations",
     "CsvFile": "data.csv_file",
     "DigitTable": "data.table",
     "Epoch": "card",
     "Fingerprint": "data.table",
     "Glyph": "vision.frame",
     "LabelError": "metrics.label_errors",
+    "Layer": "inference.activations",
     "MNISTClassifier": "estimator.classifier",
     "Predictions": "inference.predictions",
     "Predictor": "inference.predictor",
@@ -56,13 +60,16 @@ MODULE_BY_NAME = {
 }
 
 __all__ = [
+    "Activations",
     "Card",
+    "Cell",
     "CsvFile",
     "DigitTable",
     "Epoch",
     "Fingerprint",
     "Glyph",
     "LabelError",
+    "Layer",
     "MNISTClassifier",
     "Predictions",
     "Predictor",

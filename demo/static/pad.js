@@ -8,13 +8,15 @@ import { watchPen } from "./pen.js";
 // a phone.
 const PEN = [0.05, 0.022];
 const ERASER = [0.12, 0.06];
-const LIVE = 200; // minimum time between two reports during a stroke, in milliseconds
+
+export const pace = { live: 200 }; // minimum time between two reports during a stroke, in milliseconds
 
 export class Pad {
   // `element` is that of pad.html. `changed` is called whenever `picture` has changed.
   constructor(element, drawing, changed) {
     this.element = element;
     this.canvas = element.querySelector("canvas");
+    this.canvas.pad = this; // for the page's other modules
     this.changed = changed;
     this.drawing = drawing;
     this.width = this.height = 0; // in CSS pixels
@@ -179,7 +181,7 @@ export class Pad {
   }
 
   reportWhileDrawing() {
-    if (performance.now() - this.reported <= LIVE) return;
+    if (performance.now() - this.reported <= pace.live) return;
     this.reported = performance.now();
     this.changed();
   }

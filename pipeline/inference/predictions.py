@@ -103,12 +103,14 @@ class Reading:
         predictions: predictions for the glyphs, one row per glyph.
         signs: the marks between the digits: points, commas, dashes and others.
         certainty: the probability that touching digits are separated correctly and that no ink is left out, in 0..1.
+        left_out: boxes of the ink beside the digits that is neither in a digit nor in a mark, as `Glyph.box`.
     """
 
     glyphs: tuple[Glyph, ...]
     predictions: Predictions
     signs: tuple[Sign, ...] = ()
     certainty: float = 1.0
+    left_out: tuple[tuple[int, int, int, int], ...] = ()
 
     @property
     def text(self) -> str | None:
@@ -184,8 +186,7 @@ class Reading:
         placed += [(sign.row, sign.box[0], sign.symbol) for sign in self.signs]
         rows: dict[int, str] = {}
         for row, _, character in sorted(placed):
-            if character:
-                rows[row] = rows.get(row, "") + character
+            rows[row] = rows.get(row, "") + character
         return " ".join(rows.values())
 
 

@@ -16,11 +16,13 @@ from pipeline.data.loader import normalise, ordered_loader, to_ink
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, PARITIES, Labels, Pixels
 from pipeline.errors import UserError
+from pipeline.inference.activations import Activations
 from pipeline.inference.fuse import fuse
+from pipeline.inference.layer_graph import LayerGraph
 from pipeline.inference.predictions import DEFAULT_DIGIT_THRESHOLD, Predictions, Reading, make_predictions
 from pipeline.inference.reading.line import LineReader
 from pipeline.inference.reading.reader import read_picture
-from pipeline.inference.saliency import saliency
+from pipeline.inference.saliency import saliency, sum_over_patches
 from pipeline.metrics.calibration import digit_score, softmax
 from pipeline.models import build
 from pipeline.models.parity import ParityNetwork
@@ -73,6 +75,11 @@ class Predictor:
         """The network before fusion, for saliency's gradients. It is created on first use."""
         return copy.deepcopy(self._model).eval().to(self.device)
 
+    @cached_property
+    def _layers(self) -> LayerGraph:
+        """The layers of the fused network in float32. They are found on first use."""
+        return LayerGraph(self.fused_float32)
+
     @classmethod
     def load(cls, run: Run | str | Path) -> "Predictor":
         """Return the predictor of a run.
@@ -118,7 +125,7 @@ class Predictor:
             logits[rows] = self.logits(self.fused_float32, torch.float32, table.select(rows))
         return make_predictions(logits / np.float32(self.temperature), self.threshold)
 
-    def saliency(self, pixels: Pixels, digits: Labels) -> NDArray[np.float32]:
+    def saliency(self, pixels: Pixels, digits: Labels, patches: int | None = None) -> NDArray[np.float32]:
         """Return each pixel's contribution to the logit of a digit, float32 (N, 28, 28).
 
         Positive values are evidence for the digit, negative values evidence against it.
@@ -126,6 +133,7 @@ class Predictor:
         Args:
             pixels: uint8 (N, 28, 28), 0 = paper, 255 = ink.
             digits: the digit to explain for each image, int64 (N,).
+            patches: sum the contributions over this many pieces of the ink. Each pixel of a piece has its sum.
 
         Raises:
             UserError: an array has the wrong dtype or shape.
@@ -133,7 +141,26 @@ class Predictor:
         table = DigitTable(pixels, digits)
         images = to_ink(torch.from_numpy(table.pixels.copy()).to(self.device))
         labels = torch.from_numpy(table.known_labels.copy()).to(self.device)
-        return saliency(self.unfused, self.recipe, images, labels).cpu().numpy()
+        maps = saliency(self.unfused, self.recipe, images, labels).cpu().numpy()
+        if patches is None:
+            return maps
+        return np.stack([sum_over_patches(*each, patches) for each in zip(maps, table.pixels, strict=True)])
+
+    def activations(self, frame: Pixels) -> Activations:
+        """Return what each layer computes for one image, in float32.
+
+        The layers are those of the network as inference runs it: batch norm is folded into the convolutions where
+        possible, and a layer's values are those after the ReLU that follows it. Of an ensemble, the layers of the first
+        member are returned, followed by the mean of all members' logits.
+
+        Args:
+            frame: uint8 (28, 28), 0 = paper, 255 = ink.
+
+        Raises:
+            UserError: the array has the wrong dtype or shape, or the network predicts parity only.
+        """
+        images = to_ink(torch.from_numpy(DigitTable(frame[np.newaxis]).pixels.copy()).to(self.device))
+        return self._layers.run(normalise(images, self.recipe).contiguous(memory_format=self.memory_format))
 
     def read(self, picture: Picture) -> Reading:
         """Return the numbers in a picture, row by row. A blank picture gives an empty reading.
@@ -177,7 +204,11 @@ class ParityPredictor(Predictor):
             logits[rows] = self.network.logits(table.pixels[rows])
         return Predictions(softmax(logits))
 
-    def saliency(self, pixels: Pixels, digits: Labels) -> NDArray[np.float32]:
+    def activations(self, frame: Pixels) -> Activations:
+        """Raise a UserError: the layers of a Transformers model are not shown."""
+        raise UserError(parity_only_message("this run"))
+
+    def saliency(self, pixels: Pixels, digits: Labels, patches: int | None = None) -> NDArray[np.float32]:
         """Raise a UserError: the model has no logits of digits to explain."""
         raise UserError(parity_only_message("this run"))
 

@@ -9,8 +9,6 @@ from pipeline.vision.part import Part, join
 from pipeline.vision.rows import Row
 
 UNKNOWN_MARK = "?"
-CROSSED_OUT = ""
-"""Symbol of a digit that is scribbled over: it is left out of the number."""
 MAX_DOT_SIDE = 0.42
 """Longer side of a point or comma, relative to the row's height."""
 MIN_DARKNESS = 0.85
@@ -37,7 +35,7 @@ class Mark:
 
     Attributes:
         part: its ink.
-        symbol: ".", ",", ":", "-", "=", "/", "÷", "" for what is crossed out, or "?" if it is none of these.
+        symbol: ".", ",", ":", "-", "=", "/", "÷", or "?" if it is none of these.
     """
 
     part: Part
@@ -92,9 +90,14 @@ def _middle(part: Part) -> float:
 def explained_share(row: Row, found: list[Mark]) -> float:
     """Return the share of a row's ink that is in its digits and in the marks found, in 0..1; points do not count."""
     digits = sum(int(part.mask.sum()) for part in row.parts)
-    large = [mark for mark in row.marks if max(mark.height, mark.width) > MAX_DOT_SIDE * row.height]
-    rest = sum(int(mark.mask.sum()) for mark in large if not any(_contains(each.part, mark) for each in found))
+    large = [mark for mark in left_out(row, found) if max(mark.height, mark.width) > MAX_DOT_SIDE * row.height]
+    rest = sum(int(mark.mask.sum()) for mark in large)
     return digits / (digits + rest)
+
+
+def left_out(row: Row, found: list[Mark]) -> list[Part]:
+    """Return the marks of a row that are in none of the marks found, and so not in the number."""
+    return [mark for mark in row.marks if not any(_contains(each.part, mark) for each in found)]
 
 
 def _contains(whole: Part, part: Part) -> bool:

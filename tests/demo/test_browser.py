@@ -19,7 +19,7 @@ from pipeline.reports.mistakes import write_page
 
 
 def test_an_empty_pad_shows_the_invitation_and_no_number(tab: Tab) -> None:
-    expect(result(tab)).to_contain_text("Draw a number")
+    expect(result(tab)).to_contain_text("Your number appears here")
     expect(tab.locator(".card")).to_have_count(0)
 
 
@@ -51,7 +51,7 @@ def test_undo_redo_and_clear(tab: Tab) -> None:
     tab.get_by_role("button", name="Redo").click()
     expect(result(tab).locator(".read")).to_have_text("142")
     tab.keyboard.press("Delete")
-    expect(result(tab)).to_contain_text("Draw a number")
+    expect(result(tab)).to_contain_text("Your number appears here")
     expect(tab.locator(".card")).to_have_count(0)
     draw(tab, "2")
     expect(result(tab).locator(".read")).to_have_text("2")
@@ -65,7 +65,7 @@ def test_a_pad_that_is_erased_by_hand_is_empty_and_the_pen_is_back(tab: Tab) -> 
     expect(result(tab).locator(".read")).to_have_text("7")
     tab.get_by_role("button", name="Eraser").click()
     draw(tab, "7")
-    expect(result(tab)).to_contain_text("Draw a number")
+    expect(result(tab)).to_contain_text("Your number appears here")
     expect(tab.locator(".invitation")).to_be_visible()
     expect(tab.get_by_role("button", name="Eraser")).to_have_attribute("aria-pressed", "false")
     draw(tab, "7")
@@ -124,7 +124,7 @@ def test_a_drawing_is_corrected_once_also_when_its_digits_were_not_told_apart(ta
 
 
 def test_another_run_is_chosen_for_this_browser_only(tab: Tab, context: BrowserContext, page: Page) -> None:
-    tab.get_by_role("tab", name="Runs").click()
+    tab.get_by_role("tab", name="Models").click()
     expect(tab.locator(".runs td", has_text="sketchpad")).to_be_visible()
     expect(tab.locator("#figures img")).to_have_count(7)
     tab.locator("#run input").click()
@@ -133,7 +133,7 @@ def test_another_run_is_chosen_for_this_browser_only(tab: Tab, context: BrowserC
     draw(tab, "7")
     expect(result(tab).locator(".read")).to_have_text("7")
     with opened(context, page.address) as other:
-        other.get_by_role("tab", name="Runs").click()
+        other.get_by_role("tab", name="Models").click()
         expect(other.locator("#run input")).to_have_value("sketchpad")
 
 
@@ -183,7 +183,7 @@ def test_names_of_files_and_runs_are_escaped(browser: Browser, tmp_path: Path, m
     (tmp_path / f"{name}.png").write_text("eggs, milk")
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     with serve_page(PredictorPool(run), corrections=tmp_path / name) as address, opened(context, address) as tab:
-        tab.get_by_role("tab", name="Runs").click()
+        tab.get_by_role("tab", name="Models").click()
         expect(tab.locator(".runs td", has_text=name)).to_be_visible()
         expect(tab.locator("#figures img")).to_have_count(8)
         tab.get_by_role("tab", name="Upload").click()

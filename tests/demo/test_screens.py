@@ -68,7 +68,7 @@ def test_a_picture_is_read_wherever_it_is_pasted_or_dropped(tab: Tab) -> None:
 
 def test_a_figure_opens_to_fit_the_screen_and_a_phone_shows_the_accuracy(tab: Tab) -> None:
     tab.emulate_media(color_scheme="dark")
-    tab.get_by_role("tab", name="Runs").click()
+    tab.get_by_role("tab", name="Models").click()
     figure = tab.locator(".figures img").first
     expect(figure).to_be_visible()
     shape = "element => [element.clientWidth / element.clientHeight, element.naturalWidth / element.naturalHeight]"
@@ -101,7 +101,7 @@ def test_axe_finds_nothing_on_any_tab(tab: Tab, scheme: str) -> None:
     tab.locator("#pad canvas").wait_for()
     draw(tab, "7")
     expect(tab.locator(".card")).to_have_count(1)
-    for name in ("Draw", "Upload", "Runs", "Use it from code"):
+    for name in ("Draw", "Upload", "Models", "Use it from code"):
         tab.get_by_role("tab", name=name).click()
         found = axe.run(tab)
         assert found.violations_count == 0, f"{name}: {found.generate_report()}"

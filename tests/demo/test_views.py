@@ -30,16 +30,16 @@ def test_a_confident_number_is_shown_with_its_parity() -> None:
     shown = views.number(reading((0.98, 0.97)))
     assert ">77</p>" in shown
     assert ">odd<" in shown
-    assert "95 % confidence" in shown
+    assert "95% sure" in shown
 
 
-def test_a_probable_non_digit_is_a_question_mark_without_parity() -> None:
+def test_a_digit_in_doubt_is_shown_with_the_next_one_and_without_parity() -> None:
     shown = views.number(reading((0.98, 0.97, 0.3)))
-    assert ">77?</p>" in shown
-    assert "not a digit?" in shown
+    assert '>77<span class="unsure">7?</span></p>' in shown
+    assert "not sure; 9 next" in shown
     assert "odd" not in shown
     assert "confidence" not in shown
-    assert views.cards(reading((0.98, 0.97, 0.3))).count("card doubtful") == 1
+    assert views.cards(reading((0.98, 0.97, 0.3)), "run").count("card doubtful") == 1
     assert views.as_json(reading((0.98, 0.97, 0.3)))["marked"] == "77?"
 
 
@@ -47,7 +47,7 @@ def test_a_row_that_is_probably_a_word_is_shown_without_digits(tmp_path: Path) -
     word = reading((0.98, 0.3, 0.3))
     draw_number("7").save(tmp_path / "7.png")
     assert ">???</p>" in views.number(word)
-    assert views.cards(word).count("card doubtful") == 3
+    assert views.cards(word, "run").count("card doubtful") == 3
     assert views.boxed(tmp_path / "7.png", word).count("<b>?</b>") == 3
     assert [glyph["is_digit"] for glyph in views.as_json(word)["glyphs"]] == [False, False, False]
 
@@ -59,19 +59,19 @@ def test_each_of_several_rows_is_shown_with_its_own_parity() -> None:
         ("77", "odd"),
         ("4", "even"),
     ]
-    assert shown.count("97 % confidence") == 1
-    assert [len(row.split('class="card ')) - 1 for row in views.cards(two).split("<h3>Row ")] == [0, 2, 1]
+    assert shown.count("97% sure") == 1
+    assert [len(row.split('class="card ')) - 1 for row in views.cards(two, "run").split("<h3>Row ")] == [0, 2, 1]
     assert [glyph["row"] for glyph in views.as_json(two)["glyphs"]] == [0, 0, 1]
 
 
 def test_only_the_row_of_a_probable_non_digit_has_no_parity() -> None:
     shown = views.number(reading((0.99, 0.99, 0.3), (0.99,)))
-    assert re.findall(r'class="chip( doubtful)?">([^<]*)<', shown) == [(" doubtful", "not a digit?"), ("", "even")]
+    assert re.findall(r'class="chip( doubtful)?">([^<]*)<', shown) == [(" doubtful", "not sure; 9 next"), ("", "even")]
     assert "confidence" not in shown
 
 
 def test_one_row_has_no_row_label() -> None:
-    assert "Row 1" not in views.cards(reading((0.98, 0.97)))
+    assert "Row 1" not in views.cards(reading((0.98, 0.97)), "run")
 
 
 def test_marks_are_shown_between_the_digits_and_have_boxes_without_a_label(tmp_path: Path) -> None:
@@ -111,3 +111,17 @@ def test_the_exif_orientation_is_applied(tmp_path: Path) -> None:
 
 def test_messages_are_escaped() -> None:
     assert "<b>" not in views.problem("<b>.png is no picture")
+
+
+def test_boxes_of_a_drawing_name_the_digits_and_mark_what_was_left_out() -> None:
+    found = reading((0.98, 0.3))
+    shown = views.split((100, 50), Reading(found.glyphs, found.predictions, left_out=((40, 10, 50, 20),)))
+    assert re.findall(r"<b>([^<]*)</b>", shown) == ["7", "7?"]
+    assert 'class="left-out" style="left: 40.00%; top: 20.00%; width: 10.00%; height: 20.00%"' in shown
+
+
+def test_touching_digits_are_named() -> None:
+    apart = reading((0.98, 0.97))
+    glyphs = tuple(Glyph((9 * place, 0, 9 * place + 9, 9), np.zeros((28, 28), dtype=np.uint8)) for place in range(2))
+    assert "touch" not in views.number(apart)
+    assert "7 and 7 touch" in views.number(Reading(glyphs, apart.predictions))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers.commands import Outcome
 from helpers.drawing import Drawing
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from pipeline import Predictor, Run, UserError
 
@@ -107,3 +107,16 @@ def test_a_missing_picture_stops_the_command_with_one_line(
 def test_an_invalid_array_is_rejected(predictor: Predictor) -> None:
     with pytest.raises(UserError, match="a picture must be"):
         predictor.read(np.zeros((2, 2, 2, 2)))
+
+
+def test_ink_that_is_left_out_has_a_box(predictor: Predictor) -> None:
+    page = Drawing("63", height=90).page()
+    assert predictor.read(page).left_out == ()
+    right = max(glyph.box[2] for glyph in predictor.read(page).glyphs)
+    bottom = max(glyph.box[3] for glyph in predictor.read(page).glyphs)
+    dot = (right + 12, bottom - 16, right + 28, bottom)
+    ImageDraw.Draw(page).ellipse(dot, fill="black")
+    reading = predictor.read(page)
+    assert reading.text == "63"
+    (box,) = reading.left_out
+    np.testing.assert_allclose(box, dot, atol=3)

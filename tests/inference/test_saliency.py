@@ -42,3 +42,19 @@ def test_removing_the_ink_with_the_largest_contributions_lowers_the_logit(
     of_labels = np.arange(50), labels
     remaining = logits(predictor, without_for.reshape(-1, 28, 28))[of_labels]
     assert remaining.mean() < logits(predictor, without_against.reshape(-1, 28, 28))[of_labels].mean() - 1
+
+
+def test_patches_are_few_and_keep_the_sum_of_the_contributions(predictor: Predictor, digits: DigitTable) -> None:
+    pixels, labels = digits.pixels[:10], digits.known_labels[:10]
+    found = predictor.saliency(pixels, labels)
+    patches = predictor.saliency(pixels, labels, patches=5)
+    for frame, fine, coarse in zip(pixels, found, patches, strict=True):
+        sums, counts = np.unique(coarse[frame > 0], return_counts=True)
+        assert 3 <= len(sums) <= 5
+        assert counts.min() > 3
+        assert sums.sum() == pytest.approx(fine.sum(), rel=1e-4, abs=1e-4)
+    assert not patches[pixels == 0].any()
+
+
+def test_blank_paper_has_no_patches(predictor: Predictor) -> None:
+    assert not predictor.saliency(np.zeros((1, 28, 28), np.uint8), np.array([3]), patches=5).any()

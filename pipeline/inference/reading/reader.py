@@ -10,7 +10,7 @@ from pipeline.inference.reading.touching import split_touching
 from pipeline.vision.binarise import binarise
 from pipeline.vision.frame import Glyph, Sign, scaled_box
 from pipeline.vision.image import Picture, to_grey
-from pipeline.vision.marks import CROSSED_OUT, Mark, explained_share, find_marks, is_slash
+from pipeline.vision.marks import Mark, explained_share, find_marks, is_slash, left_out
 from pipeline.vision.rows import find_rows
 
 PICTURE_DIGIT_THRESHOLD = 0.9
@@ -40,17 +40,19 @@ def read_picture(picture: Picture, predict: Predict, threshold: float, lines: Li
     crossed_out = _crossed_out([candidate for found in digits for candidate in found], threshold)
     glyphs: list[Glyph] = []
     signs: list[Sign] = []
+    omitted: list[tuple[int, int, int, int]] = []
     candidates: list[Candidate] = []
     for index, (row, found) in enumerate(zip(rows, digits, strict=True)):
         slashes, marks = _slashes(found), find_marks(ink, row)
         certainty *= explained_share(row, marks)
+        ignored = [*left_out(row, marks), *(each.part for each in found if each in crossed_out)]
+        omitted += [scaled_box(part.box, scale) for part in ignored]
         marks += [Mark(slash.part, "/") for slash in slashes]
-        marks += [Mark(each.part, CROSSED_OUT) for each in found if each in crossed_out]
         signs += [Sign(scaled_box(mark.part.box, scale), mark.symbol, index) for mark in marks]
         kept = [candidate for candidate in found if candidate not in slashes and candidate not in crossed_out]
         glyphs += [Glyph(scaled_box(candidate.part.box, scale), candidate.frame, index) for candidate in kept]
         candidates += kept
-    return Reading(tuple(glyphs), _predictions(candidates, predict, threshold), tuple(signs), certainty)
+    return Reading(tuple(glyphs), _predictions(candidates, predict, threshold), tuple(signs), certainty, tuple(omitted))
 
 
 def _predictions(candidates: list[Candidate], predict: Predict, threshold: float) -> Predictions:
