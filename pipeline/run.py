@@ -205,7 +205,7 @@ class Run:
     def resume_command(self) -> str:
         """The command that resumes the run, quoted for a shell; its settings are in the run's recipe."""
         command = ["python", "-m", "pipeline", "train", str(self.recipe_path), "--run", str(self), "--resume"]
-        return shlex.join([*command, *self.card.options])
+        return shlex.join([*command, *(self.card.options if self.card_path.exists() else ())])
 
     @cached_property
     def recipe(self) -> Recipe | FineTuning:

@@ -12,7 +12,7 @@ import safetensors.numpy
 from helpers.commands import Outcome
 from helpers.files import csv_text
 
-from demo.run_views import run_row
+from demo.run_views import figures, run_row
 from pipeline import DigitTable, Predictor, Run, UserError
 from pipeline.reports.evaluate import evaluate
 
@@ -148,11 +148,11 @@ def test_a_damaged_run_does_not_hide_an_unfinished_one(
 
 
 def test_the_runs_tab_shows_a_damaged_run_and_leaves_out_damaged_figures(copy: Run) -> None:
-    figures = copy.folder / "figures"
-    for path in (figures / "folder.png", figures):
+    folder = copy.folder / "figures"
+    for path in (folder / "folder.png", folder):
         path.mkdir(parents=True, exist_ok=True)
-    (figures / "empty.png").touch()
-    (figures / "text.png").write_text("no picture")
+    (folder / "empty.png").touch()
+    (folder / "text.png").write_text("no picture")
     assert figures(copy) == '<ul class="figures"></ul>'
     copy.card_path.write_bytes(b"\xff")
     assert run_row(Run(copy.folder))[:2] == ["copy", "damaged: train it again"]

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,14 +11,18 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.lib.format import read_array
 from numpy.typing import NDArray
 
 from pipeline.data.columns import ColumnError, count_columns
 from pipeline.data.csv_file import CHUNK_ROWS
+from pipeline.data.matlab import read_mat
 from pipeline.data.pixel_format import SIDES, PixelFormat, detect_format
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, SIDE, Labels
 from pipeline.errors import UserError
+from pipeline.utils.files import open_member
+from pipeline.utils.workers import deal
 
 Part = Literal["train", "test"]
 """Training rows or test rows, of a file that may contain both."""
@@ -245,14 +250,22 @@ def _may_be_images(shape: tuple[int, ...]) -> bool:
 
 def load_npz(path: Path, part: Part) -> Arrays:
     """Return the arrays of an .npz file, such as Keras' mnist.npz. Pickled arrays are refused."""
-    with np.load(path, allow_pickle=False) as archive:
-        return pick_arrays({key: archive[key] for key in archive.files}, part, str(path))
+    named: dict[str, NDArray[Any]] = {}
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            with open_member(archive, name) as file:
+                named[name.removesuffix(".npy")] = read_array(file, allow_pickle=False)
+    return pick_arrays(named, part, str(path))
 
 
 def load_npy(path: Path, part: Part) -> Arrays:
     """Return the images of an .npy file, with the labels of the file that is named alike, such as y_train.npy."""
-    labels = find_labels(path)
-    return Arrays(np.load(path, allow_pickle=False), None if labels is None else np.load(labels, allow_pickle=False))
+    arrays = []
+    for each in (path, find_labels(path)):
+        if each is not None:
+            with each.open("rb") as file:
+                arrays.append(read_array(file, allow_pickle=False))
+    return Arrays(arrays[0], arrays[1] if len(arrays) > 1 else None)
 
 
 def find_labels(path: Path) -> Path | None:
@@ -278,26 +291,14 @@ def find_labels(path: Path) -> Path | None:
 
 
 def load_mat(path: Path, part: Part) -> Arrays:
-    """Return the arrays of a MATLAB file, such as EMNIST's. Structures are searched."""
-    from scipy.io import loadmat
+    """Return the arrays of a MATLAB file, such as EMNIST's.
 
-    named: dict[str, NDArray[Any]] = {}
-
-    def collect(name: str, value: Any) -> None:
-        if not isinstance(value, np.ndarray):
-            return
-        if value.dtype.names:
-            for field in value.dtype.names:
-                collect(f"{name}.{field}", value[field])
-        elif value.dtype == object:
-            for index, item in enumerate(value.ravel()):
-                collect(name if value.size == 1 else f"{name}.{index}", item)
-        elif value.dtype.kind in "buif":
-            named[name] = value
-
-    for name, value in loadmat(path).items():
-        collect(name, value)
-    return pick_arrays(named, part, str(path))
+    SciPy's reader can crash on a damaged file, and therefore runs in a process of its own.
+    """
+    (outcome,) = deal(read_mat, [path], 1)
+    if outcome.result is None:
+        raise ValueError(f"reading it ended with {outcome.death}")
+    return pick_arrays(outcome.result, part, str(path))
 
 
 def load_h5(path: Path, part: Part) -> Arrays:

@@ -194,7 +194,7 @@ def test_names_of_files_and_runs_are_escaped(browser: Browser, tmp_path: Path, m
         tab.get_by_role("tab", name="Upload").click()
         tab.locator("#photo input[name=picture]").set_input_files(tmp_path / f"{name}.png")
         tab.get_by_placeholder("Not right?").locator("visible=true").fill(name)
-        tab.locator("button:visible", has_text="Save").click()
+        tab.get_by_role("button", name="Save", exact=True).click()
         expect(tab.locator(".note.problem")).to_contain_text(name)
         assert tab.locator("img[src=x]").count() == 0
         assert tab.title() == "Digit Recognizer"

@@ -140,7 +140,7 @@ def test_an_invalid_image_gives_the_plain_engines_error_and_writes_nothing(
     by_ray = command("predict", run.folder, "in/a.csv", "--out", "answers", "--engine", "ray")
     assert "in/a.csv, row 1900 (line 1901): column pixel0: 256 is outside 0 to 255" in plain.err
     assert by_ray.status == 2
-    assert by_ray.err.splitlines()[-1] == plain.err.strip().replace("in/a.csv", f"{tmp_path}/in/a.csv")
+    assert by_ray.err.splitlines()[-1] == plain.err.strip()
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 

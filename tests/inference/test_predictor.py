@@ -131,6 +131,7 @@ def test_mismatched_weights_are_rejected_with_the_reason(
 ) -> None:
     copy = Run(Path(shutil.copytree(run.folder, tmp_path / "copy")))
     copy.save_model(change(copy.load_model()))
+    copy.save_card(copy.card.model_copy(update={"checksums": {}}))
     with pytest.raises(UserError, match=rf"model\.safetensors: the weights do not match the fast network in .*{fault}"):
         Predictor.load(copy.folder)
 
