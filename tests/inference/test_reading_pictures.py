@@ -12,8 +12,8 @@ from pipeline import Predictor, find_source
 from pipeline.sources.drawings.pendigits import HELD_OUT_DRAWINGS
 from pipeline.sources.drawings.strokes import read_drawings
 
-PICTURES = 10
-"""Pictures of each kind."""
+PICTURES, TOUCHING_PICTURES = 10, 100
+"""Pictures of each kind, and of those with touching digits, of which more are misread."""
 LEAST_RIGHT = {
     "plain": 9,
     "chalk on a board": 8,
@@ -21,28 +21,28 @@ LEAST_RIGHT = {
     "faint ink": 8,
     "pencil": 9,
     "ruled": 9,
-    "squared": 6,
+    "squared": 8,
     "tight crop": 9,
     "form": 8,
     "wide strokes": 8,
-    "desk": 7,
+    "desk": 8,
     "hand": 9,
     "close rows": 9,
     "far rows": 9,
     "marks": 9,
     "bad light": 8,
-    "touching strokes": 7,
-    "overlapping strokes": 7,
-    "touching images": 8,
-    "overlapping images": 5,
+    "touching strokes": 87,
+    "overlapping strokes": 74,
+    "touching images": 84,
+    "overlapping images": 72,
     "blank": 8,
-    "scribble": 8,
+    "scribble": 9,
     "word": 9,
     "empty lines": 9,
 }
-"""Least number of pictures of each kind, of PICTURES, that are read right; without digits, that are refused.
+"""Least number of pictures of each kind that are read right; without digits, that are refused.
 
-Each is what the run reads less one, since other versions of the libraries may read a picture differently. Raise it as
+Each is what the run reads less one, or less three of TOUCHING_PICTURES, since other versions of the libraries may read a picture differently. Raise it as
 the reader improves.
 """
 
@@ -67,6 +67,7 @@ def test_every_kind_has_a_least_number() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pictures_are_read_right(kind: str, predictor: Predictor, material: Material) -> None:
-    pictures = make_pictures(kind, material, PICTURES)
+    touching = kind.startswith(("touching", "overlapping"))
+    pictures = make_pictures(kind, material, TOUCHING_PICTURES if touching else PICTURES)
     right = sum(ask(predictor, sample.image).is_right(sample.text) for sample in pictures)
     assert right >= LEAST_RIGHT[kind]
