@@ -42,8 +42,8 @@ LEAST_RIGHT = {
 }
 """Least number of pictures of each kind that are read right; without digits, that are refused.
 
-Each is what the run reads less one, or less three of TOUCHING_PICTURES, since other versions of the libraries may read a picture differently. Raise it as
-the reader improves.
+Each is what the run reads less one, or less three of TOUCHING_PICTURES, since other versions of the libraries may read
+a picture differently. Raise it as the reader improves.
 """
 
 
