@@ -106,9 +106,11 @@ class Trainer:
         and the state after the last complete epoch, from which it can be resumed.
         `before_finish` is called on the main process after the last epoch, while the run can still be resumed.
         """
-        remedy = f"to resume: {self.run.resume_command}"
         try:
-            with defer_sigterm() as self.stop_requested, report_lost_peer(remedy):
+            with (
+                defer_sigterm() as self.stop_requested,
+                report_lost_peer(lambda: f"to resume: {self.run.resume_command}"),
+            ):
                 self.run_epochs(quiet=quiet)
         except KeyboardInterrupt:
             if claim_report():

@@ -56,7 +56,7 @@ def main_process_first() -> Iterator[None]:
     for turn in range(3):
         if turn == own_turn:
             yield
-        with report_lost_peer("run the command again"):
+        with report_lost_peer(lambda: "run the command again"):
             torch.distributed.barrier(_preparation_group())
 
 
@@ -72,7 +72,7 @@ def broadcast_from_main(ask: Callable[[], Answer]) -> Answer:
             outcome[0] = ask()
         except Exception as error:
             outcome[1] = error
-    with report_lost_peer("run the command again"):
+    with report_lost_peer(lambda: "run the command again"):
         torch.distributed.broadcast_object_list(outcome, src=0, group=_preparation_group())
     result, failure = outcome
     if failure is not None:
@@ -101,14 +101,14 @@ def _preparation_group() -> "ProcessGroup":
 
 
 @contextmanager
-def report_lost_peer(remedy: str) -> Iterator[None]:
-    """Raise a UserError that ends with `remedy` if another process is lost while the block runs."""
+def report_lost_peer(remedy: Callable[[], str]) -> Iterator[None]:
+    """Raise a UserError that ends with the remedy if another process is lost while the block runs."""
     try:
         yield
     except RuntimeError as error:
         if world_size() == 1 or not _is_connection_error(error):
             raise
-        raise UserError(f"another process of this training was lost or cannot be reached; {remedy}") from error
+        raise UserError(f"another process of this training was lost or cannot be reached; {remedy()}") from error
 
 
 def _is_connection_error(error: RuntimeError) -> bool:

@@ -10,7 +10,7 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from threading import Thread
-from time import sleep
+from time import monotonic, sleep
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +18,8 @@ from pipeline.errors import UserError
 
 GRACE_SECONDS = 2.0
 """Time in which a worker whose parent has ended can delete its temporary files."""
+INTERRUPT_SECONDS = 10
+"""Time after which workers that have not ended are interrupted again."""
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -115,12 +117,21 @@ def _start(function: Callable[[Any], Any], count: int) -> Iterator[dict[Connecti
                 connection.send(function)
         yield running
     except BaseException:
-        for process in processes:
-            process.terminate()
+        _interrupt(processes)
         raise
     finally:
         for process in processes:
             process.join()
+
+
+def _interrupt(processes: list[SpawnProcess]) -> None:
+    """Interrupt workers until all have ended: an interrupt that arrives in a callback or a finaliser is lost."""
+    while alive := [process for process in processes if process.is_alive()]:
+        for process in alive:
+            process.terminate()
+        end = monotonic() + INTERRUPT_SECONDS
+        for process in alive:
+            process.join(max(0.0, end - monotonic()))
 
 
 @contextmanager
