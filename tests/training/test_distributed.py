@@ -196,8 +196,9 @@ def test_the_loss_of_a_process_is_reported_and_one_process_can_resume(tmp_path: 
     before = run.history
     assert 1 <= len(before) < 12
     train_network(Recipe.load("fast", long), practice, str(folder), resume=True, quiet=True)
+    run = Run.open(folder)
     assert [epoch.epoch for epoch in run.history] == list(range(1, 13))
-    assert Run.open(folder).card.finished
+    assert run.card.finished
     assert run.card.scores["validation_loss"] < before[0].validation_loss
 
 
