@@ -56,6 +56,23 @@ def test_mnist_has_60000_and_10000_rows_and_contains_the_competitions_test_image
     assert sum(duplicates) == 28_000
 
 
+def _score_solution(path: Path, shared_data: Path) -> float:
+    """Return the accuracy of a solution on all 28,000 test rows: their images are part of MNIST, which has labels.
+
+    The 4,200 validation rows are too few: 99.2 to 99.6 % by the seed and the processor.
+    """
+    source = find_source("mnist", shared_data)
+    tables = source.read_train(), source.read_test()
+    labels = {
+        image.tobytes(): label
+        for table in tables
+        for image, label in zip(table.pixels, table.known_labels.tolist(), strict=True)
+    }
+    test = CsvFile(shared_data / "digit-recognizer.zip", "test.csv").read(labels_required=False)
+    digits = np.loadtxt(path, dtype=np.int64, delimiter=",", skiprows=1)[:, 1]
+    return float(np.mean(digits == [labels[image.tobytes()] for image in test.pixels]))
+
+
 def test_submit_on_the_competitions_files_is_valid_accurate_and_within_memory(
     shared_data: Path, tmp_path: Path
 ) -> None:
@@ -66,5 +83,5 @@ def test_submit_on_the_competitions_files_is_valid_accurate_and_within_memory(
     (folder,) = (tmp_path / "checkpoints").iterdir()
     card = Run(folder).card
     assert (card.source, card.train_rows, card.validation_rows) == ("competition", 37_800, 4_200)
-    assert card.scores["validation_accuracy"] >= 0.993
+    assert _score_solution(tmp_path / "submissions" / "solution.csv", shared_data) >= 0.9935
     assert peak < 3 * 1024 * 1024
