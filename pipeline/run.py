@@ -3,10 +3,8 @@
 import csv
 import json
 import logging
-import os
 import shlex
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import count
@@ -16,7 +14,6 @@ from typing import Any, Self
 import numpy as np
 import safetensors.numpy
 import safetensors.torch
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -24,20 +21,15 @@ from pipeline.card import Card, Epoch, OutOfFold
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe, load_saved_recipe, parity_only_message
 from pipeline.data.table import BLOCKS, Fingerprint
-from pipeline.errors import UserError, damaged_file, did_you_mean, quote
-from pipeline.utils.files import explain_write_error, open_atomic, sha256, write_atomic
+from pipeline.errors import UserError, damaged_file, did_you_mean
+from pipeline.run_folder import CHECKPOINTS, RunFolder, locate
+from pipeline.utils.files import open_atomic, sha256, write_atomic
 from pipeline.utils.tensors import contiguous, extract_tensors, insert_tensors, read_tensors
-
-CHECKPOINTS = Path("checkpoints")
-LOCK_SECONDS = 5.0
-"""Time-out of waiting for another process that trains the run; the workers of a killed process end within it."""
-
-MAX_NAME_BYTES = 255
 
 log = logging.getLogger(__name__)
 
 
-class Run:
+class Run(RunFolder):
     """A folder with `model.safetensors`, `recipe.yaml`, `history.csv`, `card.json` and `fingerprint.safetensors`.
 
     If the recipe has `line_updates`, `line.safetensors` holds a second network, which reads touching digits.
@@ -46,12 +38,6 @@ class Run:
     `output_dir` and `save_dir` of its recipe instead of these two files. An ensemble also has
     `out_of_fold.safetensors` and, until it is complete, a folder `members` with one run per member.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __str__(self) -> str:
-        return str(self.folder)
 
     @classmethod
     def create(cls, name: str | None, recipe: Recipe | FineTuning) -> Self:
@@ -63,52 +49,11 @@ class Run:
         if name is None:
             dated = f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
             names = (dated if number == 1 else f"{dated}-{number}" for number in count(1))
-            return next(run for run in map(cls, map(_locate, names)) if run._make_folder(exist_ok=False))
-        run = cls(_locate(name))
+            return next(run for run in map(cls, map(locate, names)) if run.make(exist_ok=False))
+        run = cls(locate(name))
         run.require_new()
-        run._make_folder(exist_ok=True)
+        run.make(exist_ok=True)
         return run
-
-    def require_new(self) -> None:
-        """Raise a UserError if the folder already contains a run."""
-        if self.recipe_path.exists():
-            raise UserError(f"{self}: the run already exists; choose another --run, or resume it with --resume")
-
-    def _make_folder(self, *, exist_ok: bool) -> bool:
-        """Create the folder; return False if it exists and `exist_ok` is False: another process has created it."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=exist_ok)
-        except OSError as error:
-            if isinstance(error, FileExistsError) and not exist_ok:
-                return False
-            raise explain_write_error(self.folder, error) from error
-        return True
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other processes from training this run. The system releases the lock when the process ends.
-
-        If the block writes nothing, the folder is removed.
-
-        Raises:
-            UserError: another process trains the run, or the folder cannot be written to.
-        """
-        lock = FileLock(self.folder / ".lock")
-        try:
-            lock.acquire(timeout=LOCK_SECONDS)
-        except Timeout:
-            raise UserError(
-                f"{self}: another process is training this run; wait for its end, or choose another --run"
-            ) from None
-        except OSError as error:
-            raise explain_write_error(self.folder, error) from error
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                Path(lock.lock_file).unlink()
-                self.folder.rmdir()  # fails if it contains files
-            lock.release()
 
     @classmethod
     def open(cls, name: Self | str | Path) -> Self:
@@ -119,7 +64,7 @@ class Run:
         """
         if not isinstance(name, str | Path):
             return name
-        run = cls(_locate(name))
+        run = cls(locate(name))
         if not run.recipe_path.exists():
             known = [other.folder.name for other in cls.every()]
             raise UserError(
@@ -160,46 +105,6 @@ class Run:
         )
         self.save_card(card)
         recipe.save(self.recipe_path)
-
-    @property
-    def recipe_path(self) -> Path:
-        return self.folder / "recipe.yaml"
-
-    @property
-    def model_path(self) -> Path:
-        return self.folder / "model.safetensors"
-
-    @property
-    def line_path(self) -> Path:
-        return self.folder / "line.safetensors"
-
-    @property
-    def card_path(self) -> Path:
-        return self.folder / "card.json"
-
-    @property
-    def progress_path(self) -> Path:
-        return self.folder / "progress.safetensors"
-
-    @property
-    def history_path(self) -> Path:
-        return self.folder / "history.csv"
-
-    @property
-    def fingerprint_path(self) -> Path:
-        return self.folder / "fingerprint.safetensors"
-
-    @property
-    def out_of_fold_path(self) -> Path:
-        return self.folder / "out_of_fold.safetensors"
-
-    @property
-    def files(self) -> list[Path]:
-        """The paths of the files that make up a run; some of them may not exist."""
-        weights = [self.model_path, self.line_path, self.progress_path]
-        return [
-            *weights, self.recipe_path, self.card_path, self.history_path, self.fingerprint_path, self.out_of_fold_path
-        ]  # fmt: skip
 
     @property
     def resume_command(self) -> str:
@@ -358,19 +263,3 @@ class Run:
         if self.card_path.exists():
             self.require_intact(path)
         return found
-
-
-def _locate(name: str | Path) -> Path:
-    """Return the folder of a RUN: `name` itself if it is a path or contains a run, else `checkpoints/name`.
-
-    Raises:
-        UserError: `name` is empty or names no folder of its own, or a part of it is too long for a file system.
-    """
-    path = Path(name)
-    if not str(name).strip() or not path.name:
-        raise UserError(f'run "{name}": this is no name; give a name, or the path of a folder')
-    if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in path.parts):
-        raise UserError(f"{quote(name)}: the name of a run has at most {MAX_NAME_BYTES} bytes; choose a shorter one")
-    if path.is_absolute() or len(path.parts) > 1 or (path / "recipe.yaml").exists():
-        return path
-    return CHECKPOINTS / path

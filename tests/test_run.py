@@ -7,7 +7,7 @@ import torch
 
 import pipeline
 from pipeline import DigitTable, Recipe, Run, Source, UserError, train
-from pipeline.run import CHECKPOINTS
+from pipeline.run_folder import CHECKPOINTS
 
 
 def test_a_finished_run_has_the_documented_files(tmp_path: Path, practice: Source, recipe: Recipe) -> None:
@@ -96,7 +96,7 @@ def test_two_runs_of_the_same_second_have_folders_of_their_own(tmp_path: Path, m
 def test_a_run_that_another_process_trains_is_refused(
     practice: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.run.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("pipeline.run_folder.LOCK_SECONDS", 0.1)
     recipe = Recipe.load("fast")
     with Run.create(str(tmp_path / "mine"), recipe).lock():
         with pytest.raises(UserError, match="mine: another process is training this run"):

@@ -41,7 +41,7 @@ def compare(
     from pipeline.reports.compare import compare, format_comparison
     from pipeline.reports.figures import plot_comparison
     from pipeline.reports.style import save_figure
-    from pipeline.run import CHECKPOINTS
+    from pipeline.run_folder import CHECKPOINTS
 
     compared = compare(runs, on, data)
     figure = CHECKPOINTS / "comparison.png"
