@@ -1,13 +1,10 @@
 """CSV files of digits, read in chunks and validated as a DigitTable."""
 
 import csv
-import gzip
 import io
 import re
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -18,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.columns import INDEX_NAMES, ColumnError, Layout, count_columns, find_columns, find_fault
-from pipeline.data.csv_text import MAX_LINE_BYTES, CsvText, is_numbered, open_as_utf8, read_text, split_cells
+from pipeline.data.csv_stream import DOWNLOAD_REMEDY, open_csv
+from pipeline.data.csv_text import MAX_LINE_BYTES, CsvText, has_row_names, is_numbered, read_text, split_cells
 from pipeline.data.pixel_format import SAMPLE_ROWS, PixelFormat, detect_format, needs_more_rows
 from pipeline.data.table import DigitTable, concatenate
-from pipeline.digits import CLASSES, COMPETITION_URL
+from pipeline.digits import CLASSES
 from pipeline.errors import UserError
-from pipeline.utils.files import is_gzip, is_zip, open_member
+from pipeline.utils.files import is_gzip, is_zip
 from pipeline.utils.prefetch import prefetch
 
 if TYPE_CHECKING:
@@ -35,7 +33,6 @@ CHUNK_ROWS = 4096
 PART_BYTES = 64 << 20
 """Approximate size of a part, the unit of work of one worker: about 35,000 rows."""
 
-DOWNLOAD_REMEDY = f"download it again from {COMPETITION_URL}/data"
 COMPETITION_FILE = re.compile(r"(?:train|test)\.csv(?:\.gz|\.zip)?|digit-recognizer.*\.zip", re.IGNORECASE)
 """Names of the competition's files; for faults of other files no one is sent to Kaggle."""
 
@@ -118,9 +115,10 @@ class CsvFile:
         form, rows = self.known_format, 0
         for values in self._values(layout):
             form = form or self._detect_format(layout, values)
-            if not _is_valid(layout, form, values):
-                self._raise_first_fault(layout, form, rows)
             pixels, labels = layout.split(values)
+            known_labels = labels is None or 0 <= labels.min() <= labels.max() < CLASSES
+            if not (known_labels and form.accepts(pixels)):
+                self._raise_first_fault(layout, form, rows)
             yield DigitTable(form.decode(pixels), labels)
             rows += len(values)
         if rows == 0 and self.end is None:
@@ -131,39 +129,9 @@ class CsvFile:
         """What to do about a faulty file: only the competition's own can be downloaded again."""
         return DOWNLOAD_REMEDY if COMPETITION_FILE.fullmatch(self.path.name) else "save it again"
 
-    @contextmanager
-    def _open(self) -> Iterator[IO[bytes]]:
-        """Open the uncompressed content of the CSV as UTF-8; convert errors of opening and reading to UserError."""
-        try:
-            if is_zip(self.path):
-                with (
-                    zipfile.ZipFile(self.path) as archive,
-                    open_member(archive, self._find_member(archive)) as stream,
-                ):
-                    yield open_as_utf8(stream)
-            elif is_gzip(self.path):
-                with gzip.open(self.path) as stream:
-                    yield open_as_utf8(io.BufferedReader(stream))
-            else:
-                with self.path.open("rb") as stream:
-                    yield open_as_utf8(stream)
-        except FileNotFoundError:
-            remedy = DOWNLOAD_REMEDY if self._remedy == DOWNLOAD_REMEDY else "check its name"
-            raise UserError(f"{self.path}: there is no such file; {remedy}") from None
-        except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError):
-            raise UserError(f"{self.path}: the archive is damaged or incomplete; {self._remedy}") from None
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be read: {error.strerror or error}") from error
-
-    def _find_member(self, archive: zipfile.ZipFile) -> str:
-        """Return the full name of `member` in the archive, in any of its folders."""
-        found = [name for name in archive.namelist() if self.member in {name, Path(name).name}]
-        if len(found) > 1:
-            raise UserError(f"{self.path}: holds {' and '.join(found)}; extract the right one, and give its path")
-        if found:
-            return found[0]
-        names = ", ".join(archive.namelist()[:5]) or "nothing"
-        raise UserError(f"{self.path}: holds no {self.member} (it holds {names}); {self._remedy}")
+    def _open(self) -> AbstractContextManager[IO[bytes]]:
+        """Open the content; see `open_csv`."""
+        return open_csv(self.path, self.member, self._remedy)
 
     @cached_property
     def _text(self) -> CsvText:
@@ -186,7 +154,7 @@ class CsvFile:
         except ColumnError as error:
             remedy = f", or {self._remedy}" if str(error).endswith("add it") else ""
             raise UserError(f"{self}: {error}{remedy}") from None
-        return layout.shifted(1) if _have_row_names(rows, len(names)) else layout
+        return layout.shifted(1) if has_row_names(rows, len(names)) else layout
 
     def _ends(self, columns: range) -> Values:
         """Return the columns of the first rows, of as many as it takes for the first or the last column to vary."""
@@ -296,17 +264,3 @@ def _parse_rows(stream: IO[bytes], **options: Any) -> "Iterator[pandas.DataFrame
     import pandas
 
     yield from pandas.read_csv(stream, header=None, na_filter=False, encoding_errors="replace", **options)
-
-
-def _is_valid(layout: Layout, form: PixelFormat, values: Values) -> bool:
-    """Return whether all pixels and labels of some rows are in range."""
-    pixels, labels = layout.split(values)
-    if labels is not None and not 0 <= labels.min() <= labels.max() < CLASSES:
-        return False
-    has_fractions = pixels.dtype.kind == "f" and form.whole_numbers and (pixels % 1).any()
-    return form.within_bounds(pixels) and not has_fractions
-
-
-def _have_row_names(rows: Sequence[list[str]], columns: int) -> bool:
-    """Return whether rows begin with R's row names, 1, 2, ..., for which its header has no column."""
-    return [(cells[0], len(cells)) for cells in rows] == [("1", columns + 1), ("2", columns + 1)] and all(rows[0])

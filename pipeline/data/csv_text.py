@@ -1,8 +1,8 @@
-"""How the text of a CSV is written: its encoding, line ends, separator and header, detected from its first lines."""
+"""How the text of a CSV is written: its separator, header and numbers, detected from its first lines."""
 
 import csv
-import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -11,18 +11,12 @@ from pipeline.errors import UserError
 MAX_LINE_BYTES = 1 << 20
 """Longest line that is read; a web page or a picture may contain no line end."""
 SAMPLE_BYTES = 1 << 17
-"""Bytes at the start of a file that show its encoding and the notation of its numbers: about 70 rows."""
+"""Bytes at the start of a file that show the notation of its numbers: about 70 rows."""
 NUMBER_PATTERN = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*")
 FRACTION_PATTERN = re.compile(rb"\d[.]|[.]\d|\d[eE][+-]?\d")
 BOOLEANS = {"true": 1.0, "false": 0.0}
 SEPARATOR_LINE = re.compile(r'"?sep=(.?)"?[ ,;]*', re.IGNORECASE)
-"""The first line by which Excel is told the separator."""
-BYTE_ORDER_MARKS = {
-    b"\xff\xfe\0\0": "utf-32",
-    b"\0\0\xfe\xff": "utf-32",
-    b"\xff\xfe": "utf-16",
-    b"\xfe\xff": "utf-16",
-}
+"""A first line that names the separator, for Excel."""
 
 
 @dataclass(frozen=True)
@@ -108,41 +102,14 @@ def is_numbered(names: list[str]) -> bool:
     return len(names) > 10 and bool(start) and names == [str(int(start) + i) for i in range(len(names))]
 
 
+def has_row_names(rows: Sequence[list[str]], columns: int) -> bool:
+    """Return whether rows begin with R's row names, 1, 2, ..., for which its header has no column."""
+    return [(cells[0], len(cells)) for cells in rows] == [("1", columns + 1), ("2", columns + 1)] and all(rows[0])
+
+
 def parse_number(cell: str) -> float | None:
     """Return the number, or the truth value as 1 or 0, in a cell; None if it holds something else."""
     return float(cell) if NUMBER_PATTERN.fullmatch(cell) else BOOLEANS.get(cell.strip().lower())
-
-
-def open_as_utf8(stream: IO[bytes]) -> IO[bytes]:
-    """Return the content of a stream as UTF-8 with line feeds; the stream itself if it is that already.
-
-    UTF-16 and UTF-32 are recognised by their byte-order marks, UTF-16 also by its zero bytes. A carriage return alone
-    ends a line if the file has no line feed.
-    """
-    head = stream.read(SAMPLE_BYTES)
-    stream.seek(0)
-    encoding = next((encoding for mark, encoding in BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
-    if encoding is None and len(head) > 3 and b"\0" in head[:4] and head[:4].count(b"\0") == 2:
-        encoding = "utf-16-le" if head[0] else "utf-16-be"
-    if encoding is None and (b"\n" in head or b"\r" not in head):
-        return stream
-    return io.BufferedReader(_Transcoder(stream, encoding or "utf-8-sig"), SAMPLE_BYTES)
-
-
-class _Transcoder(io.RawIOBase):
-    """The text of a stream as UTF-8 with line feeds."""
-
-    def __init__(self, stream: IO[bytes], encoding: str) -> None:
-        self.text = io.TextIOWrapper(stream, encoding, errors="replace")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill the buffer with whole characters, of at most four bytes each, and return the number of bytes."""
-        content = self.text.read(len(buffer) // 4).encode()
-        buffer[: len(content)] = content
-        return len(content)
 
 
 def _find_separator(line: str) -> str:

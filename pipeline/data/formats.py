@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.data.arrays import ArrayFile, Arrays, Part, load_h5, load_libsvm, load_mat, load_npy, load_npz, part_of
+from pipeline.data.arrays.array_file import ArrayFile
+from pipeline.data.arrays.contents import Arrays, Part, part_of
+from pipeline.data.arrays.idx import load_idx
+from pipeline.data.arrays.loaders import load_h5, load_libsvm, load_mat, load_npy, load_npz
+from pipeline.data.arrays.pictures import has_classes, load_pictures
 from pipeline.data.csv_file import COMPETITION_FILE, CsvFile
-from pipeline.data.idx import load_idx
 from pipeline.data.parquet import ParquetFile
-from pipeline.data.pictures import has_classes, load_pictures
 from pipeline.errors import UserError
 from pipeline.utils.files import is_zip
 from pipeline.vision.image import find_pictures, is_picture
@@ -150,7 +152,7 @@ def _load_archive(path: Path, part: Part) -> Arrays:
 
 def _load_picture(path: Path, part: Part) -> Arrays:
     """Return the picture of one digit."""
-    from pipeline.data.pictures import frame_grey
+    from pipeline.data.arrays.pictures import frame_grey
     from pipeline.vision.image import to_grey_levels
 
     return Arrays(frame_grey(to_grey_levels(path))[None], None, [str(path)])

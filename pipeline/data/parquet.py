@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.data.arrays.pictures import frame_grey
 from pipeline.data.columns import INDEX_NAMES, LABEL_NAMES, PIXEL_COLUMNS, expected_pixels
 from pipeline.data.csv_file import CHUNK_ROWS
 from pipeline.data.csv_text import parse_number
-from pipeline.data.pictures import frame_grey
 from pipeline.data.pixel_format import PixelFormat, detect_format, needs_more_rows
 from pipeline.data.table import DigitTable, concatenate
 from pipeline.digits import CLASSES, SIDE, Labels

@@ -11,6 +11,7 @@ from pipeline.digits import SIDE, Labels, Pixels
 
 SIDES = (SIDE, 16, 8, 20, 32)
 """Sides of the square images that are read: MNIST's, USPS's, scikit-learn's, Coursera's, and padded to 32."""
+SIZES = tuple(side * side for side in SIDES)
 MEAN, STD = 0.1307, 0.3081
 """Mean and standard deviation that torch's MNIST examples normalise with, on the scale 0 to 1."""
 TOLERANCE = 0.02
@@ -68,6 +69,11 @@ class PixelFormat:
         lowest, highest = self.bounds
         margin = 0 if self.whole_numbers else TOLERANCE * (highest - lowest)
         return bool(values.min() >= lowest - margin and values.max() <= highest + margin)  # false for NaN
+
+    def accepts(self, values: NDArray[Any]) -> bool:
+        """Return whether all values are numbers of this format, without fractions if it has whole numbers."""
+        has_fractions = values.dtype.kind == "f" and self.whole_numbers and (values % 1).any()
+        return self.within_bounds(values) and not has_fractions
 
     def notes(self, features: int) -> list[str]:
         """Return what differs from MNIST's format, in words; `features` is the number of values per image."""

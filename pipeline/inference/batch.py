@@ -8,7 +8,7 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from pipeline.data.arrays import ArrayFile
+from pipeline.data.arrays.array_file import ArrayFile
 from pipeline.data.formats import DigitFile, find_files, find_paths
 from pipeline.digits import Labels
 from pipeline.errors import UserError

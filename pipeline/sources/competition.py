@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pipeline.data.arrays import Part
+from pipeline.data.arrays.contents import Part
 from pipeline.data.formats import SUFFIXES, DigitFile, open_digits
 from pipeline.errors import UserError
 from pipeline.kaggle.competition import ARCHIVE, download_files

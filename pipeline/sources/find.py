@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.data.arrays import ArrayFile
+from pipeline.data.arrays.array_file import ArrayFile
 from pipeline.data.formats import holds_digits, open_digits
 from pipeline.errors import UserError, did_you_mean
 from pipeline.kaggle import credentials

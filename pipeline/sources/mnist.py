@@ -8,7 +8,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-from pipeline.data.idx import read_idx
+from pipeline.data.arrays.idx import read_idx
 from pipeline.errors import UserError
 from pipeline.sources.download import require_sha256
 from pipeline.sources.files import files_source

@@ -12,8 +12,8 @@ import pytest
 from helpers.files import csv_text, encode_idx
 
 from pipeline import CsvFile, DigitTable, UserError
+from pipeline.data.arrays.idx import read_idx
 from pipeline.data.csv_file import CHUNK_ROWS
-from pipeline.data.idx import read_idx
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.arrays import Arrays, Part, find_labels
+from pipeline.data.arrays.contents import Arrays, Part, find_labels
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
 

@@ -1,48 +1,21 @@
-"""Files of digits that are read at once: arrays in NumPy, MATLAB, HDF5 and LIBSVM files, decoded to a DigitTable."""
+"""Files of digits that are read at once: arrays, decoded to a DigitTable."""
 
-import gzip
-import re
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.lib.format import read_array
 from numpy.typing import NDArray
 
+from pipeline.data.arrays.contents import Arrays, Part
 from pipeline.data.columns import ColumnError, count_columns
 from pipeline.data.csv_file import CHUNK_ROWS
-from pipeline.data.matlab import read_mat
-from pipeline.data.pixel_format import SIDES, PixelFormat, detect_format
+from pipeline.data.pixel_format import SIZES, PixelFormat, detect_format
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, SIDE, Labels
 from pipeline.errors import UserError
-from pipeline.utils.files import open_member
-from pipeline.utils.workers import deal
-
-Part = Literal["train", "test"]
-"""Training rows or test rows, of a file that may contain both."""
-PART_WORDS = {"train": "train", "training": "train", "test": "test", "testing": "test", "t10k": "test"}
-LABEL_WORDS = {"label", "labels", "y", "target", "targets", "class", "classes"}
-SIZES = [side * side for side in SIDES]
-
-
-class Arrays(NamedTuple):
-    """The content of a file.
-
-    Attributes:
-        images: numbers, (N, 28, 28) or another shape that `_to_rows` accepts.
-        labels: labels of any shape and type that `_to_labels` accepts, or None.
-        names: the name of the file of each image, or None.
-    """
-
-    images: NDArray[Any]
-    labels: NDArray[Any] | None = None
-    names: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -199,135 +172,3 @@ def _raise_out_of_range(rows: NDArray[Any], form: PixelFormat, name: str) -> Non
     raise UserError(
         f"{name}, image {row + 1}: pixel {pixel}: {rows[row, pixel]:g} is outside {lowest:g} to {highest:g}; correct it"
     )
-
-
-def words_of(name: str) -> set[str]:
-    """Return the words in a name, in lower case: "trainingSet/y_train.npy" has training, set, y, train and npy."""
-    return {word.lower() for word in re.findall(r"t10k|[A-Z]?[a-z]+|[A-Z]+", name)}
-
-
-def part_of(name: str) -> str | None:
-    """Return "train" or "test" if a name contains a word for one of them, else None."""
-    parts = {PART_WORDS[word] for word in words_of(name) if word in PART_WORDS}
-    return parts.pop() if len(parts) == 1 else None
-
-
-def pick_arrays(named: dict[str, NDArray[Any]], part: Part, name: str) -> Arrays:
-    """Return the images and labels among the arrays of a file.
-
-    Names with the word train or test divide the arrays; labels are recognised by their names, or by their shape.
-
-    Raises:
-        UserError: there are no images, or several arrays may be the images.
-    """
-    parts = {key: part_of(key) for key in named}
-    if any(parts.values()):
-        named = {key: array for key, array in named.items() if parts[key] == part}
-    images = {key: array for key, array in named.items() if array.ndim > 1 and not words_of(key) & LABEL_WORDS}
-    images = {key: array for key, array in images.items() if _may_be_images(array.shape)}
-    if not images:
-        held = ", ".join(list(parts)[:5]) or "nothing"
-        raise UserError(f"{name}: holds no {'test' if part == 'test' else 'training'} images (it holds {held})")
-    if len(images) > 1:
-        raise UserError(f"{name}: {' and '.join(list(images)[:3])} may all be the images; save one of them")
-    (key, pixels), *_ = images.items()
-    others = {other: array for other, array in named.items() if other != key and array.size > 1}
-    labels = [array for other, array in others.items() if words_of(other) & LABEL_WORDS]
-    if not labels:
-        sizes = {factor * count for factor in (1, CLASSES) for count in (pixels.shape[0], pixels.shape[-1])}
-        labels = [array for array in others.values() if array.size in sizes]
-    if len(labels) > 1:
-        raise UserError(f"{name}: {' and '.join(list(others)[:3])} may all be the labels; save one of them")
-    return Arrays(pixels, labels[0] if labels else None)
-
-
-def _may_be_images(shape: tuple[int, ...]) -> bool:
-    """Return whether an array of this shape may be images, rather than labels."""
-    if len(shape) != 2:
-        return len(shape) > 2
-    return shape[1] in SIZES or shape[1] - 1 in SIZES or (shape[0] in SIZES and shape[1] > CLASSES)
-
-
-def load_npz(path: Path, part: Part) -> Arrays:
-    """Return the arrays of an .npz file, such as Keras' mnist.npz. Pickled arrays are refused."""
-    named: dict[str, NDArray[Any]] = {}
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            with open_member(archive, name) as file:
-                named[name.removesuffix(".npy")] = read_array(file, allow_pickle=False)
-    return pick_arrays(named, part, str(path))
-
-
-def load_npy(path: Path, part: Part) -> Arrays:
-    """Return the images of an .npy file, with the labels of the file that is named alike, such as y_train.npy."""
-    arrays = []
-    for each in (path, find_labels(path)):
-        if each is not None:
-            with each.open("rb") as file:
-                arrays.append(read_array(file, allow_pickle=False))
-    return Arrays(arrays[0], arrays[1] if len(arrays) > 1 else None)
-
-
-def find_labels(path: Path) -> Path | None:
-    """Return the file next to a file of images that is named like it but for the word for labels, or None."""
-
-    def normalise(name: str) -> str:
-        return re.sub(r"[^a-z0-9]|\.gz$", "", name.lower())
-
-    name = path.name
-    wanted = set()
-    for images, labels in (
-        ("images", "labels"),
-        ("image", "label"),
-        ("x", "y"),
-        ("data", "labels"),
-        ("data", "target"),
-    ):
-        pattern = rf"(?<![a-z]){images}(?![a-z])"
-        changed = re.sub(pattern, labels, name.lower()).replace("idx3", "idx1")
-        if changed != name.lower().replace("idx3", "idx1"):
-            wanted.add(normalise(changed))
-    return next((file for file in sorted(path.parent.iterdir()) if normalise(file.name) in wanted), None)
-
-
-def load_mat(path: Path, part: Part) -> Arrays:
-    """Return the arrays of a MATLAB file, such as EMNIST's.
-
-    SciPy's reader can crash on a damaged file, and therefore runs in a process of its own.
-    """
-    (outcome,) = deal(read_mat, [path], 1)
-    if outcome.result is None:
-        raise ValueError(f"reading it ended with {outcome.death}")
-    return pick_arrays(outcome.result, part, str(path))
-
-
-def load_h5(path: Path, part: Part) -> Arrays:
-    """Return the arrays of an HDF5 file, such as usps.h5 with the groups train and test; needs h5py."""
-    try:
-        h5py = import_module("h5py")
-    except ModuleNotFoundError:
-        raise UserError(f"{path}: to read HDF5, run: pip install h5py") from None
-    named: dict[str, NDArray[Any]] = {}
-
-    def collect(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "buif":
-            named[name] = item[()]
-
-    with h5py.File(path) as file:
-        file.visititems(collect)
-    return pick_arrays(named, part, str(path))
-
-
-def load_libsvm(path: Path, part: Part) -> Arrays:
-    """Return the rows of a text file in LIBSVM's format, `label index:value ...`, plain or gzipped."""
-    from sklearn.datasets import load_svmlight_file
-
-    content = path.read_bytes()
-    opener: Any = gzip.open if content.startswith(b"\x1f\x8b") else Path.open
-    with opener(path, "rb") as file:
-        values, labels = load_svmlight_file(file)
-    size = next((size for size in sorted(SIZES) if size >= values.shape[1] > 0.9 * size or size == SIDE * SIDE), 0)
-    if values.shape[1] > size:
-        raise UserError(f"{path}: {values.shape[1]} values per row, expected up to {size}; choose a file of images")
-    values.resize(values.shape[0], size)
-    return Arrays(values.toarray(), labels)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.arrays import Arrays, Part, part_of
+from pipeline.data.arrays.contents import Arrays, Part, part_of
 from pipeline.data.pixel_format import MIN_BORDER_LEVEL
 from pipeline.digits import SIDE, Pixels
 from pipeline.errors import UserError
