@@ -13,11 +13,10 @@ from demo.document import INVITATION, TITLE, render
 from demo.handlers import TO_UPLOAD, Handlers, Shown
 from demo.inside import Inside
 from demo.predictors import PredictorPool
-from demo.static_files import URL_PATH
+from demo.static_files import import_module
 
-_IMPORT = f'import(new URL("{URL_PATH}/page.js", document.baseURI))'
-PAD_SCRIPT = f"{_IMPORT}.then(({{ adoptPad }}) => adoptPad(element, props, trigger));"
-PHOTO_SCRIPT = f"{_IMPORT}.then(({{ adoptPhoto }}) => adoptPhoto(element, props, trigger, watch));"
+PAD_SCRIPT = f"{import_module('page.js')}.then(({{ adoptPad }}) => adoptPad(element, props, trigger));"
+PHOTO_SCRIPT = f"{import_module('page.js')}.then(({{ adoptPhoto }}) => adoptPhoto(element, props, trigger, watch));"
 FRAMES_HEADER = """\
 <h2>What the network sees<span class="legend"><i></i>evidence for<i class="against"></i>evidence against</span></h2>
 <button type="button" class="open-inside" data-inside>Look inside</button>"""

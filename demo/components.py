@@ -2,13 +2,7 @@
 
 import gradio as gr
 
-from demo.static_files import URL_PATH
-
-
-def _import(name: str) -> str:
-    """Return the JavaScript that loads one of the page's modules."""
-    return f'import(new URL("{URL_PATH}/{name}", document.baseURI))'
-
+from demo.static_files import import_module
 
 _BOXES = """\
 element.onclick = ({target}) => target.closest("button") && trigger("click");
@@ -21,7 +15,7 @@ watch("value", () => {
 });"""
 _GAME = f"""\
 element.querySelector("button").addEventListener("click", async () => {{
-  const {{ play }} = await {_import("fool.js")};
+  const {{ play }} = await {import_module("fool.js")};
   play(element.closest(".tabitem"), element);
 }});"""
 _INSIDE = f"""\
@@ -29,12 +23,12 @@ const tab = element.closest(".tabitem");
 tab.addEventListener("click", async ({{ target }}) => {{
   const pressed = target.closest("[data-inside]");
   if (!pressed) return;
-  const {{ lookInside }} = await {_import("inside.js")};
+  const {{ lookInside }} = await {import_module("inside.js")};
   lookInside(tab, element.firstElementChild, pressed);
 }});"""
 _TAKE = f"""\
 const tab = element.closest(".tabitem");
-const load = () => {_import("take.js")};
+const load = () => {import_module("take.js")};
 element.addEventListener("click", async ({{ target }}) => {{
   const name = target.closest("[data-take]")?.dataset.take;
   if (name) (await load()).take(tab, element, name);

@@ -8,8 +8,8 @@ import gradio as gr
 import numpy as np
 
 from demo.handlers import decode_drawing
+from demo.pictures import encode_png
 from demo.schema import Drawing, Text
-from demo.views import encode_png
 from pipeline import DigitTable, UserError
 
 MAX_DIGITS = 1000

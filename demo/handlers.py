@@ -87,8 +87,8 @@ class Handlers:
 
         Returns text ("2025", "3.14", "1572 43890" for two rows, or "" if no number is found), marked (the text as the
         page shows it, with ? for what is probably no digit: "20?5"), parity ("odd" or "even" for each row), confidence
-        (the probability that all digits are right), glyphs and marks. Each glyph has box
-        (left, top, right, bottom in pixels), row (0 is the top row), digit, confidence, is_digit and ten
+        (the probability that all digits are right), glyphs, marks and left_out, the boxes of ink in none of them. Each
+        glyph has box (left, top, right, bottom in pixels), row (0 is the top row), digit, confidence, is_digit and ten
         probabilities. Each mark has box, symbol and row. A run that predicts only parity returns null for text and
         digit, and two probabilities.
         """

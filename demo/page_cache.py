@@ -32,7 +32,7 @@ class PageCache:
             await send({**message})  # a copy, to which a visitor's cookie is added
 
     async def _render(self, address: tuple[str | None, ...], scope: Scope, receive: Receive) -> list[Message]:
-        """Return the page for an address, and store it unless it is an error, in place of the oldest if it is full."""
+        """Return the page for an address. Store it unless it is an error; drop the oldest page if it is full."""
         page: list[Message] = []
 
         async def record(message: Message) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from html import escape
 
-from demo.views import data_url
+from demo.pictures import data_url
 from pipeline import Card, Run, UserError
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -24,6 +24,11 @@ URL_PATH = f"page/{_version()}"
 """Path of the files, relative to the page."""
 
 
+def import_module(name: str) -> str:
+    """Return the JavaScript that loads one of the page's modules."""
+    return f'import(new URL("{URL_PATH}/{name}", document.baseURI))'
+
+
 class StaticFiles(staticfiles.StaticFiles):
     """Serves the files. Browsers may keep them, because other content has another address."""
 

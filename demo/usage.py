@@ -22,8 +22,8 @@ TEMPLATE = """\
 <div class="usage">
   <p>Both examples send <code>number.png</code>. The response contains the number, the number as this page
   marks it (with <code>?</code> for what is probably no digit), its parity and the confidence; for each glyph its box
-  (left, top, right, bottom), its row, its digit and ten probabilities; and for each mark its box, its symbol and its
-  row. Several rows are separated by spaces.</p>
+  (left, top, right, bottom), its row, its digit and ten probabilities; for each mark its box, its symbol and its
+  row; and the boxes of ink that is left out. Several rows are separated by spaces.</p>
   <h2>Python</h2>
   <pre><code>${python.replaceAll("ADDRESS", location.href.split(/[/]*([?#]|$)/)[0])}</code></pre>
   <h2>Shell</h2>

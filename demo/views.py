@@ -1,24 +1,18 @@
 """HTML views of readings. They do not depend on the page."""
 
-import base64
 import re
 from collections.abc import Sequence
 from html import escape
-from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
+from demo.pictures import heat, jpeg_url, open_shown, png_url
 from pipeline import Reading
 
-FOR_COLOUR, AGAINST_COLOUR = (255, 122, 26), (56, 150, 255)
-"""Saliency colours (RGB) of pixels that support the digit, and of pixels against it."""
-MAX_SHOWN_SIDE_PX = 1200
-"""Maximum longer side of a picture that is shown with bounding boxes, in pixels."""
 MIN_NEXT_PROBABILITY = 0.01
 """Probability below which the next digit is not named."""
 MIN_WORD_GLYPHS = 3
@@ -208,10 +202,10 @@ def _class_names(probabilities: NDArray[np.float32]) -> list[str]:
 
 def boxed(path: Path, reading: Reading) -> str:
     """Return a picture with a labelled bounding box around each glyph, and a calmer one around each mark."""
-    shown, (width, height) = _open_shown(path)
+    shown, (width, height) = open_shown(path)
     return (
-        f'<figure class="boxed"><div><img src="{_jpeg(shown)}" alt="Uploaded picture">{_boxes(reading, width, height)}'
-        '</div><button type="button">Another picture</button></figure>'
+        f'<figure class="boxed"><div><img src="{jpeg_url(shown)}" alt="Uploaded picture">'
+        f'{_boxes(reading, width, height)}</div><button type="button">Another picture</button></figure>'
     )
 
 
@@ -231,23 +225,6 @@ def _boxes(reading: Reading, width: float, height: float) -> str:
         f'<i class="left-out" style="{_position(box, width, height)}" title="left out"></i>' for box in reading.left_out
     ]
     return "".join(boxes)
-
-
-def _open_shown(path: Path) -> tuple[Image.Image, tuple[float, float]]:
-    """Return an upright picture, at most `MAX_SHOWN_SIDE_PX` large and without transparency, and its full size."""
-    file = Image.open(path)
-    side = max(file.size)
-    file.draft("RGB", (MAX_SHOWN_SIDE_PX, MAX_SHOWN_SIDE_PX))  # decodes a large JPEG at 1/2, 1/4 or 1/8 scale
-    image: Image.Image = ImageOps.exif_transpose(file)
-    width, height = (each * side / max(image.size) for each in image.size)
-    image.thumbnail((MAX_SHOWN_SIDE_PX, MAX_SHOWN_SIDE_PX))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        shown = Image.new("RGB", image.size, "white")
-        shown.paste(image, mask=image.getchannel("A"))
-    else:
-        shown = image.convert("L" if image.mode.startswith(("I", "F")) else "RGB")
-    return shown, (width, height)
 
 
 def _position(box: tuple[int, int, int, int], width: float, height: float) -> str:
@@ -287,43 +264,10 @@ def as_json(reading: Reading) -> dict[str, Any]:
     ]
     marks = [{"box": list(map(int, sign.box)), "symbol": sign.symbol, "row": sign.row} for sign in reading.signs]
     known = {"text": reading.text, "marked": reading.marked, "parity": reading.parity, "confidence": reading.confidence}
-    return known | {"glyphs": glyphs, "marks": marks}
-
-
-def heat(saliency: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return a signed saliency map, float32 (28, 28), as RGBA, uint8 (28, 28, 4).
-
-    The colour shows the sign and the opacity the strength.
-    """
-    strength = np.abs(saliency) / max(float(np.abs(saliency).max()), 1e-12)
-    colour = np.where((saliency > 0)[..., None], FOR_COLOUR, AGAINST_COLOUR)
-    return np.dstack([colour, np.sqrt(strength) * 255]).astype(np.uint8)
+    left_out = [list(map(int, box)) for box in reading.left_out]
+    return known | {"glyphs": glyphs, "marks": marks, "left_out": left_out}
 
 
 def percent(probability: float) -> str:
     """Return a probability as text, never 100%."""
     return "more than 99%" if probability > 0.99 else f"{probability:.0%}"
-
-
-def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """Return pixels as the content of a PNG."""
-    file = BytesIO()
-    Image.fromarray(pixels).save(file, "png")
-    return file.getvalue()
-
-
-def png_url(pixels: NDArray[np.uint8]) -> str:
-    """Return pixels as the data URL of a PNG."""
-    return data_url(encode_png(pixels), "png")
-
-
-def _jpeg(image: Image.Image) -> str:
-    """Return an image as the data URL of a JPEG."""
-    file = BytesIO()
-    image.save(file, "jpeg")
-    return data_url(file.getvalue(), "jpeg")
-
-
-def data_url(file: bytes, kind: str) -> str:
-    """Return the content of an image file as a data URL; `kind` is "png" or "jpeg"."""
-    return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"

@@ -12,7 +12,7 @@ from pipeline.data.arrays.array_file import ArrayFile
 from pipeline.data.arrays.contents import Arrays, Part, part_of
 from pipeline.data.arrays.idx import load_idx
 from pipeline.data.arrays.loaders import load_h5, load_libsvm, load_mat, load_npy, load_npz
-from pipeline.data.arrays.pictures import has_classes, load_pictures
+from pipeline.data.arrays.pictures import has_classes, load_picture, load_pictures
 from pipeline.data.csv_file import COMPETITION_FILE, CsvFile
 from pipeline.data.parquet import ParquetFile
 from pipeline.errors import UserError
@@ -64,7 +64,7 @@ def open_digits(path: Path, part: Part = "train") -> DigitFile:
             f"{path}: is a pickle, which may run any code and is not loaded; save its arrays with numpy.savez"
         )
     if is_picture(head):
-        return ArrayFile(path, _load_picture, part)
+        return ArrayFile(path, load_picture, part)
     loader = next((loader for magic, loader in LOADERS.items() if head.startswith(magic)), None)
     if loader is None and LIBSVM_LINE.match(head):
         loader = load_libsvm
@@ -148,14 +148,6 @@ def _load_archive(path: Path, part: Part) -> Arrays:
             return arrays._replace(names=names)
         table = file.read(labels_required=False)
         return Arrays(table.pixels, table.labels)
-
-
-def _load_picture(path: Path, part: Part) -> Arrays:
-    """Return the picture of one digit."""
-    from pipeline.data.arrays.pictures import frame_grey
-    from pipeline.vision.image import to_grey_levels
-
-    return Arrays(frame_grey(to_grey_levels(path))[None], None, [str(path)])
 
 
 def _read_head(path: Path) -> bytes:

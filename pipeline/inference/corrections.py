@@ -70,7 +70,7 @@ def keep_correction(folder: Path, picture: Picture, reading: Reading, number: st
 
 
 def _replace_lines(table: Path, drawing: str, lines: Sequence[tuple[str, ...]]) -> None:
-    """Write the lines of a drawing, in place of earlier ones of the same drawing."""
+    """Write the lines of a drawing; they replace earlier lines of the same drawing."""
     require_writable(table)
     try:
         with FileLock(table.with_name(LOCK_NAME)):

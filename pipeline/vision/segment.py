@@ -22,6 +22,12 @@ MIN_STACK_HEIGHT = 1.6
 """Height of a part that may be two digits of two rows, relative to the typical digit."""
 MAX_CONTACT = 2.5
 """Width of the ink where two such digits touch, relative to the stroke width."""
+ROW_MIDDLES = 0.4, 0.6
+"""Position in such a part, from 0 at its top to 1, above which the upper row lies, and below which the lower one."""
+CUT_BAND = 0.3, 0.7
+"""Positions between which such a part is cut."""
+MAX_DISTANCE = 3
+"""Distance of the digits that show the two rows, relative to the height of such a part."""
 MIN_STROKE = 0.45
 """Strokes are at least this wide, relative to the typical ones of the picture."""
 
@@ -138,11 +144,14 @@ def _cut_between_rows(part: Part, others: list[Part]) -> int | None:
     positions = []
     for other in others:
         rows, columns = overlap(part.box, other.box)
-        if rows > 0 and columns > -3 * part.height:
+        if rows > 0 and columns > -MAX_DISTANCE * part.height:
             positions.append((other.middle - part.box[0].start) / part.height)
-    if not positions or min(positions) > 0.4 or max(positions) < 0.6 or any(0.4 <= each <= 0.6 for each in positions):
+    upper, lower = ROW_MIDDLES
+    if not {each < upper for each in positions} == {each > lower for each in positions} == {True, False}:
         return None
-    low, high = round(0.3 * part.height), round(0.7 * part.height)
+    if any(upper <= each <= lower for each in positions):
+        return None
+    low, high = (round(place * part.height) for place in CUT_BAND)
     ink = part.mask[low:high].sum(axis=1)
     return low + int(ink.argmin()) if ink.min() <= MAX_CONTACT * part.stroke else None
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.commands import Outcome
+from helpers.interrupts import interrupted_evaluation
 from helpers.paths import PROJECT
 from PIL import Image
 
 from pipeline import DigitTable, Run, Source
-from pipeline.training.trainer import Trainer
 
 LONG = 300 * "n"
 
@@ -87,25 +87,14 @@ def test_submit_refuses_a_run_together_with_a_recipe(command: Callable[..., Outc
     )
 
 
-def test_the_line_to_resume_works_verbatim(
-    command: Callable[..., Outcome], digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_line_to_resume_works_verbatim(command: Callable[..., Outcome], digits: DigitTable, tmp_path: Path) -> None:
     kept = tmp_path / "my corrections"
     kept.mkdir()
     Image.fromarray(np.asarray(255 - digits.pixels[0])).save(kept / "a.png")
     (kept / "corrections.csv").write_text("frame,label\na.png,5\n")
     options = ["--source", "practice", "--data", "my data", "--with", "my corrections", "--limit", "200"]
     settings = ["--set", "epochs=2", "--set", "minimum_updates=0", "--set", "seed=7"]
-    evaluate, calls = Trainer.evaluate, []
-
-    def interrupted(self: Trainer) -> object:
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return evaluate(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "evaluate", interrupted)
+    with interrupted_evaluation(2):
         stopped = command("train", "fast", "--run", "runs of mine/a", *options, *settings)
     assert stopped.status == 130
     (line,) = (line for line in stopped.out.splitlines() if "To resume: " in line)

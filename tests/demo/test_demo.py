@@ -126,7 +126,15 @@ def test_invalid_pictures_are_refused_with_the_reason(
 )
 def test_a_picture_without_a_number_gives_an_empty_reading(client: httpx.Client, content: bytes) -> None:
     (reading,) = upload_and_read(client, "picture", content).json()["data"]
-    assert reading == {"text": "", "marked": "", "parity": None, "confidence": None, "glyphs": [], "marks": []}
+    assert reading == {
+        "text": "",
+        "marked": "",
+        "parity": None,
+        "confidence": None,
+        "glyphs": [],
+        "marks": [],
+        "left_out": [],
+    }
 
 
 def test_a_file_of_100_mb_is_refused(client: httpx.Client) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from demo.digits import digits_file
-from demo.views import png_url
+from demo.pictures import png_url
 from pipeline import CsvFile, DigitTable, UserError
 
 

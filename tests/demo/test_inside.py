@@ -13,8 +13,8 @@ from helpers.page import draw_number
 from helpers.recipes import DIGIT_RECIPES, randomise_batch_norms
 
 from demo.inside import Inside, describe, titles
+from demo.pictures import png_url
 from demo.predictors import PredictorPool
-from demo.views import png_url
 from pipeline import Activations, DigitTable, Glyph, Predictor, Recipe, UserError
 from pipeline.config.recipe import load_recipe
 from pipeline.models import build

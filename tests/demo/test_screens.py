@@ -44,6 +44,9 @@ def test_number_parity_and_pad_are_in_sight_on_every_screen_and_six_digits_fit(b
             for part in (".number .read", ".number .chip", ".paper"):
                 assert is_in_sight(tab.locator(part).locator("visible=true"), size), (size, part)
             assert tab.evaluate("[scrollY, document.documentElement.scrollWidth]") == [0, size[0]]
+            button = tab.locator(".open-inside").locator("visible=true").bounding_box()
+            assert button
+            assert button["x"] + button["width"] <= size[0], size
             expect(result(tab).locator(".read")).to_have_text("204913")
     phone.close()
 

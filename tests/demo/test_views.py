@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from helpers.page import draw_number
 
 from demo import views
+from demo.pictures import AGAINST_COLOUR, FOR_COLOUR, heat
 from pipeline import Glyph, Predictions, Reading, Sign
 
 
@@ -83,14 +85,15 @@ def test_marks_are_shown_between_the_digits_and_have_boxes_without_a_label(tmp_p
     assert boxes.count("<b>7</b>") == 2
     assert views.as_json(marked)["text"] == "7.7"
     assert views.as_json(marked)["marks"] == [{"box": [12, 6, 15, 9], "symbol": ".", "row": 0}]
+    assert views.as_json(replace(marked, left_out=((1, 2, 3, 4),)))["left_out"] == [[1, 2, 3, 4]]
 
 
 def test_saliency_colours_show_the_sign() -> None:
     signed = np.zeros((28, 28), dtype=np.float32)
     signed[0, 0], signed[0, 1] = 2, -1
-    pixels = views.heat(signed)
-    assert tuple(pixels[0, 0, :3]) == views.FOR_COLOUR
-    assert tuple(pixels[0, 1, :3]) == views.AGAINST_COLOUR
+    pixels = heat(signed)
+    assert tuple(pixels[0, 0, :3]) == FOR_COLOUR
+    assert tuple(pixels[0, 1, :3]) == AGAINST_COLOUR
     assert pixels[0, 0, 3] == 255 > pixels[0, 1, 3] > pixels[5, 5, 3] == 0
 
 

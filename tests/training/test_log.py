@@ -2,10 +2,10 @@ import logging
 from pathlib import Path
 
 import pytest
+from helpers.interrupts import interrupted_evaluation
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipeline import Recipe, Source, UserError, train
-from pipeline.training.trainer import Trainer
 
 
 def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -37,21 +37,9 @@ def test_a_quiet_run_prints_nothing_and_restores_the_logger(
     assert (logging.getLogger("pipeline").level, logging.getLogger("pipeline").handlers) == (level, handlers)
 
 
-def test_a_resumed_run_appends_to_its_log_and_events(
-    tmp_path: Path, practice: Source, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    evaluate, calls = Trainer.evaluate, []
-
-    def interrupted(self: Trainer) -> object:
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return evaluate(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "evaluate", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            train(recipe, practice, str(tmp_path / "mine"), quiet=True)
+def test_a_resumed_run_appends_to_its_log_and_events(tmp_path: Path, practice: Source, recipe: Recipe) -> None:
+    with interrupted_evaluation(2), pytest.raises(KeyboardInterrupt):
+        train(recipe, practice, str(tmp_path / "mine"), quiet=True)
     run = train(recipe, practice, str(tmp_path / "mine"), resume=True, quiet=True)
     assert [step for step, _ in events(run.folder)["learning rate"]] == [1, 2, 3]
     log = (run.folder / "training.log").read_text()

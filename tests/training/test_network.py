@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.files import csv_text
+from helpers.interrupts import interrupted_evaluation
 from helpers.paths import PROJECT
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD
@@ -55,24 +56,12 @@ def test_another_seed_gives_other_weights(tmp_path: Path, practice: Source, reci
         ["scheduler=step", "step_size=1", "gamma=0.1", "optimizer=adam", "gradient_accumulation=2"],
     ],
 )
-def test_an_interrupted_run_resumes_to_identical_weights(
-    settings: list[str], tmp_path: Path, practice: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_run_resumes_to_identical_weights(settings: list[str], tmp_path: Path, practice: Source) -> None:
     recipe = Recipe.load("fast", ["epochs=4", "minimum_updates=0", "batch_size=128", *settings])
     uninterrupted = train(recipe, practice, str(tmp_path / "whole"), quiet=True)
 
-    evaluate, calls = Trainer.evaluate, []
-
-    def interrupt(self: Trainer) -> object:
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return evaluate(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "evaluate", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            train(recipe, practice, str(tmp_path / "halves"), quiet=True)
+    with interrupted_evaluation(3), pytest.raises(KeyboardInterrupt):
+        train(recipe, practice, str(tmp_path / "halves"), quiet=True)
     interrupted = Run.open(tmp_path / "halves")
     assert (len(interrupted.history), interrupted.card.finished) == (2, False)
     train(recipe, practice, str(tmp_path / "halves"), resume=True, quiet=True)

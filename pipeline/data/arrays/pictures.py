@@ -48,6 +48,11 @@ def load_pictures(folder: Path, part: Part) -> Arrays:
     return Arrays(images, digits, [str(path) for path in paths])
 
 
+def load_picture(path: Path, part: Part) -> Arrays:
+    """Return the picture of one digit, which has no label; raise a UserError if it is damaged."""
+    return Arrays(frame_grey(to_grey_levels(path))[None], None, [str(path)])
+
+
 def frame_grey(grey: NDArray[np.uint8]) -> Pixels:
     """Return the grey levels of a picture of one digit, (h, w), framed like MNIST, uint8 (28, 28), 0 = paper."""
     from pipeline.vision.frame import frame_single

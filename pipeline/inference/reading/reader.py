@@ -31,6 +31,7 @@ def read_picture(picture: Picture, predict: Predict, threshold: float, lines: Li
     Raises:
         UserError: as in `Predictor.read`.
     """
+    threshold = max(threshold, PICTURE_DIGIT_THRESHOLD)
     grey, scale = to_grey(picture)
     ink = binarise(grey)
     rows = find_rows(ink)
@@ -63,13 +64,12 @@ def _predictions(candidates: list[Candidate], predict: Predict, threshold: float
     p_digit = [candidate.p_digit for candidate in candidates if candidate.p_digit is not None]
     if len(p_digit) < len(candidates):  # the network has no class for non-digits; touching digits have a score
         return Predictions(probabilities, None, threshold)
-    return Predictions(probabilities, np.array(p_digit, np.float32), max(threshold, PICTURE_DIGIT_THRESHOLD))
+    return Predictions(probabilities, np.array(p_digit, np.float32), threshold)
 
 
 def _crossed_out(candidates: list[Candidate], threshold: float) -> list[Candidate]:
     """Return what is scribbled over: no digits, with much wider ink than the digits of the picture."""
-    limit = max(threshold, PICTURE_DIGIT_THRESHOLD)
-    refused = [candidate for candidate in candidates if candidate.p_digit is not None and candidate.p_digit < limit]
+    refused = [candidate for candidate in candidates if candidate.p_digit is not None and candidate.p_digit < threshold]
     digits = [candidate for candidate in candidates if candidate not in refused]
     if not refused or not digits:
         return []
