@@ -147,9 +147,8 @@ def _cut_between_rows(part: Part, others: list[Part]) -> int | None:
         if rows > 0 and columns > -MAX_DISTANCE * part.height:
             positions.append((other.middle - part.box[0].start) / part.height)
     upper, lower = ROW_MIDDLES
-    if not {each < upper for each in positions} == {each > lower for each in positions} == {True, False}:
-        return None
-    if any(upper <= each <= lower for each in positions):
+    has_both = any(each < upper for each in positions) and any(each > lower for each in positions)
+    if not has_both or any(upper <= each <= lower for each in positions):
         return None
     low, high = (round(place * part.height) for place in CUT_BAND)
     ink = part.mask[low:high].sum(axis=1)
