@@ -185,6 +185,15 @@ class Run(RunFolder):
     def save_model(self, weights: Mapping[str, Tensor]) -> None:
         write_atomic(self.model_path, safetensors.torch.save(contiguous(weights)))
 
+    def require_model(self) -> None:
+        """Raise a UserError if the training was stopped before it had saved a model."""
+        recipe = self.recipe
+        path = self.folder / recipe.save_dir if isinstance(recipe, FineTuning) else self.model_path
+        if not path.exists() and self.card_path.exists() and not self.card.finished:
+            raise UserError(
+                f"{self}: its training was stopped before it had saved a model; resume it: {self.resume_command}"
+            )
+
     def load_model(self) -> dict[str, Tensor]:
         """Return the weights of the best epoch, on the CPU.
 

@@ -44,6 +44,7 @@ def compare(
     from pipeline.run_folder import CHECKPOINTS
 
     compared = compare(runs, on, data)
-    figure = CHECKPOINTS / "comparison.png"
+    log.info("%s\n\nEvaluated on %s", format_comparison(compared), on)
+    figure = CHECKPOINTS / "comparison.png"  # drawn last: the table is printed even if the figure cannot be written
     save_figure(figure, plot_comparison, {each.run.folder.name: each.score for each in compared})
-    log.info("%s\n\nEvaluated on %s; figure: %s", format_comparison(compared), on, figure)
+    log.info("Figure: %s", figure)

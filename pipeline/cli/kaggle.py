@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Option, Typer
 
 from pipeline.cli.data import check_source
-from pipeline.cli.options import AllowLeak, DataDir, Quiet, log, log_to_stdout
+from pipeline.cli.options import DEFAULT_SOLUTION, AllowLeak, DataDir, Quiet, log, log_to_stdout
 
 LedgerFile = Annotated[Path, Option("--ledger", metavar="CSV", help="Ledger of all submissions.")]
 DEFAULT_LEDGER = Path("submissions/ledger.csv")
@@ -23,7 +23,7 @@ def data(data: DataDir = Path("data"), quiet: Quiet = False) -> None:
 
 @kaggle.command("submit")
 def submit(
-    file: Annotated[Path, Option(metavar="CSV", help="Submission file to send.")] = Path("submissions/solution.csv"),
+    file: Annotated[Path, Option(metavar="CSV", help="Submission file to send.")] = DEFAULT_SOLUTION,
     message: Annotated[
         str,
         Option(

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,6 @@ log = logging.getLogger(__name__)
 
 BACKOFF_FACTOR = 6
 """Multiplies the pause after a failed request: the client does not pass on Kaggle's Retry-After header."""
-STATUS_COMMAND = "python -m pipeline kaggle status"
 
 
 def send_submission(
@@ -80,7 +80,11 @@ def send_submission(
             if not again:
                 _refuse_resend(file, hash_content(content), ledger)
             entry = _send(content, _make_entry(content, provenance, message), ledger, limits)
-    return _await_score(entry, ledger, limits)
+    try:
+        return _await_score(entry, ledger, limits)
+    except KeyboardInterrupt:
+        log.warning("Stopped. %s was sent; to see its score: %s", entry.ref, _status_command(ledger))
+        raise
 
 
 def _make_entry(content: bytes, provenance: Provenance | None, message: str) -> Entry:
@@ -200,7 +204,7 @@ def _await_score(entry: Entry, ledger: Ledger, limits: Limits) -> Entry:
         while not entry.settled:
             if monotonic() >= deadline:
                 raise KaggleError(
-                    f"{entry.ref}: no score within {limits.score:g} seconds; check again with {STATUS_COMMAND}"
+                    f"{entry.ref}: no score within {limits.score:g} seconds; check again with {_status_command(ledger)}"
                 )
             sleep(limits.pause)
             bar.refresh()
@@ -210,6 +214,11 @@ def _await_score(entry: Entry, ledger: Ledger, limits: Limits) -> Entry:
     if entry.status == "ERROR":
         raise KaggleError(f"{entry.ref}: Kaggle could not score it: {fetch_error(entry.ref, limits)}")
     return entry
+
+
+def _status_command(ledger: Ledger) -> str:
+    """Return the command that shows the scores in a ledger, quoted for a shell."""
+    return shlex.join(["python", "-m", "pipeline", "kaggle", "status", "--ledger", str(ledger.path)])
 
 
 def refresh_ledger(ledger: Ledger, limits: Limits = DEFAULT_LIMITS) -> None:

@@ -11,7 +11,7 @@ from pipeline.kaggle.competition import ARCHIVE
 from pipeline.sources.competition import competition_source, from_kaggle, holds_competition
 from pipeline.sources.drawings.pendigits import pendigits_source
 from pipeline.sources.files import files_source
-from pipeline.sources.mnist import answering_mirrors, holds_mnist, mnist_source
+from pipeline.sources.mnist import UnreachableError, answering_mirrors, holds_mnist, mnist_source
 from pipeline.sources.practice import practice_source
 from pipeline.sources.source import Source
 
@@ -41,7 +41,10 @@ def _find(kind: str, data: Path) -> Source:
     if kind == "practice":
         return practice_source(data / "practice", "requested")
     if kind == "mnist":
-        return mnist_source(data, "requested")
+        try:
+            return mnist_source(data, "requested")
+        except UnreachableError as error:
+            raise UserError(f"{error}, or use --source practice, which needs no network") from None
     if kind == "kaggle":
         return from_kaggle(data)
     if kind != "auto":
@@ -57,9 +60,12 @@ def _find(kind: str, data: Path) -> Source:
     if holds_mnist(data):
         return mnist_source(data, f"found there; {missing}")
     mirrors = answering_mirrors()
-    if mirrors:
+    if not mirrors:
+        return practice_source(data / "practice", f"{missing}, and no mirror of MNIST answers")
+    try:
         return mnist_source(data, f"{missing}; a mirror of MNIST answers", mirrors)
-    return practice_source(data / "practice", f"{missing}, and no mirror of MNIST answers")
+    except UnreachableError as error:
+        return practice_source(data / "practice", f"{missing}; {error}")
 
 
 def _at_path(path: Path) -> Source:
