@@ -38,8 +38,10 @@ def holds_competition(path: Path) -> bool:
 def competition_source(path: Path, reason: str) -> Source:
     """Return the competition's files in a folder (CSV, .gz, Parquet, or in the archive), or those in one file."""
     train, test = (_open_competition_file(path, stem) for stem in PARTS)
-    place = train.path if train.path == test.path else path
-    if train.path.parent == test.path.parent != path:
+    place = path
+    if train.path == test.path:
+        place = train.path
+    elif train.path.parent == test.path.parent:
         place = train.path.parent
     return Source(
         "competition",
