@@ -63,10 +63,11 @@ def status(ledger: LedgerFile = DEFAULT_LEDGER, quiet: Quiet = False) -> None:
     from pipeline.reports.figures import plot_progress
     from pipeline.reports.style import save_figure
 
+    kept = Ledger(ledger)
     try:
-        refresh_ledger(Ledger(ledger))
+        refresh_ledger(kept)
     finally:  # the ledger is shown even if Kaggle does not answer
-        entries = Ledger(ledger).entries()
+        entries = kept.entries()
         log.info(format_table(entries))
     scored = [entry for entry in entries if entry.public_score is not None]
     if scored:

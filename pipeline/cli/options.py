@@ -24,9 +24,7 @@ RunName = Annotated[str, Argument(metavar="RUN", help="Folder of a run, or its n
 On = Annotated[
     str, Option("--on", metavar="mnist|validation|FILE", help="Labelled digits to evaluate on; FILE may be a folder.")
 ]
-Overrides = Annotated[
-    list[str] | None, Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
-]
+Overrides = Annotated[list[str] | None, Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")]
 AllowLeak = Annotated[bool, Option("--allow-leak", help="Allow test images that the run was trained on.")]
 Quiet = Annotated[bool, Option("--quiet", help="Print no progress and no results.")]
 

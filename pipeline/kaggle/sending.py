@@ -91,7 +91,7 @@ def _make_entry(content: bytes, provenance: Provenance | None, message: str) -> 
     """Return the first entry of a submission, before it is sent."""
     entry = Entry(
         time=datetime.now(UTC).replace(microsecond=0),
-        token=secrets.token_hex(4),
+        token=f"s{secrets.token_hex(4)}",  # with a letter in front, no spreadsheet takes it for a number
         file_hash=hash_content(content),
         status="SENDING",
         message=" ".join(message.split()),
@@ -131,6 +131,12 @@ def _refuse_resend(file: Path, file_hash: str, ledger: Ledger) -> None:
             raise UserError(
                 f"{file}: the same content was sent on {entry.time:%Y-%m-%d} as {entry.ref}{score}; "
                 "--again sends it again"
+            )
+    for number, line in ledger.damaged_lines.items():
+        if file_hash in line:
+            raise UserError(
+                f"{file}: the same content is named in line {number} of {ledger.path}, which is damaged, and may have "
+                "been sent; correct that line, or --again sends it again"
             )
 
 

@@ -54,7 +54,10 @@ def test_a_token_that_may_not_be_read_is_named(home: Path) -> None:
     path = home / ".kaggle" / "access_token"
     path.write_text(TOKEN)
     path.chmod(0)
-    with permissions_of_a_user(), pytest.raises(UserError, match=r"access_token: cannot be read \(Permission denied\): .* chmod 600"):
+    with (
+        permissions_of_a_user(),
+        pytest.raises(UserError, match=r"access_token: cannot be read \(Permission denied\): .* chmod 600"),
+    ):
         require_credentials()
 
 
