@@ -140,6 +140,11 @@ class Run(RunFolder):
         with open_atomic(self.card_path) as temporary:
             temporary.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
+    @property
+    def report_folder(self) -> Path:
+        """The folder for the results of evaluations: the run's own, or, if it ships with the project, one in it."""
+        return self.folder / "evaluation" if self.card.shipped else self.folder
+
     def add_scores(self, scores: Mapping[str, float]) -> None:
         """Add scores to the card on disk; it is read again because it may hold scores that the copy here lacks."""
         card = self._read_card()

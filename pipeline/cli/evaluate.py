@@ -24,7 +24,7 @@ def evaluate(run: RunName, on: On = "validation", data: DataDir = Path("data"), 
         rows = orient_table(predictor, rows, on)
     score = evaluate(found, rows, on, predictor)
     log.info("%s evaluated on %s\n%s", found, on, score.report())
-    written = [f"{found}/report.txt", f"{found}/figures"]
+    written = [f"{found.report_folder}/report.txt", f"{found.report_folder}/figures"]
     if score.of_digits:
         written.append(str(write_page(found, rows, on, predictor)))
     log.info("\nWrote %s", ", ".join(written))

@@ -30,7 +30,8 @@ RECORDED_SETS = ("mnist", "validation")
 def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None = None) -> Score:
     """Score a run on labelled digits; write `report.txt` and the PNG files in `figures/`, replacing earlier ones.
 
-    The card records the scores on MNIST's test set and on the validation rows only.
+    The files are in the run's `report_folder`. The card records the scores on MNIST's test set and on the validation
+    rows only, and none if the run ships with the project.
 
     Args:
         on: name of the digits, as in `labelled_rows`.
@@ -44,12 +45,12 @@ def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None =
     result = predictions.score(table.known_labels)
     if overlap:
         log.warning("%s was trained on %s of these images: its score is too optimistic.", run, f"{overlap:,}")
-    elif on in RECORDED_SETS:
+    elif on in RECORDED_SETS and not run.card.shipped:
         scores = {f"{on}_parity_accuracy": result.parity.accuracy}
         run.add_scores(scores | {f"{on}_accuracy": result.accuracy} if result.of_digits else scores)
-    with open_atomic(run.folder / "report.txt") as temporary:
+    with open_atomic(run.report_folder / "report.txt") as temporary:
         temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", "utf-8", "surrogateescape")
-    figures = run.folder / "figures"
+    figures = run.report_folder / "figures"
     try:
         history = run.history
     except UserError as error:

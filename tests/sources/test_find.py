@@ -15,11 +15,6 @@ from pipeline import DigitTable, Source, UserError, find_source
 from pipeline.sources.mnist import MIRROR_TIMEOUT_SECONDS, MNIST_FILES, answering_mirrors
 
 
-@pytest.fixture
-def no_mirrors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MNIST, "mirrors", [])
-
-
 def write_competition(folder: Path, digits: DigitTable) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "train.csv").write_text(csv_text(digits.select(np.arange(30))))
