@@ -177,6 +177,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "predictor_")
         if images is not None:
             return images, labels
+        self.state_.data_spec.require_digits()  # first: MNIST may have to be downloaded
         table = mnist_source(Path(self.data), "requested").read_test()
         return table.pixels, self.state_.data_spec.match_digits(table.known_labels)
 
