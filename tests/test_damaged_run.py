@@ -43,8 +43,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.fixture
 def copy(run: Run, tmp_path: Path) -> Run:
-    """A copy of a finished run in `checkpoints/`."""
-    return Run(Path(shutil.copytree(run.folder, tmp_path / "checkpoints" / "copy")))
+    """A copy of a finished run in `checkpoints/`, without the figures that other tests may have drawn."""
+    figures_of_others = shutil.ignore_patterns("figures")
+    return Run(Path(shutil.copytree(run.folder, tmp_path / "checkpoints" / "copy", ignore=figures_of_others)))
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
