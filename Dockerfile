@@ -9,6 +9,7 @@ RUN useradd --create-home digits
 WORKDIR /home/digits/app
 
 COPY requirements.txt .
+COPY requirements requirements
 RUN pip install --no-cache-dir --requirement requirements.txt
 
 COPY pipeline pipeline

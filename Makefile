@@ -17,6 +17,9 @@ endef
 quote     = '$(subst ','\'',$(subst $(newline), ,$(value $(1))))'
 
 VENV     := .venv
+# Install a file of requirements: in the versions that the tests passed with, or else in the newest ones.
+install   = $(VENV)/bin/python -m pip install --requirement $(1) --constraint constraints.txt || \
+	$(VENV)/bin/python -m pip install --requirement $(1)
 # These tests limit response times, and therefore run alone.
 TIMED    := tests/demo/test_load.py
 PIPELINE := $(VENV)/bin/python -m pipeline
@@ -24,7 +27,7 @@ WHERE    := --source $(call quote,SOURCE) --data $(call quote,DATA)
 FOLDER   := $(call quote,SPACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train submit kaggle-data kaggle-submit demo share space test fuzz check bench clean
+.PHONY: help setup data train submit kaggle-data kaggle-submit demo share space test fuzz check lock bench clean
 
 help:  ## list these targets
 	@echo "make TARGET [RECIPE="$(call quote,RECIPE)"] [SOURCE="$(call quote,SOURCE)"] [DATA="$(call quote,DATA)"] [RUN="$(call quote,RUN)"]"
@@ -76,21 +79,24 @@ check: $(VENV)/tests  ## check style, types and the import rules
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
 
+lock: $(VENV)/tests  ## write the installed versions to constraints.txt, which setup tries first
+	$(VENV)/bin/python -m pip freeze > constraints.txt
+
 bench: $(VENV)/runs  ## measure speed and accuracy, write benchmarks/results.md; QUICK=1 takes three minutes
 	PYTHONPATH=. $(VENV)/bin/python benchmarks/bench.py $(if $(QUICK),--quick)
 
 clean:  ## remove .venv and caches, but keep data, runs and submissions
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each marker file records that its requirements are installed, which avoids a second installation.
-$(VENV)/runs: requirements.txt
+$(VENV)/runs: requirements.txt $(wildcard requirements/*.txt)
 	@$(call quote,PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is required; choose one, for example: make PYTHON=python3.13" >&2; exit 2; }
 	$(call quote,PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --requirement requirements.txt
+	$(call install,requirements.txt)
 	@touch $@
 
 $(VENV)/tests: requirements-dev.txt requirements-cluster.txt $(VENV)/runs
-	$(VENV)/bin/python -m pip install --requirement requirements-dev.txt
+	$(call install,requirements-dev.txt)
 	@touch $@

@@ -22,7 +22,7 @@ from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe, load_saved_recipe, parity_only_message
 from pipeline.data.table import BLOCKS, Fingerprint
 from pipeline.errors import UserError, damaged_file, did_you_mean
-from pipeline.run_folder import CHECKPOINTS, RunFolder, locate
+from pipeline.run_folder import CHECKPOINTS, SHIPPED, RunFolder, locate
 from pipeline.utils.files import open_atomic, sha256, write_atomic
 from pipeline.utils.tensors import contiguous, extract_tensors, insert_tensors, read_tensors
 
@@ -57,7 +57,9 @@ class Run(RunFolder):
 
     @classmethod
     def open(cls, name: Self | str | Path) -> Self:
-        """Return an existing run: a folder, or the name of one in `checkpoints/`. A Run is returned unchanged.
+        """Return an existing run: a folder, or the name of one in `checkpoints/`, or of one that the package contains.
+
+        A Run is returned unchanged.
 
         Raises:
             UserError: the run does not exist; the message suggests the closest name.
@@ -65,13 +67,14 @@ class Run(RunFolder):
         if not isinstance(name, str | Path):
             return name
         run = cls(locate(name))
-        if not run.recipe_path.exists():
-            known = [other.folder.name for other in cls.every()]
-            raise UserError(
-                f"{run}: no run found{did_you_mean(str(name), known)} "
-                f"(in {CHECKPOINTS}: {', '.join(known) or 'none yet; train one: python -m pipeline train fast'})"
-            )
-        return run
+        for each in (run, cls(SHIPPED / name)):
+            if each.recipe_path.exists():
+                return each
+        known = [other.folder.name for other in cls.every()]
+        raise UserError(
+            f"{run}: no run found{did_you_mean(str(name), known)} "
+            f"(in {CHECKPOINTS}: {', '.join(known) or 'none yet; train one: python -m pipeline train fast'})"
+        )
 
     @classmethod
     def every(cls) -> list[Self]:
@@ -142,8 +145,8 @@ class Run(RunFolder):
 
     @property
     def report_folder(self) -> Path:
-        """The folder for the results of evaluations: the run's own, or, if it ships with the project, one in it."""
-        return self.folder / "evaluation" if self.card.shipped else self.folder
+        """The folder for results of evaluations: the run's own, or a separate one if it ships with the project."""
+        return CHECKPOINTS / self.folder.name / "evaluation" if self.card.shipped else self.folder
 
     def add_scores(self, scores: Mapping[str, float]) -> None:
         """Add scores to the card on disk; it is read again because it may hold scores that the copy here lacks."""

@@ -19,6 +19,7 @@ from pipeline.cli.predict import export, predict, read, submit
 from pipeline.cli.train import recipes, sweep, train
 from pipeline.errors import UserError
 from pipeline.utils.distributed import claim_report, require_all_processes, world_size
+from pipeline.utils.imports import is_optional, missing_package
 
 app = Typer(
     help="Recognise handwritten digits: train a recipe, evaluate it, predict, and write a submission for Kaggle.",
@@ -43,7 +44,7 @@ def require_processes(context: Context) -> None:
 def main() -> None:
     """Run the command line. For a UserError, one process prints one line on stderr, and the exit status is 2.
 
-    So does a file that the system refuses, such as one with too long a name.
+    So does a file that the system refuses, such as one with too long a name, and an optional package that is missing.
 
     SIGTERM, which schedulers and `docker stop` send, ends the program as Ctrl-C does, with exit status 143.
     """
@@ -62,7 +63,11 @@ def main() -> None:
     gc.set_threshold(50_000)  # garbage collection during imports takes a quarter of the start-up time and frees nothing
     try:
         app()
-    except UserError as error:
+    except (UserError, ModuleNotFoundError) as error:
+        if isinstance(error, ModuleNotFoundError):
+            if not is_optional(error):
+                raise
+            error = missing_package(error)
         if claim_report():
             print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -14,6 +14,7 @@ from time import monotonic
 from pipeline.digits import COMPETITION_URL
 from pipeline.errors import UserError
 from pipeline.kaggle.credentials import TOKEN_PAGE_URL, require_credentials
+from pipeline.utils.imports import install_command
 
 ACCOUNT_URL = "https://www.kaggle.com/settings"
 OLDEST_CLIENT = [2, 2, 4]
@@ -91,7 +92,7 @@ def _require_client() -> None:
     try:
         found = version("kaggle")
     except PackageNotFoundError:
-        raise UserError("Kaggle's client is not installed: run make setup, or pip install kaggle six") from None
+        raise UserError(f"Kaggle's client is not installed: run {install_command('kaggle')}") from None
     if [int(part) for part in re.findall(r"\d+", found)[:3]] < OLDEST_CLIENT:
         raise UserError(f"Kaggle's client {found} is too old: pip install --upgrade kaggle")
 

@@ -17,7 +17,7 @@ from pipeline.errors import UserError
 from pipeline.metrics.interval import format_accuracy
 from pipeline.search.space import SearchSpace
 from pipeline.utils.files import require_writable
-from pipeline.utils.imports import INSTALL_COMMAND, missing_package
+from pipeline.utils.imports import install_command, missing_package
 
 try:
     import optuna
@@ -29,7 +29,7 @@ try:
     from sqlalchemy.engine import URL, make_url
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 except ImportError as error:
-    raise missing_package(error) from None
+    raise missing_package(error, "optuna") from None
 
 HEARTBEAT_SECONDS = 10
 """Interval between two heartbeats of a trial."""
@@ -145,7 +145,7 @@ def _parse_url(url: str) -> URL:
     except (ArgumentError, ImportError) as error:
         raise UserError(
             f"--storage {hide_password(url)}: {str(error).splitlines()[0]}; write sqlite:///FILE or "
-            f"postgresql://USER@HOST/DATABASE; to install its driver, psycopg: {INSTALL_COMMAND}"
+            f"postgresql://USER@HOST/DATABASE; to install its driver, psycopg: {install_command('psycopg')}"
         ) from None
     if address.get_backend_name() == "sqlite" and address.database in (None, "", ":memory:"):
         raise UserError(f"--storage {url}: workers cannot share an in-memory database; write sqlite:///FILE")

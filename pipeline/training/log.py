@@ -1,26 +1,25 @@
-"""Logging of a training run: lines on the screen and in training.log, and TensorBoard events."""
+"""Logging of a training run: lines on the screen and in training.log, and TensorBoard events if it is installed."""
 
 import logging
-import os
-import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from pipeline.card import Epoch
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe
 from pipeline.run import Run
 from pipeline.utils.files import explain_write_error
+
+if TYPE_CHECKING:
+    from pipeline.training.events import EventFile
 
 HEADER = "epoch  train loss  accuracy  validation loss  accuracy  learning rate     time"
 
@@ -29,7 +28,7 @@ package_log = logging.getLogger("pipeline")
 
 
 class RunLogger:
-    """A context manager that writes this package's log to `training.log` and epochs to TensorBoard.
+    """A context manager that writes this package's log to `training.log` and epochs to TensorBoard, if installed.
 
     Args:
         folder: the run's folder. Lines are appended to `training.log`; events are written to `tensorboard/`.
@@ -49,7 +48,7 @@ class RunLogger:
         except OSError as error:
             raise explain_write_error(folder / "training.log", error) from error
         self.handler.setFormatter(formatter)
-        self.events = EventFile(folder / "tensorboard", steps_before + 1)
+        self.events = _open_events(folder / "tensorboard", steps_before + 1)
 
     def __enter__(self) -> Self:
         package_log.addHandler(self.handler)
@@ -74,7 +73,17 @@ class RunLogger:
             "learning rate": epoch.learning_rate,
         }
         known = {name: value for name, value in metrics.items() if value is not None}
-        self.events.add(known, int(epoch.epoch) if step is None else step)
+        if self.events is not None:
+            self.events.add(known, int(epoch.epoch) if step is None else step)
+
+
+def _open_events(folder: Path, first_step: int) -> "EventFile | None":
+    """Return a new file of events, or None if TensorBoard is not installed."""
+    if find_spec("tensorboard") is None:
+        return None
+    from pipeline.training.events import EventFile
+
+    return EventFile(folder, first_step)
 
 
 class RunLogHandler(logging.FileHandler):
@@ -86,39 +95,6 @@ class RunLogHandler(logging.FileHandler):
         if isinstance(error, OSError):
             raise explain_write_error(Path(self.baseFilename), error) from error
         super().handleError(record)
-
-
-class EventFile:
-    """A file of TensorBoard events. TensorBoard's own writer would wait for ever if the disk is full.
-
-    Args:
-        folder: folder of the event files; a new file is created.
-        first_step: TensorBoard discards the events of other files from this step on.
-    """
-
-    def __init__(self, folder: Path, first_step: int) -> None:
-        self.path = folder / f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
-        start = SessionLog(status=SessionLog.START)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise explain_write_error(folder, error) from error
-        self._append(Event(wall_time=time.time(), step=first_step, file_version="brain.Event:2"))
-        self._append(Event(wall_time=time.time(), step=first_step, session_log=start))
-
-    def add(self, metrics: Mapping[str, float], step: int) -> None:
-        """Append an event for each metric."""
-        for name, value in metrics.items():
-            summary = Summary(value=[Summary.Value(tag=name, simple_value=value)])
-            self._append(Event(wall_time=time.time(), step=step, summary=summary))
-
-    def _append(self, event: Event) -> None:
-        """Append an event; raise a UserError if it cannot be written."""
-        try:
-            with self.path.open("ab") as file:
-                RecordWriter(file).write(event.SerializeToString())
-        except OSError as error:
-            raise explain_write_error(self.path, error) from error
 
 
 def log_start(run: Run, recipe: Recipe | FineTuning, device: str, dtype: torch.dtype, rows: tuple[int, int]) -> None:

@@ -186,10 +186,17 @@ def make_card(
 
 
 def _current_commit() -> str | None:
-    """Return the commit hash of the project's git checkout, or None if there is none."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    """Return the commit hash of the project's git checkout, or None if there is none.
+
+    An installed package may lie in the checkout of another project.
+    """
+    root = Path(__file__).parents[2]
+    command = ["git", "-C", str(root), "rev-parse", "--show-toplevel", "HEAD"]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return result.stdout.strip() or None
+    if result.returncode:
+        return None
+    checkout, commit = result.stdout.splitlines()
+    return commit if Path(checkout).resolve() == root.resolve() else None

@@ -209,8 +209,18 @@ def _otsu_threshold(values: Grey) -> float:
 
 def connected_components(mask: Mask) -> tuple[NDArray[np.int32], list[Box]]:
     """Return (labels, boxes): the 8-connected components of a mask, numbered from 1, and their bounding boxes."""
-    labels, _ = ndimage.label(mask, np.ones((3, 3)))
-    return labels, ndimage.find_objects(labels)
+    labels = np.zeros(mask.shape, dtype=np.int32)
+    if not mask.any():
+        return labels, []
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    top, left = int(rows[0]), int(columns[0])
+    inked = labels[top : rows[-1] + 1, left : columns[-1] + 1]  # most of a page is paper
+    ndimage.label(mask[top : rows[-1] + 1, left : columns[-1] + 1], np.ones((3, 3)), output=inked)
+    boxes = [
+        (slice(top + y.start, top + y.stop), slice(left + x.start, left + x.stop))
+        for y, x in ndimage.find_objects(inked)
+    ]
+    return labels, boxes
 
 
 def _join_hairlines(amount: Grey, mask: Mask) -> Mask:
@@ -228,5 +238,7 @@ def _join_hairlines(amount: Grey, mask: Mask) -> Mask:
 
 def stroke_width(mask: Mask) -> float:
     """Return the approximate stroke width of a mask in pixels: twice its area divided by the length of its outline."""
-    outline = mask & ~ndimage.binary_erosion(mask)
-    return float(2 * mask.sum() / max(1, outline.sum()))
+    middle = mask[1:-1, 1:-1]
+    inside = middle & mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
+    area = int(np.count_nonzero(mask))
+    return 2 * area / max(1, area - int(np.count_nonzero(inside)))

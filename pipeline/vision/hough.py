@@ -41,9 +41,10 @@ class Runs:
     @classmethod
     def of(cls, mask: Mask) -> "Runs":
         """Return the runs of a mask, column by column."""
-        edges = np.diff(np.pad(mask.T, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-        column, start = np.nonzero(edges > 0)
-        return cls(column, start, np.nonzero(edges < 0)[1])
+        height = mask.shape[0] + 1  # a row of paper below parts the columns
+        flat = np.pad(mask.T, ((0, 0), (0, 1))).ravel()
+        edges = np.flatnonzero(np.diff(flat, prepend=False))
+        return cls(edges[::2] // height, edges[::2] % height, edges[1::2] % height)
 
     def select(self, rows: NDArray[np.bool_]) -> "Runs":
         """Return some of the runs; `rows` is bool (N,)."""
@@ -165,8 +166,8 @@ def _refine(
     near = (distance <= 0.75 * own + 1) & (runs.length <= 1.35 * own + 1)
     across = np.arange(width)
     on_line = np.rint(np.polyval(coefficients, across)).astype(int)
-    reach = range(-round(own / 2), round(own / 2) + 1)
-    inked = np.any([mask[np.clip(on_line + offset, 0, height - 1), across] for offset in reach], axis=0)
+    reach = np.arange(-round(own / 2), round(own / 2) + 1)[:, None]
+    inked = mask[np.clip(on_line + reach, 0, height - 1), across].any(axis=0)
     start, stop = _longest_stretch(np.flatnonzero(inked), gap=max(3 * own, width / 40))
     length = stop - start
     near &= (runs.column >= start) & (runs.column < stop)

@@ -216,8 +216,9 @@ def _one_channel(image: Image.Image) -> Image.Image:
         return image
     if image.mode == "RGBA":
         image = _fill_transparency(image)
-    deviations = ImageStat.Stat(image).stddev
-    return image.getchannel(deviations.index(max(deviations)))
+    counts, levels = np.reshape(image.histogram(), (3, 256)), np.arange(256)
+    variances = counts @ levels**2 - (counts @ levels) ** 2 / (image.width * image.height)
+    return image.getchannel(int(variances.argmax()))
 
 
 def _fill_transparency(image: Image.Image) -> Image.Image:

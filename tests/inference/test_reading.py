@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 from helpers.commands import Outcome
 from helpers.drawing import Drawing
+from helpers.paths import PROJECT
 from PIL import Image, ImageDraw
 
 from pipeline import Predictor, Run, UserError
+from pipeline.inference.predictions import DEFAULT_DIGIT_THRESHOLD, Predictions
+from pipeline.inference.reading.reader import read_picture
 
 NUMBER = "2036"
+SHIPPED_RUN = PROJECT / "checkpoints" / "sketchpad"
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +86,29 @@ def test_a_photo_is_read(predictor: Predictor, tmp_path: Path) -> None:
     assert predictor.read(photo).text == predictor.read(str(photo)).text == NUMBER
 
 
+@pytest.mark.parametrize(
+    ("p_digit", "marked"),
+    [(None, NUMBER), (0.8, "????"), (0.95, NUMBER)],
+    ids=["no class for non-digits", "p_digit below 0.9", "p_digit above 0.9"],
+)
+def test_only_a_class_for_non_digits_raises_the_threshold_of_a_run(
+    p_digit: float | None, marked: str, page: Image.Image
+) -> None:
+    def predict(pixels: np.ndarray) -> Predictions:
+        digits = np.array([int(digit) for digit in NUMBER])[: len(pixels)]
+        probabilities = np.full((len(pixels), 10), 0.02, np.float32)
+        probabilities[np.arange(len(digits)), digits] = 0.82
+        return Predictions(probabilities, None if p_digit is None else np.full(len(pixels), p_digit, np.float32))
+
+    assert read_picture(page, predict, DEFAULT_DIGIT_THRESHOLD, None).marked == marked
+
+
 def test_the_command_prints_number_parity_and_confidence_of_each_picture(
-    run: Run, command: Callable[..., Outcome], page: Image.Image, tmp_path: Path
+    command: Callable[..., Outcome], page: Image.Image, tmp_path: Path
 ) -> None:
     page.save(tmp_path / "page.png")
     Image.new("L", (9, 9)).save(tmp_path / "blank.png")
-    outcome = command("read", run.folder, "page.png", "blank.png")
+    outcome = command("read", SHIPPED_RUN, "page.png", "blank.png")
     assert outcome.status == 0
     first, second = outcome.out.splitlines()
     assert first.startswith(f"page.png: {NUMBER}, even, ") and first.endswith(" % confidence")
@@ -95,10 +116,10 @@ def test_the_command_prints_number_parity_and_confidence_of_each_picture(
 
 
 def test_a_missing_picture_stops_the_command_with_one_line(
-    run: Run, command: Callable[..., Outcome], page: Image.Image, tmp_path: Path
+    command: Callable[..., Outcome], page: Image.Image, tmp_path: Path
 ) -> None:
     page.save(tmp_path / "page.png")
-    outcome = command("read", run.folder, "page.png", "absent.png")
+    outcome = command("read", SHIPPED_RUN, "page.png", "absent.png")
     assert outcome.status == 2
     assert outcome.out.startswith(f"page.png: {NUMBER}")
     assert outcome.err == "error: absent.png: there is no such file; check its name\n"

@@ -31,11 +31,12 @@ def read_picture(picture: Picture, predict: Predict, threshold: float, lines: Li
     Raises:
         UserError: as in `Predictor.read`.
     """
-    threshold = max(threshold, PICTURE_DIGIT_THRESHOLD)
     grey, scale = to_grey(picture)
     ink = binarise(grey)
     rows = find_rows(ink)
     digits, certainty = group_parts(ink, rows, predict), 1.0
+    if any(candidate.p_digit is not None for found in digits for candidate in found):
+        threshold = max(threshold, PICTURE_DIGIT_THRESHOLD)
     if lines is not None:
         digits, certainty = split_touching(ink, rows, digits, lines)
     crossed_out = _crossed_out([candidate for found in digits for candidate in found], threshold)
