@@ -24,7 +24,9 @@ install   = $(VENV)/bin/python -m pip install --requirement $(1) --constraint co
 TIMED    := tests/demo/test_load.py
 PIPELINE := $(VENV)/bin/python -m pipeline
 WHERE    := --source $(call quote,SOURCE) --data $(call quote,DATA)
-FOLDER   := $(call quote,SPACE)
+# SPACE=USER/NAME is a Space on the Hub, and assembled in .venv; anything else is a folder, ./USER/NAME too.
+ON_HUB   := $(shell printf '%s\n' $(call quote,SPACE) | grep -xE '[[:alnum:]][[:alnum:]_.-]*/[[:alnum:]_.-]+')
+FOLDER   := $(if $(ON_HUB),$(VENV)/space,$(call quote,SPACE))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data train submit kaggle-data kaggle-submit demo share space test fuzz check lock bench clean
@@ -56,15 +58,16 @@ demo: $(VENV)/runs  ## serve the drawing page at 127.0.0.1:7860 with RUN
 share: $(VENV)/runs  ## serve the page with a public link that lasts about a week
 	$(VENV)/bin/python -m demo --run $(call quote,RUN) --share
 
-space:  ## assemble SPACE, a folder ready for Hugging Face Spaces, or renew it; a git clone keeps its history
+space: $(if $(ON_HUB),$(VENV)/runs)  ## assemble SPACE, a folder ready for Hugging Face Spaces; SPACE=USER/NAME uploads it
 	@if [ -n "$$(ls -A $(FOLDER) 2>/dev/null)" ] && ! { grep -qs '^sdk: gradio' $(FOLDER)/README.md && \
 		{ [ -e $(FOLDER)/.git ] || [ -e $(FOLDER)/pipeline ]; }; }; then \
 		echo $(FOLDER)": holds other files than those of a Space; choose another SPACE" >&2; exit 2; fi
 	mkdir -p $(FOLDER)
 	rm -rf $(FOLDER)/pipeline $(FOLDER)/demo $(FOLDER)/checkpoints/sketchpad
-	tar -c --exclude=__pycache__ --exclude=demo/space --exclude=fingerprint.safetensors pipeline demo requirements.txt checkpoints/sketchpad LICENSE | tar -x -C $(FOLDER)
+	tar -c --exclude=__pycache__ --exclude=demo/space --exclude=demo/publish.py --exclude=fingerprint.safetensors \
+		pipeline demo checkpoints/sketchpad LICENSE | tar -x -C $(FOLDER)
 	cp demo/space/* $(FOLDER)
-	@echo $(FOLDER)": push this folder to a Space; see docs/deploy.md"
+	@$(if $(ON_HUB),$(VENV)/bin/python -m demo.publish $(FOLDER) $(ON_HUB),echo $(FOLDER)": ready for a Space; see docs/deploy.md")
 
 test: $(VENV)/tests  ## run the tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --ignore $(TIMED)

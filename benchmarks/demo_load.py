@@ -16,6 +16,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from io import BytesIO
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -35,7 +36,7 @@ PAUSE_SECONDS = 0.6
 
 
 def main() -> None:
-    """Run the page and the simulated people; print the number of requests and errors, and the response times."""
+    """Run the page and the simulated people; print the number of requests and errors, response times and memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", default="sketchpad")
     parser.add_argument("--people", type=int, default=16)
@@ -52,9 +53,12 @@ def main() -> None:
             while not is_up(client):
                 time.sleep(0.05)
         print(f"The page responded {time.perf_counter() - started:.1f} s after the command")
+        draw(address, arguments.run, time.perf_counter() + 1, seed=0)  # the first readings allocate
+        memory = memory_mb(page.pid)
         end = time.perf_counter() + arguments.seconds
         with ThreadPoolExecutor(arguments.people) as pool:
             results = list(pool.map(lambda seed: draw(address, arguments.run, end, seed), range(arguments.people)))
+        print(f"Memory: {memory:.0f} MB at first, {memory_mb(page.pid):.0f} MB at the end")
     finally:
         page.terminate()
         page.wait()
@@ -66,6 +70,12 @@ def main() -> None:
         f"({len(seconds) / arguments.seconds:.0f} a second), {errors} errors, "
         f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms, longest {seconds.max() * 1000:.0f} ms"
     )
+
+
+def memory_mb(process: int) -> float:
+    """Return the memory of a process in MB, from Linux's /proc."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return int(fields["VmRSS"].split()[0]) / 1000
 
 
 def is_up(client: httpx.Client) -> bool:

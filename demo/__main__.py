@@ -63,6 +63,9 @@ def serve(
     from demo.predictors import PredictorPool
 
     pool = PredictorPool(run)
+    from demo.gradio_import import import_gradio
+
+    import_gradio()
     from demo.app import build_page
     from demo.server import Server, public_link
     from demo.uploads import Uploads

@@ -18,7 +18,7 @@ from demo.static_files import import_module
 PAD_SCRIPT = f"{import_module('page.js')}.then(({{ adoptPad }}) => adoptPad(element, props, trigger));"
 PHOTO_SCRIPT = f"{import_module('page.js')}.then(({{ adoptPhoto }}) => adoptPhoto(element, props, trigger, watch));"
 FRAMES_HEADER = """\
-<h2>What the network sees<span class="legend"><i></i>evidence for<i class="against"></i>evidence against</span></h2>
+<h2>What the network sees</h2>
 <button type="button" class="open-inside" data-inside>Look inside</button>"""
 
 # Events bypass Gradio's queue, which is slower, and its conversions, because `schema` has checked their values.
@@ -111,13 +111,14 @@ def _connect_panel(
 def _input_panel(
     source: Callable[[], gr.HTML], invitation: str, corrections: Path | None, *, draws: bool
 ) -> InputPanel:
-    """Lay out the input, the result and the correction form; return their components."""
+    """Lay out the input on the left, the number, the correction form and the cards on the right; return them."""
     with gr.Row(elem_classes="desk"):
-        with gr.Column(scale=3, min_width=300):
+        with gr.Column(scale=3, min_width=300, elem_classes="working"):
             component = source()
             boxes = components.boxes()
             if draws:
                 components.game()
+            components.take_away(with_link=draws)
         with gr.Column(scale=2, min_width=260):
             number = gr.HTML(
                 views.empty(invitation),
@@ -141,11 +142,12 @@ def _input_panel(
                 visible=corrections is not None,
                 apply_default_css=False,
             )
-            components.take_away(with_link=draws)
-    with gr.Row(elem_classes="seen"):
-        gr.HTML(FRAMES_HEADER, apply_default_css=False)
-        show_saliency = gr.Checkbox(label="Show saliency map", container=False, min_width=0, elem_classes="look")
-    cards = gr.HTML(apply_default_css=False)
+            with gr.Row(elem_classes="seen"):
+                gr.HTML(FRAMES_HEADER, apply_default_css=False)
+                show_saliency = gr.Checkbox(
+                    label="Show saliency map", container=False, min_width=0, elem_classes="look"
+                )
+            cards = gr.HTML(apply_default_css=False)
     components.inside_panel()
     return InputPanel(component, boxes, number, cards, show_saliency, correct_number, save, save_status)
 

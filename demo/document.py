@@ -14,7 +14,7 @@ TITLE = "Digit Recognizer"
 DESCRIPTION = "Draw a number. A small neural network reads its digits and tells odd from even."
 INVITATION = "Your number appears here as you draw."
 EXAMPLES = ["7", "42", "2025"]
-STYLES = ["style.css", "layout.css", "result.css"]
+STYLES = ["tokens.css", "layout.css", "controls.css", "pad.css", "result.css", "tabs.css"]
 _GRADIOS_HEAD = re.compile(rb'<meta (?:property="og:|name="twitter:)[^>]*>|<link rel="manifest"[^>]*>')
 _GRADIOS_STYLE = b'<link rel="stylesheet" crossorigin'
 _LATE_STYLE = b'<link rel="stylesheet" media="print" onload="this.media=\'all\'" crossorigin'

@@ -36,7 +36,7 @@ LINK_ALTERNATIVES = """\
 Alternatives:
   --share-server HOST:PORT          your own share server (https://github.com/huggingface/frp)
   ssh -R 8080:localhost:{port} HOST  a tunnel to a machine that others can reach
-  make space                        the page as a folder for Hugging Face Spaces
+  make space SPACE=USER/NAME        the page as a Hugging Face Space
 The page is still running at {address}"""
 
 

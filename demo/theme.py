@@ -1,4 +1,4 @@
-"""Colours and fonts of the page. No font is downloaded."""
+"""Colours and fonts of the page. No font is downloaded. Sizes and radii are those of `static/tokens.css`."""
 
 import gradio as gr
 
@@ -17,14 +17,35 @@ INK = gr.themes.Color(
     name="ink",
 )
 STONE = gr.themes.colors.stone
+TEXT = gr.themes.sizes.Size(
+    xxs="var(--text-tiny)",
+    xs="var(--text-tiny)",
+    sm="var(--text-small)",
+    md="var(--text-body)",
+    lg="var(--text-body)",
+    xl="var(--text-heading)",
+    xxl="var(--text-title)",
+    name="text_page",
+)
+RADIUS = gr.themes.sizes.Size(
+    xxs="var(--radius-mark)",
+    xs="var(--radius-mark)",
+    sm="var(--radius-small)",
+    md="var(--radius-small)",
+    lg="var(--radius-control)",
+    xl="var(--radius-card)",
+    xxl="var(--radius-card)",
+    name="radius_page",
+)
 
 
 def theme() -> gr.themes.Base:
-    """Return the theme; `style.css` has the rules that a theme cannot express."""
+    """Return the theme; the styles in `static` have the rules that a theme cannot express."""
     return gr.themes.Base(
         primary_hue=INK,
         neutral_hue=STONE,
-        radius_size=gr.themes.sizes.radius_lg,
+        text_size=TEXT,
+        radius_size=RADIUS,
         font=["-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "Liberation Sans", "sans-serif"],
         font_mono=["ui-monospace", "SF Mono", "Cascadia Mono", "Menlo", "DejaVu Sans Mono", "monospace"],
     ).set(

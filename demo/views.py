@@ -19,6 +19,7 @@ MIN_WORD_GLYPHS = 3
 """Glyphs of a row, none of them a digit, from which it is shown as a word."""
 PLAIN = "0123456789?"
 """Characters of a reading that are shown in full colour; marks are shown in a calmer one."""
+LEGEND = '<p class="legend"><i></i>evidence for<i class="against"></i>evidence against</p>'
 
 
 def empty(invitation: str) -> str:
@@ -155,7 +156,8 @@ def cards(reading: Reading, run: str, saliency: NDArray[np.float32] | None = Non
             f'<section class="row"><h3>Row {place}</h3>{shown}</section>'
             for place, shown in enumerate(grouped, start=1)
         ]
-    return f'<div data-run="{escape(run)}">{"".join(grouped)}</div>'
+    legend = "" if saliency is None else LEGEND
+    return f'<div data-run="{escape(run)}">{legend}{"".join(grouped)}</div>'
 
 
 def card(
@@ -190,8 +192,9 @@ def card(
         f'<li class="card {"" if is_digit else "doubtful"}">'
         '<button type="button" class="frame" data-inside title="Look inside the network">'
         f'<img src="{png_url(frame)}" alt="What the network sees">{overlay}</button>'
-        f'<p class="said"><b>{said}</b> <span>{remark}</span></p>'
-        f'<ol class="bars" style="--classes: {len(classes)}" aria-label="Probability of each class">{bars}</ol></li>'
+        f'<div><p class="said"><b>{said}</b> <span>{remark}</span></p>'
+        f'<ol class="bars" style="--classes: {len(classes)}" aria-label="Probability of each class">{bars}</ol>'
+        "</div></li>"
     )
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
 
 from pipeline.config.recipe import Recipe
@@ -53,6 +52,8 @@ def sum_over_patches(saliency: NDArray[np.float32], frame: Pixels, patches: int)
     Returns:
         float32 (28, 28): for each pixel with ink the sum of the contributions of its patch, 0 elsewhere.
     """
+    from scipy.cluster.vq import kmeans2  # 14 MB that only saliency needs
+
     rows, columns = np.nonzero(frame)
     result = np.zeros_like(saliency)
     if not len(rows):

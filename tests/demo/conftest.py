@@ -1,4 +1,4 @@
-"""A visitor of the page, a picture that is not theirs, and a browser."""
+"""A visitor of the page, a picture that is not theirs, a browser, and the files of a Space."""
 
 import shutil
 from collections.abc import Iterator
@@ -63,3 +63,17 @@ def tab(context: BrowserContext, page: Page) -> Iterator[Tab]:
     """Yield the page in a desktop browser."""
     with opened(context, page.address) as tab:
         yield tab
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the files from which a Space is assembled, and a folder with notes."""
+    folder = tmp_path / "check out"
+    for name in ("pipeline", "demo", "checkpoints/sketchpad"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Makefile", "requirements.txt", "LICENSE"):
+        shutil.copy(PROJECT / name, folder)
+    for name in ("my", "space"):
+        (folder / name).mkdir()
+        (folder / name / "notes.txt").write_text("mine")
+    return folder

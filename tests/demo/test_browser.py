@@ -107,7 +107,7 @@ def test_a_drawing_is_corrected_once_also_when_its_digits_were_not_told_apart(ta
     expect(result(tab).locator(".read")).to_have_text("17")
     correct_number = tab.get_by_label("Correct number").first
     correct_number.fill("123")
-    tab.get_by_role("button", name="Save").first.click()
+    tab.get_by_role("button", name="Save", exact=True).first.click()
     expect(tab.get_by_text("Saved as 123. Its digits could not be told apart")).to_be_visible()
     correct_number.fill("14")
     correct_number.press("Enter")

@@ -1,5 +1,6 @@
 """Deployments start from the copied files alone."""
 
+import base64
 import json
 import os
 import re
@@ -10,12 +11,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import yaml
+from helpers import only_required
+from helpers.page import draw_number, drawn, encode_image, upload
 from helpers.paths import PROJECT
 from helpers.waiting import free_port, is_up, wait_until
+from PIL import Image
+
+from demo.schema import PNG_URL
 
 
 @contextmanager
@@ -64,33 +71,43 @@ def test_the_container_serves_the_page_from_the_copied_files(tmp_path: Path) -> 
     assert single["USER"] != "root"
 
 
-def test_a_space_is_assembled_and_serves_the_page(tmp_path: Path) -> None:
-    subprocess.run(["make", "--silent", "space", f"SPACE={tmp_path / 'space'}"], cwd=PROJECT, check=True)
+def test_a_space_is_assembled(tmp_path: Path) -> None:
     folder = tmp_path / "space"
-    front = (folder / "README.md").read_text(encoding="utf-8").split("---\n")[1]
-    settings = yaml.safe_load(front)
+    subprocess.run(["make", "--silent", "space", f"SPACE={folder}"], cwd=PROJECT, check=True)
+    settings = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---\n")[1])
     assert settings["sdk"] == "gradio"
-    required = re.search(r"^gradio>=([\d.]+)", (folder / "requirements.txt").read_text(), re.MULTILINE)
-    assert required
-    assert settings["sdk_version"].startswith(required[1])
+    lines = (folder / "requirements.txt").read_text().splitlines()
+    (required,) = [line for line in lines if line.startswith("gradio>=")]
+    assert settings["sdk_version"].startswith(required.removeprefix("gradio>="))
     assert not list(folder.rglob("__pycache__"))
     assert sum(path.stat().st_size for path in folder.rglob("*")) < 3_000_000
-    with started([sys.executable, settings["app_file"]], folder, free_port()):
-        pass
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A copy of the files from which a Space is assembled, and a folder with notes."""
-    folder = tmp_path / "check out"
-    for name in ("pipeline", "demo", "checkpoints/sketchpad"):
-        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Makefile", "requirements.txt", "LICENSE"):
-        shutil.copy(PROJECT / name, folder)
-    for name in ("my", "space"):
-        (folder / name).mkdir()
-        (folder / name / "notes.txt").write_text("mine")
-    return folder
+def test_a_space_requires_the_versions_of_the_project(tmp_path: Path) -> None:
+    tested = {line.partition("#")[0].strip() for line in (PROJECT / "requirements.txt").read_text().splitlines()}
+    lines = (PROJECT / "demo" / "space" / "requirements.txt").read_text().splitlines()
+    assert {line for line in lines if line[0].isalpha()} <= tested
+
+
+def test_the_packages_that_a_space_requires_are_all_that_its_page_needs(tmp_path: Path) -> None:
+    folder, port = tmp_path / "space", free_port()
+    subprocess.run(["make", "--silent", "space", f"SPACE={folder}"], cwd=PROJECT, check=True)
+    command = [sys.executable, str(Path(only_required.__file__)), "requirements.txt", "app.py"]
+    frame = PNG_URL + base64.b64encode(encode_image(Image.new("L", (28, 28)))).decode()
+    requests: dict[str, list[Any]] = {
+        "draw": [drawn("42"), "sketchpad", True],
+        "runs": [],
+        "figures": ["sketchpad"],
+        "inside": [frame, "sketchpad", None],
+        "digits": [[frame], [7], "csv"],
+    }
+    with started(command, folder, port), httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        answers = {name: client.post(f"/gradio_api/run/{name}", json={"data": data}) for name, data in requests.items()}
+        path = upload(client, "7.png", encode_image(draw_number("7"))).json()[0]
+        answers["read"] = client.post("/gradio_api/run/read", json={"data": [{"path": path}]})
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys([*requests, "read"], 200)
+    assert answers["draw"].json()["data"][0].count(">42<") == 1
+    assert answers["read"].json()["data"][0]["text"] == "7"
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -105,7 +122,7 @@ def test_a_space_whose_name_has_a_space_touches_no_other_folder(checkout: Path) 
     assert (checkout / "space" / "notes.txt").exists()
 
 
-@pytest.mark.parametrize("name", ["my", "demo/space", ".", "LICENSE"])
+@pytest.mark.parametrize("name", ["my", "./demo/space", ".", "LICENSE"])
 def test_a_folder_that_is_no_space_is_refused(checkout: Path, name: str) -> None:
     before = sorted(checkout.rglob("*"))
     refused = make(checkout, "space", f"SPACE={name}")

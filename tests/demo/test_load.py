@@ -134,9 +134,9 @@ def test_five_hundred_requests_in_the_queue(page: Page, sender: tuple[httpx.Clie
         assert set(pool.map(join, range(500))) <= {200, 503}
 
 
-def test_a_thousand_readings(page: Page) -> None:
+def test_two_thousand_readings(page: Page) -> None:
     with others(page), httpx.Client(base_url=page.address, timeout=60) as client, ThreadPoolExecutor(50) as pool:
-        assert all(pool.map(lambda _: draw(client), range(1000)))
+        assert all(pool.map(lambda _: draw(client), range(2000)))
 
 
 def test_three_hundred_readings_at_once_without_cookies(page: Page) -> None:

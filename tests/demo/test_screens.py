@@ -22,6 +22,20 @@ GIVE = """([kind, name, content]) => {
   document.body.dispatchEvent(kind === "paste" ? new ClipboardEvent(kind, options) : new DragEvent(kind, options));
 }"""
 """Pastes or drops a file."""
+SIZES = """() => {
+  const used = { text: [], radius: [] };
+  for (const element of document.querySelectorAll("body *")) {
+    if (!element.checkVisibility()) continue;
+    const style = getComputedStyle(element);
+    const writes = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.textContent.trim());
+    if (writes || element.matches("input, textarea")) used.text.push(style.fontSize);
+    const { borderTopLeftRadius: radius, borderTopWidth: border, backgroundColor: colour } = style;
+    const isSeen = border !== "0px" || colour !== "rgba(0, 0, 0, 0)" || element.tagName === "IMG";
+    if (radius !== "0px" && isSeen) used.radius.push(radius);
+  }
+  return used;
+}"""
+"""Returns the sizes of visible text and the radii of visible corners."""
 
 
 def is_in_sight(element: Locator, size: tuple[int, int]) -> bool:
@@ -128,3 +142,46 @@ def test_a_link_to_the_page_has_a_preview_and_icons_of_its_own(page: Page) -> No
         assert answer.headers["content-type"].startswith("image/")
     own = (PROJECT / "demo" / "static" / "favicon.ico").read_bytes()
     assert httpx.get(f"{page.address}/favicon.ico").content == own
+
+
+def test_pad_and_answer_fill_the_first_screen_of_a_desktop_and_every_card_of_a_year_is_in_sight(
+    browser: Browser, page: Page
+) -> None:
+    width, height = 1440, 900
+    desktop = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
+    with opened(desktop, page.address) as tab:
+        expect(result(tab)).to_contain_text("Your number appears here")
+        pad, answer = tab.locator(".paper").bounding_box(), result(tab).bounding_box()
+        assert pad
+        assert answer
+        assert pad["y"] + pad["height"] > 0.75 * height
+        assert answer["height"] == pytest.approx(pad["height"], abs=2)
+        assert answer["x"] + answer["width"] > 0.95 * width
+        draw(tab, "2025")
+        expect(tab.locator(".card")).to_have_count(4)
+        for card in tab.locator(".card").all():
+            assert is_in_sight(card, (width, height))
+            assert card.evaluate("element => element.clientWidth") >= 240
+        assert tab.locator(".paper").bounding_box() == pad
+    desktop.close()
+
+
+def test_text_and_corners_have_the_few_sizes_of_one_system_on_every_tab(tab: Tab) -> None:
+    system = (PROJECT / "demo" / "static" / "tokens.css").read_text().partition("@media")[0]
+    draw(tab, "2025")
+    expect(tab.locator(".card")).to_have_count(4)
+    tab.locator(".open-inside").first.click()
+    expect(tab.locator(".logits button").first).to_be_visible()
+    for name in ("Draw", "Upload", "Models", "Use it from code"):
+        tab.get_by_role("tab", name=name).click()
+        for kind, used in tab.evaluate(SIZES).items():
+            number = {tab.locator(".read").first.evaluate("element => getComputedStyle(element).fontSize")}
+            known = set(re.findall(rf"--{kind}-\w+: (\d+px)", system)) | (number if kind == "text" else set())
+            assert set(used) <= known, (name, kind)
+
+
+def test_styles_take_spaces_from_one_system() -> None:
+    for path in (PROJECT / "demo" / "static").glob("*.css"):
+        for rule in re.findall(r"\s((?:(?:row-|column-)?gap|(?:padding|margin)[\w-]*): [^;]+);", path.read_text()):
+            lengths = map(float, re.findall(r"([\d.]+)px", rule))
+            assert all(length <= 7 for length in lengths), (path.name, rule)  # small ones align lines and boxes

@@ -1,6 +1,7 @@
-"""Start and end of `python -m demo`, in a process of its own."""
+"""Start, memory and end of `python -m demo`, in a process of its own."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
-from helpers.page import drawn
+import pytest
+from gradio_client import Client, handle_file
+from helpers.page import draw_number, drawn
 from helpers.paths import PROJECT
 from helpers.waiting import free_port, is_up, wait_until
 
@@ -50,3 +53,43 @@ def test_it_starts_behind_a_dead_proxy_and_ctrl_c_ends_it_within_a_second_under_
     assert out.endswith("Page closed.\n")
     assert seconds < 1
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in Linux's /proc")
+def test_it_reads_for_browsers_and_programs_in_700_mb_without_pandas_and_matplotlib(tmp_path: Path) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    environment = {**os.environ, "PORT": address.rpartition(":")[2], "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "-m", "demo"], cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL)
+    proc = Path(f"/proc/{process.pid}")
+    try:
+        with httpx.Client(base_url=address, timeout=60) as client:
+            wait_until(lambda: is_up(client, address), "the page does not start")
+            for _ in range(20):
+                assert client.post("/gradio_api/run/draw", json={"data": [drawn("42"), "sketchpad", False]}).is_success
+        memory = re.search(r"VmRSS:\s+(\d+)", (proc / "status").read_text())
+        assert memory
+        assert int(memory[1]) / 1000 < 700
+        draw_number("7").save(tmp_path / "7.png")
+        answer = Client(address, verbose=False).predict(handle_file(tmp_path / "7.png"), api_name="/read")
+        assert answer["text"] == "7"
+        loaded = (proc / "maps").read_text()
+        assert "/torch/" in loaded
+        assert not re.findall("/pandas/|/matplotlib/", loaded)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_gradio_is_imported_without_parsing_its_sources_for_stub_files_and_its_tables_still_work() -> None:
+    script = """
+import ast, sys
+ast.get_source_segment = None
+from demo.gradio_import import import_gradio
+import_gradio()
+import gradio, demo.app, demo.server
+assert "pandas.core" not in sys.modules
+frame = gradio.Dataframe([[1, 2]], headers=["a", "b"]).preprocess(gradio.Dataframe([[1, 2]]).postprocess([[1, 2]]))
+import pandas
+assert isinstance(frame, pandas.DataFrame)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=PROJECT, check=True)
