@@ -26,84 +26,87 @@ from pathlib import Path
 
 ADDRESS = ""  # of the project, for pip: git+https://...
 
-if importlib.util.find_spec("pipeline") is None:
-    places = [Path.cwd(), *Path.cwd().parents, Path("data"), Path("/kaggle/input")]
-    checkouts = [file.parent for place in places for file in [*place.glob("digit_recognizer.py"), *place.glob("*/*/digit_recognizer.py")]]
+if not importlib.util.find_spec("pipeline"):
+    places = [Path.cwd(), *Path.cwd().parents, Path("/kaggle/input")]
+    names = ["digit_recognizer.py", "*/digit_recognizer.py", "*/*/digit_recognizer.py"]
+    checkouts = [str(file.parent) for place in places for name in names for file in place.glob(name)]
     if checkouts:
-        sys.path.insert(0, str(checkouts[0]))
-        os.environ["PYTHONPATH"] = str(checkouts[0])
+        sys.path.insert(0, checkouts[0])
     else:
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"digit-recognizer[kaggle] @ {ADDRESS}"], check=True)
+        requirement = f"digit-recognizer[kaggle] @ {ADDRESS}"
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", requirement], check=True)
 
-if importlib.util.find_spec("google.colab"):
+if os.environ.get("COLAB_RELEASE_TAG"):
     from google.colab import userdata
 
-    os.environ["KAGGLE_API_TOKEN"] = userdata.get("KAGGLE_API_TOKEN")
+    try:
+        os.environ["KAGGLE_API_TOKEN"] = userdata.get("KAGGLE_API_TOKEN")
+    except (userdata.SecretNotFoundError, userdata.NotebookAccessError):
+        print("There is no secret KAGGLE_API_TOKEN: the competition's files must be in the folder data.")
 
 # %% [markdown]
 # ## The data
 #
-# The competition's files are found where Kaggle mounts them, in `data`, or downloaded with your token. Every row is checked.
+# The competition's files are found in the notebook's input or in `data`, or downloaded with your token. Every row is checked.
 
 # %%
 import numpy as np
 from PIL import Image
 
-from pipeline import Predictor, Run, find_source
+from pipeline import Predictor, Recipe, find_source, submit
 
 source = find_source("auto", Path("data"))
 train = source.read_train()
-print(source, f"\n{len(train):,} labelled digits")
-Image.fromarray(np.hstack([np.vstack(train.pixels[start : start + 4]) for start in range(0, 64, 4)])).resize((896, 224))
+print(f"{source}: {len(train):,} labelled digits")
+Image.fromarray(np.hstack([np.vstack(train.pixels[start : start + 4]) for start in range(0, 128, 4)]))
 
 # %% [markdown]
 # ## A submission
 #
-# The recipe `fast` trains a small network, evaluates it on rows that were set aside, and predicts the test rows.
+# `fast` trains a small network, evaluates it on rows that were set aside, and predicts the test rows.
 
 # %%
-# !{sys.executable} -m pipeline submit --recipe fast --out submission.csv
-
-# %%
-run = Run.every()[-1]
-Image.open(run.folder / "figures" / "history.png")
+submission = submit(Recipe.load("fast"), source, Path("submission.csv"))
+print(submission.run.card.accuracy_text)
+Image.open(submission.run.folder / "figures" / "history.png")
 
 # %% [markdown]
 # What it gets wrong, of the rows that were set aside:
 
 # %%
-Image.open(run.folder / "figures" / "mistakes.png")
+Image.open(submission.run.folder / "figures" / "mistakes.png")
 
 # %% [markdown]
 # ## The most accurate recipe
 #
-# `best` is an ensemble of ten networks. It is worth its time on a GPU, or overnight on a CPU.
+# `best` is an ensemble of ten networks. Without a GPU it takes the better part of an hour; remove the condition to train it anyway.
 
 # %%
 import torch
 
 if torch.cuda.is_available():
-    # !{sys.executable} -m pipeline submit --recipe best --out submission.csv
-    pass
+    submission = submit(Recipe.load("best"), source, Path("submission.csv"))
 
 # %% [markdown]
-# Submit `submission.csv`: *Save Version*, then *Submit to Competition* on its output; or from a shell, `python -m pipeline kaggle submit`.
+# `submission.csv` is complete. On Kaggle, choose *Save Version*, then *Submit to Competition* at its output.
 #
 # ## Your own digits
 #
-# `sketchpad` ships with the project. It reads drawings and photos, and knows what is no digit.
+# `sketchpad` ships with the project. It reads drawings and photos, and rejects what is not a digit.
 
 # %%
 from PIL import ImageDraw
 
 drawing = Image.new("L", (280, 200), "white")
 pen = ImageDraw.Draw(drawing)
-pen.line([(40, 60), (60, 40), (90, 45), (100, 75), (40, 150), (110, 150)], fill="black", width=10, joint="curve")
-pen.line([(240, 40), (180, 40), (175, 90), (220, 85), (240, 115), (225, 145), (175, 150)], fill="black", width=10, joint="curve")
+for stroke in (
+    [(40, 70), (50, 48), (75, 40), (98, 55), (95, 80), (40, 150), (110, 150)],
+    [(235, 40), (180, 40), (175, 90), (215, 85), (238, 115), (222, 145), (175, 150)],
+):
+    pen.line(stroke, fill="black", width=10, joint="curve")
 
-reading = Predictor.load("sketchpad").read(drawing)
-print(reading)
+print(Predictor.load("sketchpad").read(drawing))
 drawing
 
 # %% [markdown]
-# Replace `drawing` by the path of a photo. In a checkout, `make demo` opens a page to draw on.
+# Give `read` the path of a photo instead. In a checkout, `make demo` opens a page to draw on.

@@ -64,6 +64,8 @@ class Card(BaseModel):
     """Temperature of the line network, if the run has one."""
     minutes: float = 0.0
     finished: bool = False
+    shipped: bool = False
+    """Whether the run ships with the project: an evaluation changes none of its files, see `Run.report_folder`."""
     options: list[str] = []
     """Options of `train` that select the rows, for the command that resumes the run; empty outside the command line."""
     checksums: dict[str, str] = {}

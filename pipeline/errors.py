@@ -16,9 +16,10 @@ class UserError(ValueError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return '; did you mean "x"?' with the known word closest to `word`, or "" if none is close."""
-    nearest = difflib.get_close_matches(word, list(known), n=1)
-    return f'; did you mean "{nearest[0]}"?' if nearest else ""
+    """Return '; did you mean "x"?' with the known word closest to `word` in any case, or "" if none is close."""
+    words = {each.lower(): each for each in known}
+    nearest = difflib.get_close_matches(word.lower(), words, n=1)
+    return f'; did you mean "{words[nearest[0]]}"?' if nearest else ""
 
 
 def quote(text: object) -> str:

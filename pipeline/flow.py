@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.recipe import Recipe
+from pipeline.data.table import DigitTable
+from pipeline.errors import UserError
 from pipeline.inference.orientation import orient_table
 from pipeline.inference.predictor import Predictor
 from pipeline.kaggle.solution import count_leaks, provenance_path, write_submission
@@ -44,11 +46,14 @@ def submit(
 
     Raises:
         UserError: a row is invalid, training failed, the run was trained on test rows of the competition, or `out`
-            cannot be written or is a file of the source or the run.
+            cannot be written or is a file of the source or the run. Test rows that are training rows are refused
+            before the training.
     """
     for written in (out, provenance_path(out)):
         require_separate(written, [*source.files, *(start.files if isinstance(start, Run) else [])])
     test = source.read_test()  # read first: an invalid row must fail before training, not after it
+    if source.name == "competition" and not isinstance(start, Run) and not allow_leak:
+        _require_unseen(source, test)
     run = start if isinstance(start, Run) else train(start, source, quiet=quiet)
     predictor = Predictor.load(run)
     if run is not start:
@@ -58,3 +63,13 @@ def submit(
     digits = predictor.predict(test.pixels).known_digits
     write_submission(out, digits, run, source.name, leaked)
     return Submission(run, len(test), None if test.labels is None else score(digits, test.labels))
+
+
+def _require_unseen(source: Source, test: DigitTable) -> None:
+    """Raise a UserError if test images are training images too, as in a file that contains training digits only."""
+    same = source.read_train().fingerprint.count_duplicates(test.fingerprint)
+    if same:
+        raise UserError(
+            f"{source.path}: {same:,} of the {len(test):,} test images are training images too, so a score would not "
+            "be valid; give a folder or archive with train.csv and test.csv, or give --allow-leak"
+        )

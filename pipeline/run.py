@@ -143,6 +143,11 @@ class Run(RunFolder):
         with open_atomic(self.card_path) as temporary:
             temporary.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
+    @property
+    def report_folder(self) -> Path:
+        """The folder for the results of evaluations: the run's own, or, if it ships with the project, one in it."""
+        return self.folder / "evaluation" if self.card.shipped else self.folder
+
     def add_scores(self, scores: Mapping[str, float]) -> None:
         """Add scores to the card on disk; it is read again because it may hold scores that the copy here lacks."""
         card = self._read_card()
@@ -187,6 +192,15 @@ class Run(RunFolder):
 
     def save_model(self, weights: Mapping[str, Tensor]) -> None:
         write_atomic(self.model_path, safetensors.torch.save(contiguous(weights)))
+
+    def require_model(self) -> None:
+        """Raise a UserError if the training was stopped before it had saved a model."""
+        recipe = self.recipe
+        path = self.folder / recipe.save_dir if isinstance(recipe, FineTuning) else self.model_path
+        if not path.exists() and self.card_path.exists() and not self.card.finished:
+            raise UserError(
+                f"{self}: its training was stopped before it had saved a model; resume it: {self.resume_command}"
+            )
 
     def load_model(self) -> dict[str, Tensor]:
         """Return the weights of the best epoch, on the CPU.

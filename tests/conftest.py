@@ -46,6 +46,12 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def no_mirrors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make MNIST's mirrors unreachable."""
+    monkeypatch.setattr("torchvision.datasets.MNIST.mirrors", [])
+
+
+@pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home folder with the real credential search, without the developer's credentials."""
     for name in os.environ:

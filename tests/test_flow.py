@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import DigitTable, Run, Source, UserError, find_source
+from pipeline import DigitTable, Recipe, Run, Source, UserError, find_source
 from pipeline.flow import submit
 from pipeline.kaggle.solution import check_solution, load_provenance, write_solution
 
@@ -29,6 +29,16 @@ def test_a_run_trained_on_test_images_cannot_submit(
     assert not (tmp_path / "solution.csv").exists()
     submit(run, competition, tmp_path / "solution.csv", allow_leak=True)
     check_solution(tmp_path / "solution.csv", rows=503)
+
+
+def test_training_digits_as_test_digits_are_refused_before_training(
+    tmp_path: Path, practice: Source, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = find_source(str(practice.path / "train.csv"), tmp_path)
+    with pytest.raises(UserError, match=r"train\.csv: 1,297 of the 1,297 test images are training images too"):
+        submit(recipe, source, tmp_path / "solution.csv")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_trained_on_near_duplicates_of_test_images_cannot_submit(

@@ -18,7 +18,7 @@ from pipeline.cli.kaggle import kaggle
 from pipeline.cli.predict import export, predict, read, submit
 from pipeline.cli.train import recipes, sweep, train
 from pipeline.errors import UserError
-from pipeline.utils.distributed import claim_report, world_size
+from pipeline.utils.distributed import claim_report, require_all_processes, world_size
 from pipeline.utils.imports import is_optional, missing_package
 
 app = Typer(
@@ -33,8 +33,9 @@ app.add_typer(kaggle, name="kaggle", no_args_is_help=True)
 
 
 @app.callback()
-def require_one_process(context: Context) -> None:
-    """Raise a UserError if a command other than `train` runs in several processes."""
+def require_processes(context: Context) -> None:
+    """Raise a UserError if a command other than `train` runs in several processes, or `train` in too few."""
+    require_all_processes()
     command = context.invoked_subcommand
     if world_size() > 1 and command != "train":
         raise UserError(f"{command} runs in one process; use torchrun and accelerate launch with train only")

@@ -24,7 +24,7 @@ def evaluate(run: RunName, on: On = "validation", data: DataDir = Path("data"), 
         rows = orient_table(predictor, rows, on)
     score = evaluate(found, rows, on, predictor)
     log.info("%s evaluated on %s\n%s", found, on, score.report())
-    written = [f"{found}/report.txt", f"{found}/figures"]
+    written = [f"{found.report_folder}/report.txt", f"{found.report_folder}/figures"]
     if score.of_digits:
         written.append(str(write_page(found, rows, on, predictor)))
     log.info("\nWrote %s", ", ".join(written))
@@ -44,6 +44,7 @@ def compare(
     from pipeline.run_folder import CHECKPOINTS
 
     compared = compare(runs, on, data)
-    figure = CHECKPOINTS / "comparison.png"
+    log.info("%s\n\nEvaluated on %s", format_comparison(compared), on)
+    figure = CHECKPOINTS / "comparison.png"  # drawn last: the table is printed even if the figure cannot be written
     save_figure(figure, plot_comparison, {each.run.folder.name: each.score for each in compared})
-    log.info("%s\n\nEvaluated on %s; figure: %s", format_comparison(compared), on, figure)
+    log.info("Figure: %s", figure)

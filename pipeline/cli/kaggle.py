@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Option, Typer
 
 from pipeline.cli.data import check_source
-from pipeline.cli.options import AllowLeak, DataDir, Quiet, log, log_to_stdout
+from pipeline.cli.options import DEFAULT_SOLUTION, AllowLeak, DataDir, Quiet, log, log_to_stdout
 
 LedgerFile = Annotated[Path, Option("--ledger", metavar="CSV", help="Ledger of all submissions.")]
 DEFAULT_LEDGER = Path("submissions/ledger.csv")
@@ -23,7 +23,7 @@ def data(data: DataDir = Path("data"), quiet: Quiet = False) -> None:
 
 @kaggle.command("submit")
 def submit(
-    file: Annotated[Path, Option(metavar="CSV", help="Submission file to send.")] = Path("submissions/solution.csv"),
+    file: Annotated[Path, Option(metavar="CSV", help="Submission file to send.")] = DEFAULT_SOLUTION,
     message: Annotated[
         str,
         Option(
@@ -63,10 +63,11 @@ def status(ledger: LedgerFile = DEFAULT_LEDGER, quiet: Quiet = False) -> None:
     from pipeline.reports.figures import plot_progress
     from pipeline.reports.style import save_figure
 
+    kept = Ledger(ledger)
     try:
-        refresh_ledger(Ledger(ledger))
+        refresh_ledger(kept)
     finally:  # the ledger is shown even if Kaggle does not answer
-        entries = Ledger(ledger).entries()
+        entries = kept.entries()
         log.info(format_table(entries))
     scored = [entry for entry in entries if entry.public_score is not None]
     if scored:

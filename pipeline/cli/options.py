@@ -3,13 +3,18 @@
 import logging
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 from typer import Argument, Option
 
 from pipeline.utils.distributed import is_main_process
 
+if TYPE_CHECKING:
+    from pipeline.sources.source import Source
+
+DEFAULT_SOLUTION = Path("submissions/solution.csv")
 SOURCE_HELP = "Data source: auto, kaggle, mnist, pendigits, practice, or the path of a file or folder."
 
 DataDir = Annotated[Path, Option("--data", metavar="DIR", help="Folder for data.")]
@@ -19,6 +24,7 @@ RunName = Annotated[str, Argument(metavar="RUN", help="Folder of a run, or its n
 On = Annotated[
     str, Option("--on", metavar="mnist|validation|FILE", help="Labelled digits to evaluate on; FILE may be a folder.")
 ]
+Overrides = Annotated[list[str] | None, Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")]
 AllowLeak = Annotated[bool, Option("--allow-leak", help="Allow test images that the run was trained on.")]
 Quiet = Annotated[bool, Option("--quiet", help="Print no progress and no results.")]
 
@@ -30,6 +36,14 @@ def log_to_stdout(quiet: bool) -> None:
     if not quiet and is_main_process():
         log.setLevel(logging.INFO)
         log.addHandler(LineHandler(sys.stdout))
+
+
+def with_options(found: "Source", source: str, with_: Path | None = None, limit: int | None = None) -> "Source":
+    """Return a source with the options of `train` that select the same rows again; one that `auto` found is named."""
+    named = found.name if source == "auto" and found.name != "competition" else source
+    chosen = {"--source": named, "--data": found.data_dir, "--with": with_, "--limit": limit}
+    words = (word for option, value in chosen.items() if value is not None for word in (option, value))
+    return replace(found, options=tuple(map(str, words)))
 
 
 class LineHandler(logging.StreamHandler[TextIO]):

@@ -1,11 +1,23 @@
 """`predict`, `read`, `submit`, `export`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from pipeline.cli.options import AllowLeak, DataDir, Quiet, RunName, SourceName, log, log_to_stdout
+from pipeline.cli.options import (
+    DEFAULT_SOLUTION,
+    AllowLeak,
+    DataDir,
+    Overrides,
+    Quiet,
+    RunName,
+    SourceName,
+    log,
+    log_to_stdout,
+    with_options,
+)
 from pipeline.errors import UserError
 
 DEFAULT_RECIPE = "fast"
@@ -64,10 +76,11 @@ def submit(
     recipe: Annotated[
         str | None, Option(metavar="RECIPE", help="Recipe to train ...", show_default=DEFAULT_RECIPE)
     ] = None,
+    set_: Overrides = None,
     run: Annotated[str | None, Option(metavar="RUN", help="... or a trained run to use instead.")] = None,
     data: DataDir = Path("data"),
     source: SourceName = "auto",
-    out: Annotated[Path, Option(metavar="CSV", help="Submission file to write.")] = Path("submissions/solution.csv"),
+    out: Annotated[Path, Option(metavar="CSV", help="Submission file to write.")] = DEFAULT_SOLUTION,
     allow_leak: AllowLeak = False,
     quiet: Quiet = False,
 ) -> None:
@@ -75,18 +88,21 @@ def submit(
     log_to_stdout(quiet)
     from pipeline.config.recipe import Recipe
     from pipeline.digits import COMPETITION_URL
+    from pipeline.kaggle.competition import TEST_ROWS
     from pipeline.run import Run
     from pipeline.sources.find import find_source
     from pipeline.utils.files import require_writable
 
     if run and recipe:
         raise UserError("--run and --recipe: give a trained run, or a recipe to train, but not both")
-    settings = Recipe.load(recipe or DEFAULT_RECIPE)
+    if run and set_:
+        raise UserError("--run and --set: a trained run keeps its settings; give a recipe to train with others")
+    settings = Recipe.load(recipe or DEFAULT_RECIPE, set_ or [])
     require_writable(out)
     trained = Run.open(run) if run else None
     if trained:
         trained.require_digits()
-    found = find_source(source, data)
+    found = with_options(find_source(source, data), source)
     log.info("Data: %s", found)
     from pipeline.flow import submit
 
@@ -95,8 +111,13 @@ def submit(
     if submission.score:
         log.info("Test accuracy: %s", submission.score)
     log.info("Wrote %s: %s rows, predicted by %s", out, f"{submission.rows:,}", submission.run)
-    if found.name == "competition":
-        log.info("To send it to Kaggle: python -m pipeline kaggle submit, or upload it at %s/submit", COMPETITION_URL)
+    if found.name == "competition" and submission.rows == TEST_ROWS:
+        file = "" if out == DEFAULT_SOLUTION else f" --file {shlex.quote(str(out))}"
+        log.info(
+            "To send it to Kaggle: python -m pipeline kaggle submit%s, or upload it at %s/submit", file, COMPETITION_URL
+        )
+    elif found.name == "competition":
+        log.info("Kaggle expects predictions for all %s rows of test.csv; do not send this file", f"{TEST_ROWS:,}")
 
 
 def export(

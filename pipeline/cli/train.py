@@ -1,16 +1,22 @@
 """`train`, `sweep`, `recipes`."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from typer import Option
 
-from pipeline.cli.options import SOURCE_HELP, DataDir, Quiet, RecipeName, SourceName, log, log_to_stdout
+from pipeline.cli.options import (
+    SOURCE_HELP,
+    DataDir,
+    Overrides,
+    Quiet,
+    RecipeName,
+    SourceName,
+    log,
+    log_to_stdout,
+    with_options,
+)
 from pipeline.utils.distributed import is_main_process, main_process_first
-
-if TYPE_CHECKING:
-    from pipeline.sources.source import Source
 
 
 def train(
@@ -20,9 +26,7 @@ def train(
     run: Annotated[
         str | None, Option(metavar="RUN", help="Name or folder of the new run.", show_default="recipe and time")
     ] = None,
-    set_: Annotated[
-        list[str] | None, Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
-    ] = None,
+    set_: Overrides = None,
     with_: Annotated[
         Path | None,
         Option(
@@ -44,7 +48,7 @@ def train(
     with main_process_first():
         found = find_source(source or settings.dataset, data)
     log.info("Data: %s", found)
-    found = replace(found, options=_row_options(source or settings.dataset, found, with_, limit))
+    found = with_options(found, source or settings.dataset, with_, limit)
     corrections = None
     if with_:
         from pipeline.inference.corrections import read_corrections
@@ -58,13 +62,6 @@ def train(
     if is_main_process():
         report(trained, found)
         log.info("Validation accuracy: %s", trained.card.validation_in_words)
-
-
-def _row_options(source: str, found: "Source", with_: Path | None, limit: int | None) -> tuple[str, ...]:
-    """Return the options that select the same rows again; a source that `auto` found is named."""
-    named = found.name if source == "auto" and found.name != "competition" else source
-    chosen = {"--source": named, "--data": found.data_dir, "--with": with_, "--limit": limit}
-    return tuple(str(word) for option, value in chosen.items() if value is not None for word in (option, value))
 
 
 def sweep(

@@ -11,6 +11,22 @@ from pipeline.errors import UserError, did_you_mean, quote
 from pipeline.utils.files import open_atomic
 
 RECIPES = Path(__file__).parents[1] / "recipes"
+SHORT_NAMES = {
+    "lr": "learning_rate",
+    "bs": "batch_size",
+    "batch": "batch_size",
+    "wd": "weight_decay",
+    "opt": "optimizer",
+    "sched": "scheduler",
+    "arch": "model",
+    "network": "model",
+    "val_split": "validation_fraction",
+    "amp": "precision",
+    "dtype": "precision",
+    "early_stopping": "patience",
+    "random_state": "seed",
+}
+"""Settings by names that other programs use for them; suggested, not accepted."""
 
 
 class Settings(BaseModel):
@@ -127,7 +143,9 @@ def first_error(error: ValidationError, known: Collection[str]) -> tuple[str, st
     fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     key = str(fault["loc"][0])
     if fault["type"] == "extra_forbidden":
-        return key, f'unknown key "{quote(key)}"{did_you_mean(key, known)} (known: {", ".join(known)})'
+        meant = SHORT_NAMES.get(key.lower(), key)
+        suggestion = did_you_mean(meant if meant in known else key, known)
+        return key, f'unknown key "{quote(key)}"{suggestion} (known: {", ".join(known)})'
     if fault["type"] == "missing" and len(fault["loc"]) == 1:
         return key, f'key "{key}" is missing; add it'
     return key, f"{key}: {quote(repr(fault['input']))} is not valid: {fault['msg'].removeprefix('Value error, ')}"

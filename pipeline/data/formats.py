@@ -16,7 +16,7 @@ from pipeline.data.arrays.pictures import has_classes, load_picture, load_pictur
 from pipeline.data.csv_file import COMPETITION_FILE, CsvFile
 from pipeline.data.parquet import ParquetFile
 from pipeline.errors import UserError
-from pipeline.utils.files import is_zip
+from pipeline.utils.files import is_zip, list_files, unreadable
 from pipeline.vision.image import find_pictures, is_picture
 
 DigitFile = CsvFile | ParquetFile | ArrayFile
@@ -86,21 +86,19 @@ def open_labelled(path: Path) -> DigitFile:
     return open_digits(path, "train")
 
 
-def find_part(folder: Path, part: Part) -> list[Path]:
-    """Return the files in a folder that contain digits and are named after a part, such as mnist_train.csv."""
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and part_of(path.name) == part]
-    return [path for path in files if _holds_images(path)]
-
-
 def holds_digits(folder: Path) -> bool:
     """Return whether a folder contains pictures in folders named after digits, or files of training digits."""
     return has_classes(folder) or bool(_find_in_folder(folder, "train"))
 
 
 def _find_in_folder(folder: Path, part: Part) -> list[Path]:
-    """Return the result of `find_part` for a folder or, if there is none, for the folders in it, two levels deep."""
-    depths = ([folder], sorted(folder.glob("*/")), sorted(folder.glob("*/*/")))
-    return next(filter(None, ([path for inner in depth for path in find_part(inner, part)] for depth in depths)), [])
+    """Return the files of digits in a folder that are named after a part, such as mnist_train.csv.
+
+    If there are none, those in the folders in it are returned, two levels deep.
+    """
+    files = [path for path in list_files(folder) if part_of(path.name) == part and _holds_images(path)]
+    depths = [len(path.relative_to(folder).parts) for path in files]
+    return [path for path, depth in zip(files, depths, strict=True) if depth == min(depths) <= 3]
 
 
 def _open_folder(folder: Path, part: Part) -> DigitFile:
@@ -151,13 +149,19 @@ def _load_archive(path: Path, part: Part) -> Arrays:
 
 
 def _read_head(path: Path) -> bytes:
-    """Return the first bytes of a file, decompressed if it is gzipped; b"" if it cannot be read."""
+    """Return the first bytes of a file, decompressed if it is gzipped; b"" if it is damaged or missing.
+
+    Raises:
+        UserError: the system does not let this process read it.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
         if head.startswith(b"\x1f\x8b"):
             with gzip.open(path) as stream:
                 head = stream.read(HEAD_BYTES)
+    except PermissionError as error:
+        raise unreadable(path, error) from None
     except (OSError, EOFError):
         return b""
     return head
@@ -213,10 +217,8 @@ def _files_in(path: Path) -> Iterator[Path]:
         return
     found = [
         file
-        for file in sorted(path.rglob("*"))
-        if file.is_file()
-        and not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
-        and (file.name.lower().endswith(SUFFIXES) or (_holds_images(file) and file.suffix not in NETWORK_SUFFIXES))
+        for file in list_files(path)
+        if (file.name.lower().endswith(SUFFIXES) or (_holds_images(file) and file.suffix not in NETWORK_SUFFIXES))
     ]
     if found:
         yield from found

@@ -16,7 +16,7 @@ from pipeline.estimator.arrays import flatten_images, is_single_image, to_pixels
 from pipeline.estimator.state import DataSpec, FittedState, fit_network, scheduler_parameters, storable
 from pipeline.inference.predictor import Predictor
 from pipeline.metrics.score import score
-from pipeline.sources.find import find_source
+from pipeline.sources.mnist import mnist_source
 from pipeline.training.log import log_to_stdout
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def train(self, X: Any = None, y: Any = None) -> Self:  # noqa: N803
         """Train on MNIST's 60,000 training images, downloaded if missing, or on `X` and `y`; raise errors as `fit`."""
         if X is None:
-            table = find_source("mnist", Path(self.data)).read_train()
+            table = mnist_source(Path(self.data), "requested").read_train()
             X, y = table.pixels, table.known_labels  # noqa: N806
         return self.fit(X, y)
 
@@ -177,7 +177,8 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "predictor_")
         if images is not None:
             return images, labels
-        table = find_source("mnist", Path(self.data)).read_test()
+        self.state_.data_spec.require_digits()  # first: MNIST may have to be downloaded
+        table = mnist_source(Path(self.data), "requested").read_test()
         return table.pixels, self.state_.data_spec.match_digits(table.known_labels)
 
     def __sklearn_tags__(self) -> Any:

@@ -65,23 +65,25 @@ class DataSpec:
             raise UserError(f"label {unknown.tolist()[0]!r} is not among the training labels: remove its images")
         return np.searchsorted(self.classes, given)
 
-    def match_digits(self, digits: Labels) -> NDArray[Any]:
-        """Return digits, int64 (N,), as labels of the type of `classes`, which may be text such as "7".
-
-        Raises:
-            UserError: MNIST's images have another number of values, or a training label is no digit.
-        """
+    def require_digits(self) -> None:
+        """Raise a UserError if MNIST's digits are no test: another number of values, or a training label is none."""
         if self.features != SIDE * SIDE:
             raise UserError(
                 f"the classifier was trained on {self.features} values per image, and MNIST's have {SIDE * SIDE}: give "
                 "test images as X and y"
             )
-        if self.classes.dtype.kind in "iuf":
-            return digits
         unknown = sorted(set(map(str, self.classes)) - set(map(str, range(CLASSES))))
-        if unknown:
+        if unknown and self._has_text:
             raise UserError(f"the label {unknown[0]!r} is none of MNIST's digits: give test images as X and y")
-        return digits.astype(str)
+
+    def match_digits(self, digits: Labels) -> NDArray[Any]:
+        """Return digits, int64 (N,), as labels of the type of `classes`, which may be text such as "7"."""
+        return digits.astype(str) if self._has_text else digits
+
+    @property
+    def _has_text(self) -> bool:
+        """Whether the labels are text, or other objects, rather than numbers."""
+        return self.classes.dtype.kind not in "iuf"
 
 
 def storable(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,12 +22,13 @@ def export(run: Run, kind: str, out: Path) -> None:
         out: the folder or the file. A folder is replaced only if it is empty or an earlier export.
 
     Raises:
-        UserError: the format is unknown, does not support the run, the run is damaged, or `out` is one of the run's
-            files or cannot be written.
+        UserError: the format is unknown or does not support the run, the run is damaged or has no model yet, or `out`
+            is one of the run's files or cannot be written.
     """
     writers = {"transformers": write_transformers, "onnx": write_onnx, "safetensors": write_safetensors}
     if kind not in writers:
         raise UserError(f"--to {kind}: no such format{did_you_mean(kind, writers)} (known: {', '.join(writers)})")
+    run.require_model()
     if kind == "transformers":
         require_replaceable(out)
     else:

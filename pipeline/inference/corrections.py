@@ -99,7 +99,7 @@ def read_corrections(folder: Path) -> DigitTable:
         UserError: there are no corrections, or a line or an image is damaged.
     """
     table = folder / TABLE_NAME
-    if not table.exists() and (folder.is_file() or holds_digits(folder)):
+    if not table.exists() and folder.exists() and (folder.is_file() or holds_digits(folder)):
         return open_digits(folder).read(labels_required=True)
     try:
         with table.open(newline="", encoding="utf-8") as file:

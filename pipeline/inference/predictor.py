@@ -88,10 +88,11 @@ class Predictor:
             run: the run, its folder, or its name in `checkpoints/`.
 
         Raises:
-            UserError: the run does not exist, or one of its files is missing or damaged.
+            UserError: the run does not exist or has no model yet, or one of its files is missing or damaged.
         """
         found = Run.open(run)
         recipe = found.recipe
+        found.require_model()
         if isinstance(recipe, FineTuning):
             folder = found.folder / recipe.save_dir
             for path in folder.glob("*.safetensors"):

@@ -1,18 +1,20 @@
 """The ledger of Kaggle submissions: an append-only CSV file, safe for concurrent processes."""
 
-import csv
-import io
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 from filelock import FileLock, Timeout
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.errors import UserError, quote
+from pipeline.kaggle.ledger_text import LedgerText
 from pipeline.metrics.interval import wilson_interval
-from pipeline.utils.files import open_atomic, require_writable
+from pipeline.utils.files import require_writable, unreadable, write_atomic
+
+log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 30.0
 """Time-out of waiting for another process that appends a row."""
@@ -44,6 +46,12 @@ class Entry(BaseModel):
     public_score: float | None = None
     message: str = ""
 
+    @field_validator("validation_accuracy", "public_score", mode="before")
+    @classmethod
+    def accept_decimal_comma(cls, value: object) -> object:
+        """Read 0,993 as 0.993: spreadsheets in many languages write it so."""
+        return value.replace(",", ".", 1) if isinstance(value, str) else value
+
     @property
     def settled(self) -> bool:
         """Whether the status is final."""
@@ -57,48 +65,55 @@ class Entry(BaseModel):
         return wilson_interval(round(self.validation_accuracy * self.validation_rows), self.validation_rows)
 
 
+COLUMNS = list(Entry.model_fields)
+
+
 class Ledger:
-    """A CSV file with the columns of `Entry` and one row for each change of status."""
+    """A CSV file with the columns of `Entry` and one row for each change of status.
+
+    It is also read, and extended, in the form in which a spreadsheet saves it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.damaged_lines: dict[int, str] = {}
+        self._warnings: set[str] = set()
 
     def entries(self) -> list[Entry]:
         """Return the latest entry of each submission, oldest submission first.
 
+        A damaged line is left out, with a warning that names it. `damaged_lines` then has its text by its number.
+
         Raises:
-            UserError: the file cannot be read, its columns are not the ledger's, or a row is not valid.
+            UserError: the file cannot be read, or is no ledger.
         """
+        content = self._read()
+        text = LedgerText.parse(content, COLUMNS)
         latest: dict[str, Entry] = {}
-        reader = csv.DictReader(io.StringIO(self._read_text(), newline=""), strict=True)
-        try:
-            if reader.fieldnames not in (None, list(Entry.model_fields)):
-                raise UserError(f"{self.path}: its columns are not those of a ledger; move it away to start a new one")
-            for row in reader:
-                entry = Entry.model_validate({column: cell for column, cell in row.items() if cell != ""})
+        self.damaged_lines = {}
+        for number, line, cells in text.rows:
+            try:
+                entry = _parse_entry(text, cells)
                 latest[entry.token] = entry
-        except csv.Error as error:
-            raise UserError(f"{self.path}, line {reader.line_num + 1} or after: {error}; correct it") from None
-        except ValidationError as error:
-            fault = error.errors()[0]
-            raise UserError(
-                f"{self.path}, line {reader.line_num}: {quote(fault['loc'][0])}: {fault['msg']}; correct it"
-            ) from None
+            except ValueError as fault:
+                self.damaged_lines[number] = line
+                self._warn(f"{self.path}, line {number}: is left out: {fault}; correct it")
+        if text.rows and not latest and not text.has_header:
+            raise UserError(f"{self.path}: its columns are not those of a ledger; give another file with --ledger")
         return list(latest.values())
+
+    def _warn(self, message: str) -> None:
+        """Log a warning, but each only once."""
+        if message not in self._warnings:
+            self._warnings.add(message)
+            log.warning("%s", message)
 
     def add(self, entry: Entry) -> None:
         """Append a row. The file is replaced in one step: readers see the old or the new version."""
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, list(Entry.model_fields), lineterminator="\n")
         with self._lock("", LOCK_SECONDS):
-            old = self._read_text()
-            if not old:
-                writer.writeheader()
-            elif not old.endswith("\n"):
-                old += "\n"
-            writer.writerow(entry.model_dump(mode="json"))
-            with open_atomic(self.path) as temporary:
-                temporary.write_bytes((old + text.getvalue()).encode())
+            old = self._read()
+            row = LedgerText.parse(old, COLUMNS).format(entry.model_dump(mode="json"))
+            write_atomic(self.path, old + row)
 
     @contextmanager
     def sending_lock(self, seconds: float) -> Iterator[None]:
@@ -122,11 +137,22 @@ class Ledger:
                 f"{self.path}: locked by another process for {seconds:g} seconds; wait for that process, or end it"
             ) from None
 
-    def _read_text(self) -> str:
-        """Return the file's text, or an empty string if there is no file."""
+    def _read(self) -> bytes:
+        """Return the file's content, which is empty if there is no file."""
         try:
-            return self.path.read_text(encoding="utf-8")
+            return self.path.read_bytes()
         except FileNotFoundError:
-            return ""
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.path}: cannot read the ledger: {error}") from error
+            return b""
+        except OSError as error:
+            raise unreadable(self.path, error) from None
+
+
+def _parse_entry(text: LedgerText, cells: list[str] | None) -> Entry:
+    """Return the entry of a row. Raise a ValueError with the fault, in words, if it is damaged."""
+    if cells is None:
+        raise ValueError("its quotes do not match")
+    try:
+        return Entry.model_validate({name: cell for name, cell in text.named(cells).items() if name in COLUMNS})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ValueError(f"{quote(fault['loc'][0])}: {fault['msg']}") from None

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,6 @@ log = logging.getLogger(__name__)
 
 BACKOFF_FACTOR = 6
 """Multiplies the pause after a failed request: the client does not pass on Kaggle's Retry-After header."""
-STATUS_COMMAND = "python -m pipeline kaggle status"
 
 
 def send_submission(
@@ -80,14 +80,18 @@ def send_submission(
             if not again:
                 _refuse_resend(file, hash_content(content), ledger)
             entry = _send(content, _make_entry(content, provenance, message), ledger, limits)
-    return _await_score(entry, ledger, limits)
+    try:
+        return _await_score(entry, ledger, limits)
+    except KeyboardInterrupt:
+        log.warning("Stopped. %s was sent; to see its score: %s", entry.ref, _status_command(ledger))
+        raise
 
 
 def _make_entry(content: bytes, provenance: Provenance | None, message: str) -> Entry:
     """Return the first entry of a submission, before it is sent."""
     entry = Entry(
         time=datetime.now(UTC).replace(microsecond=0),
-        token=secrets.token_hex(4),
+        token=f"s{secrets.token_hex(4)}",  # with a letter in front, no spreadsheet takes it for a number
         file_hash=hash_content(content),
         status="SENDING",
         message=" ".join(message.split()),
@@ -127,6 +131,12 @@ def _refuse_resend(file: Path, file_hash: str, ledger: Ledger) -> None:
             raise UserError(
                 f"{file}: the same content was sent on {entry.time:%Y-%m-%d} as {entry.ref}{score}; "
                 "--again sends it again"
+            )
+    for number, line in ledger.damaged_lines.items():
+        if file_hash in line:
+            raise UserError(
+                f"{file}: the same content is named in line {number} of {ledger.path}, which is damaged, and may have "
+                "been sent; correct that line, or --again sends it again"
             )
 
 
@@ -200,7 +210,7 @@ def _await_score(entry: Entry, ledger: Ledger, limits: Limits) -> Entry:
         while not entry.settled:
             if monotonic() >= deadline:
                 raise KaggleError(
-                    f"{entry.ref}: no score within {limits.score:g} seconds; check again with {STATUS_COMMAND}"
+                    f"{entry.ref}: no score within {limits.score:g} seconds; check again with {_status_command(ledger)}"
                 )
             sleep(limits.pause)
             bar.refresh()
@@ -210,6 +220,11 @@ def _await_score(entry: Entry, ledger: Ledger, limits: Limits) -> Entry:
     if entry.status == "ERROR":
         raise KaggleError(f"{entry.ref}: Kaggle could not score it: {fetch_error(entry.ref, limits)}")
     return entry
+
+
+def _status_command(ledger: Ledger) -> str:
+    """Return the command that shows the scores in a ledger, quoted for a shell."""
+    return shlex.join(["python", "-m", "pipeline", "kaggle", "status", "--ledger", str(ledger.path)])
 
 
 def refresh_ledger(ledger: Ledger, limits: Limits = DEFAULT_LIMITS) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.data.formats import open_labelled
 from pipeline.data.table import DigitTable
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.inference.predictions import Predictions, make_predictions
 from pipeline.inference.predictor import Predictor
 from pipeline.metrics.score import Score
@@ -16,6 +16,7 @@ from pipeline.reports.reliability import plot_reliability
 from pipeline.reports.style import save_figure
 from pipeline.run import Run
 from pipeline.sources.find import find_source
+from pipeline.sources.mnist import mnist_source
 from pipeline.sources.source import Source
 from pipeline.training.setup import split_table
 from pipeline.utils.files import open_atomic
@@ -29,7 +30,8 @@ RECORDED_SETS = ("mnist", "validation")
 def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None = None) -> Score:
     """Score a run on labelled digits; write `report.txt` and the PNG files in `figures/`, replacing earlier ones.
 
-    The card records the scores on MNIST's test set and on the validation rows only.
+    The files are in the run's `report_folder`. The card records the scores on MNIST's test set and on the validation
+    rows only, and none if the run ships with the project.
 
     Args:
         on: name of the digits, as in `labelled_rows`.
@@ -43,12 +45,12 @@ def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None =
     result = predictions.score(table.known_labels)
     if overlap:
         log.warning("%s was trained on %s of these images: its score is too optimistic.", run, f"{overlap:,}")
-    elif on in RECORDED_SETS:
+    elif on in RECORDED_SETS and not run.card.shipped:
         scores = {f"{on}_parity_accuracy": result.parity.accuracy}
         run.add_scores(scores | {f"{on}_accuracy": result.accuracy} if result.of_digits else scores)
-    with open_atomic(run.folder / "report.txt") as temporary:
+    with open_atomic(run.report_folder / "report.txt") as temporary:
         temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", "utf-8", "surrogateescape")
-    figures = run.folder / "figures"
+    figures = run.report_folder / "figures"
     try:
         history = run.history
     except UserError as error:
@@ -98,15 +100,33 @@ def labelled_rows(run: Run, on: str, data: Path) -> DigitTable:
         UserError: they are missing, or `data` does not contain the data that the run was trained on.
     """
     if on == "mnist":
-        return find_source("mnist", data).read_test()
+        return mnist_source(data, "requested").read_test()
     if on != "validation":
+        if not Path(on).exists():
+            raise UserError(
+                f"--on {on}: no such file or folder{did_you_mean(on, RECORDED_SETS)} (give {', '.join(RECORDED_SETS)}, "
+                "or a file or folder of labelled digits)"
+            )
         file = open_labelled(Path(on))
         table = file.read(labels_required=True)
         if notes := file.notes():
             log.info("Data: %s: %s", file, ", ".join(notes))
         return table
-    kinds = {"competition": "auto", "files": str(data)}
-    return validation_rows(run, find_source(kinds.get(run.card.source, run.card.source), data))
+    return validation_rows(run, _find_trained_source(run, data))
+
+
+def _find_trained_source(run: Run, data: Path) -> Source:
+    """Return the source in `data` that may be the one that a run was trained on.
+
+    Raises:
+        UserError: there is none.
+    """
+    name = run.card.source
+    if name == "mnist":
+        return mnist_source(data, "requested")
+    if name == "files" and not data.exists():
+        raise UserError(f"{data}: no such file or folder; give the one that {run} was trained on with --data")
+    return find_source({"competition": "auto", "files": str(data)}.get(name, name), data)
 
 
 def validation_rows(run: Run, source: Source) -> DigitTable:

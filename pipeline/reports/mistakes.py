@@ -75,7 +75,7 @@ class Panel:
 
 
 def write_page(run: Run, table: DigitTable, on: str, predictor: Predictor | None = None) -> Path:
-    """Write `mistakes.html` and `figures/corruptions.png` to a run's folder; return the path of the page.
+    """Write `mistakes.html` and `figures/corruptions.png` to a run's `report_folder`; return the path of the page.
 
     Args:
         table: digits with labels.
@@ -94,7 +94,7 @@ def write_page(run: Run, table: DigitTable, on: str, predictor: Predictor | None
     suspects = label_errors(probabilities, labels)
     sample = table.sample(CORRUPTED_ROWS, SEED)
     curves = _score_corruptions(predictor, sample)
-    save_figure(run.folder / "figures" / "corruptions.png", plot_corruptions, curves)
+    save_figure(run.report_folder / "figures" / "corruptions.png", plot_corruptions, curves)
 
     page = _environment().get_template("mistakes.html.j2").render(
         run=run,
@@ -114,7 +114,7 @@ def write_page(run: Run, table: DigitTable, on: str, predictor: Predictor | None
         corrupted_rows=len(sample),
         panels=[_make_panel(corruption, scores, sample) for corruption, scores in curves.items()],
     )  # fmt: skip
-    path = run.folder / "mistakes.html"
+    path = run.report_folder / "mistakes.html"
     write_atomic(path, page.encode("utf-8", "surrogateescape"))
     return path
 

@@ -8,6 +8,7 @@ from pipeline.data.formats import SUFFIXES, DigitFile, open_digits
 from pipeline.errors import UserError
 from pipeline.kaggle.competition import ARCHIVE, download_files
 from pipeline.sources.source import Source, describe
+from pipeline.utils.files import unreadable
 
 PARTS: tuple[Part, Part] = ("train", "test")
 COPY = r"(?:[ _-]?\(\d+\)|[ _-]copy)?"
@@ -37,8 +38,10 @@ def holds_competition(path: Path) -> bool:
 def competition_source(path: Path, reason: str) -> Source:
     """Return the competition's files in a folder (CSV, .gz, Parquet, or in the archive), or those in one file."""
     train, test = (_open_competition_file(path, stem) for stem in PARTS)
-    place = train.path if train.path == test.path else path
-    if train.path.parent == test.path.parent != path:
+    place = path
+    if train.path == test.path:
+        place = train.path
+    elif train.path.parent == test.path.parent:
         place = train.path.parent
     return Source(
         "competition",
@@ -58,17 +61,21 @@ def find_competition_file(folder: Path, stem: Part) -> Path | None:
     "train (1).csv", "train.csv.zip" and "digit-recognizer (1).zip".
 
     Raises:
-        UserError: several files have such a name.
+        UserError: several files have such a name, or one of the folders cannot be read.
     """
     if not folder.is_dir():
         return None
     inner = [path for path in sorted(folder.glob("*/")) if path.name.lower() not in OWN_FOLDERS and path.name[0] != "."]
+    try:
+        paths = [path for place in (folder, *inner) for path in sorted(place.iterdir())]
+    except PermissionError as error:
+        raise unreadable(Path(error.filename), error) from None
     for place in (folder, *inner):
         for name in (*(f"{stem}{suffix}" for suffix in SUFFIXES), ARCHIVE):
             if (place / name).is_file():
                 return place / name
     for pattern in (FILE_NAMES[stem], ARCHIVE_NAME):
-        found = [path for place in (folder, *inner) for path in sorted(place.iterdir()) if pattern.fullmatch(path.name)]
+        found = [path for path in paths if pattern.fullmatch(path.name)]
         if len(found) > 1:
             names = ", ".join(str(path) for path in found[:4])
             raise UserError(f"{folder}: contains several files of the competition's {stem} digits ({names}); keep one")

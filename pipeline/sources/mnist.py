@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 
 from pipeline.data.arrays.idx import read_idx
-from pipeline.errors import UserError
+from pipeline.errors import UserError, quote
 from pipeline.sources.download import require_sha256
 from pipeline.sources.files import files_source
 from pipeline.sources.source import Source
@@ -27,11 +27,16 @@ MNIST_FILES = {
 }
 """SHA-256 of the four files that torchvision extracts."""
 
-
+GZIP_MAGIC = b"\x1f\x8b"
+"""First bytes of the files on the mirrors."""
 KERAS_FILE = "mnist.npz"
 """MNIST as Keras stores it."""
 OTHER_SETS = re.compile("fashion|kmnist|kuzushiji|emnist|qmnist", re.IGNORECASE)
 """Names of folders with other images in files that are named like MNIST's."""
+
+
+class UnreachableError(UserError):
+    """Raised if MNIST's files are missing and cannot be downloaded."""
 
 
 def holds_mnist(folder: Path) -> bool:
@@ -58,7 +63,12 @@ def find_mnist(folder: Path) -> list[Path] | None:
 
 
 def mnist_source(folder: Path, reason: str, mirrors: list[str] | None = None) -> Source:
-    """Return MNIST's 60,000 training and 10,000 test digits; download missing files to `folder` with torchvision."""
+    """Return MNIST's 60,000 training and 10,000 test digits; download missing files to `folder` with torchvision.
+
+    Raises:
+        UnreachableError: files are missing and cannot be downloaded.
+        UserError: `folder` cannot be written to.
+    """
     files = find_mnist(folder)
     if files is None and (folder / KERAS_FILE).is_file():
         return replace(files_source(folder / KERAS_FILE, reason), name="mnist")
@@ -79,9 +89,8 @@ def mnist_source(folder: Path, reason: str, mirrors: list[str] | None = None) ->
 def _download_mnist(folder: Path, mirrors: list[str]) -> None:
     """Download MNIST's files from the first mirror that has them, and verify them."""
     if not mirrors:
-        raise UserError(
-            f"MNIST is not in {folder} and none of its mirrors answers: copy its four files to {folder}/MNIST/raw, "
-            "or use --source practice, which needs no network"
+        raise UnreachableError(
+            f"MNIST is not in {folder} and none of its mirrors answers: copy its four files to {folder}/MNIST/raw"
         )
     raw = folder / "MNIST" / "raw"
     require_writable(raw / next(iter(MNIST_FILES)))
@@ -93,19 +102,22 @@ def _download_mnist(folder: Path, mirrors: list[str]) -> None:
         with default_socket_timeout(5 * MIRROR_TIMEOUT_SECONDS):  # torchvision sets no time-out
             mirrored_class(str(folder), download=True)
     except (OSError, RuntimeError) as error:
-        raise UserError(
-            f"{folder}: the download of MNIST failed ({error}); try again, or use --source practice"
+        raise UnreachableError(
+            f"{folder}: the download of MNIST failed ({quote(error)}); try again, or copy its four files to {raw}"
         ) from None
     for name, sha256 in MNIST_FILES.items():
         try:
             require_sha256(raw / name, sha256, f"MNIST's {name}")
-        except UserError:
+        except UserError as error:
             (raw / name).unlink()
-            raise
+            raise UnreachableError(str(error)) from None
 
 
 def answering_mirrors() -> list[str]:
-    """Return torchvision's MNIST mirrors that answer within MIRROR_TIMEOUT_SECONDS; query all of them in parallel."""
+    """Return torchvision's MNIST mirrors that answer within MIRROR_TIMEOUT_SECONDS; query all of them in parallel.
+
+    A page in place of the file, such as the sign-in page of a network, is no answer.
+    """
     from torchvision.datasets import MNIST
 
     answers: SimpleQueue[str | None] = SimpleQueue()
@@ -115,8 +127,8 @@ def answering_mirrors() -> list[str]:
             with urllib.request.urlopen(
                 f"{mirror}t10k-labels-idx1-ubyte.gz", timeout=MIRROR_TIMEOUT_SECONDS
             ) as response:
-                response.read()
-            answers.put(mirror)
+                is_file = response.read().startswith(GZIP_MAGIC)
+            answers.put(mirror if is_file else None)
         except OSError:
             answers.put(None)
 

@@ -36,6 +36,20 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def require_all_processes() -> None:
+    """Raise a UserError if `accelerate launch` was asked for several processes and started one.
+
+    Without a GPU, or with --cpu, it starts one process. It then sets an address where the processes would meet, but no
+    number of processes.
+    """
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ
+    if launched and "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
+        raise UserError(
+            "accelerate launch starts a single process without a GPU; use torchrun --nproc_per_node 2 -m -- pipeline "
+            "train ..., or give accelerate launch --num_processes 1"
+        )
+
+
 def is_main_process() -> bool:
     """Return whether this is the main process, which writes files and logs."""
     return os.environ.get("RANK", "0") == "0"

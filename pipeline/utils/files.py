@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 from zipfile import ZipFile
 
 from pipeline.errors import UserError
@@ -203,6 +203,28 @@ def open_member(archive: ZipFile, name: str) -> IO[bytes]:
     except RuntimeError:
         reason = f"{name} is encrypted with a password"
     raise UserError(f"{archive.filename}: {reason}; unpack it, or pack it again as a plain zip")
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Return the files in a folder and the folders in it, sorted; names that begin with "." or "_" are skipped.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    found = []
+
+    def refuse(error: OSError) -> NoReturn:
+        raise unreadable(Path(error.filename), error) from None
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if name[0] not in "._"]
+        found += [Path(place, name) for name in names if name[0] not in "._"]
+    return sorted(path for path in found if path.is_file())
+
+
+def unreadable(path: Path, error: OSError) -> UserError:
+    """Return the UserError for a file or folder that the system does not let this process read."""
+    return UserError(f"{path}: cannot be read ({error.strerror or error}); change its permissions, or leave it out")
 
 
 def is_zip(path: Path) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps, ImageStat
 
 from pipeline.errors import UserError
+from pipeline.utils.files import list_files, unreadable
 
 FILE_FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "PPM"]
 """Formats that Pillow decodes itself; for some others it starts external programs."""
@@ -141,16 +142,13 @@ def find_pictures(folder: Path) -> list[Path]:
         UserError: a file or folder cannot be read.
     """
     found = []
-    try:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts):
-                with path.open("rb") as file:
-                    if is_picture(file.read(16)):
-                        found.append(path)
-    except OSError as error:
-        raise UserError(
-            f"{error.filename or folder}: cannot be read: {error.strerror}; change its permissions"
-        ) from None
+    for path in list_files(folder):
+        try:
+            with path.open("rb") as file:
+                if is_picture(file.read(16)):
+                    found.append(path)
+        except OSError as error:
+            raise unreadable(path, error) from None
     return found
 
 

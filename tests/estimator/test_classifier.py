@@ -457,9 +457,10 @@ def test_labels_as_text_are_scored_on_mnists_test_digits(mnist: Path, digits: Di
         words.evaluate()
 
 
-def test_mnists_test_digits_are_refused_after_training_on_another_size(
-    mnist: Path, eights: tuple[np.ndarray, np.ndarray]
+@pytest.mark.usefixtures("no_mirrors")
+def test_mnists_test_digits_are_refused_after_training_on_another_size_before_they_are_downloaded(
+    tmp_path: Path, eights: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    classifier = MNISTClassifier(epochs=1, data=mnist).fit(*eights)
+    classifier = MNISTClassifier(epochs=1, data=tmp_path).fit(*eights)
     with pytest.raises(UserError, match="was trained on 64 values per image, and MNIST's have 784: give test images"):
         classifier.evaluate()

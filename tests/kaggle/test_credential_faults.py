@@ -1,11 +1,11 @@
 """Credentials that exist and cannot be used are named with their place and fault, and never shown."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from helpers.kaggle_server import KEY, NAME, TOKEN
+from helpers.permissions import permissions_of_a_user
 
 from pipeline import UserError
 from pipeline.kaggle.client import explain_failure, run_client
@@ -50,12 +50,14 @@ def test_a_folder_in_place_of_the_token_is_named(home: Path) -> None:
         require_credentials()
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root can read every file")
 def test_a_token_that_may_not_be_read_is_named(home: Path) -> None:
     path = home / ".kaggle" / "access_token"
     path.write_text(TOKEN)
     path.chmod(0)
-    with pytest.raises(UserError, match=r"access_token: cannot be read \(Permission denied\): .* chmod 600"):
+    with (
+        permissions_of_a_user(),
+        pytest.raises(UserError, match=r"access_token: cannot be read \(Permission denied\): .* chmod 600"),
+    ):
         require_credentials()
 
 

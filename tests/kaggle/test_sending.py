@@ -184,6 +184,43 @@ def test_a_submission_that_kaggle_cannot_score_is_reported_with_the_reason(
     assert [entry.status for entry in ledger.entries()] == ["ERROR"]
 
 
+@pytest.mark.parametrize("form", ["as Excel saves it", "damaged"])
+def test_nothing_is_sent_twice_after_a_spreadsheet_has_changed_the_ledger(
+    form: str, server: KaggleServer, solution: Path, ledger: Ledger
+) -> None:
+    send_submission(solution, "", ledger, limits=QUICK)
+    text = ledger.path.read_text()
+    if form == "damaged":
+        text = re.sub(r"^\d{4}-\S+?,", "21.11.2026 12:00,", text, flags=re.MULTILINE)
+    ledger.path.write_bytes(text.replace(",", ";").replace("0.9", "0,9").replace("\n", "\r\n").encode("utf-8-sig"))
+    with pytest.raises(
+        UserError, match=r"the same content (was sent on .* as 900|is named in line 2 of .*ledger\.csv)"
+    ):
+        send_submission(solution, "", ledger, limits=QUICK)
+    assert len(server.submissions) == 1
+    assert send_submission(solution, "", ledger, again=True, limits=QUICK).status == "COMPLETE"
+
+
+def test_an_interrupt_while_a_score_is_awaited_names_the_command_that_shows_it(
+    server: KaggleServer,
+    solution: Path,
+    ledger: Ledger,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    server.pending = 99
+    monkeypatch.setattr("pipeline.kaggle.sending.sleep", interrupt)
+    mine = Ledger(ledger.path.parent / "my ledger.csv")
+    with pytest.raises(KeyboardInterrupt):
+        send_submission(solution, "", mine, limits=QUICK)
+    line = caplog.messages[-1]
+    assert line.startswith("Stopped. 900 was sent; to see its score: python -m pipeline kaggle status --ledger ")
+    assert shlex.split(line)[-1] == str(mine.path)
+
+
 def test_a_late_score_is_fetched_by_status(
     server: KaggleServer, solution: Path, ledger: Ledger, command: Callable[..., Outcome]
 ) -> None:

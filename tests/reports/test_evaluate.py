@@ -1,3 +1,5 @@
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -5,6 +7,7 @@ import numpy as np
 import pytest
 from helpers.commands import Outcome
 from helpers.files import csv_text
+from helpers.paths import PROJECT
 from PIL import Image
 
 from pipeline import DigitTable, Predictor, Run, Source, UserError, evaluate, score, train
@@ -141,3 +144,44 @@ def test_a_run_without_validation_rows_cannot_be_scored_on_them(
     trained = train(no_validation, practice, str(tmp_path / "run"), quiet=True)
     with pytest.raises(UserError, match="has no validation rows; score it on other digits with --on mnist"):
         labelled_rows(trained, "validation", tmp_path)
+
+
+def test_an_evaluation_of_the_shipped_run_changes_no_tracked_file(
+    practice: Source, tmp_path: Path, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = tmp_path / "clone"
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", "checkpoints", ".gitignore"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    if tracked.returncode:
+        pytest.skip("needs a git checkout")
+    for name in filter(None, tracked.stdout.split("\0")):
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / name, clone / name)
+
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+        return subprocess.run(
+            ["git", *identity, *arguments], cwd=clone, capture_output=True, text=True, check=True
+        ).stdout
+
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "all")
+    (tmp_path / "few.csv").write_text(csv_text(practice.read_train().select(np.arange(100))))
+    monkeypatch.chdir(clone)
+    outcome = command("evaluate", "sketchpad", "--on", tmp_path / "few.csv")
+    assert outcome.status == 0, outcome.err
+    assert "Wrote checkpoints/sketchpad/evaluation/report.txt, " in outcome.out
+    assert git("status", "--porcelain") == ""
+    assert len(list((clone / "checkpoints" / "sketchpad" / "evaluation" / "figures").iterdir())) >= 6
+
+
+def test_a_comparison_is_printed_even_if_its_figure_cannot_be_written(
+    run: Run, tmp_path: Path, command: Callable[..., Outcome], practice: Source
+) -> None:
+    (tmp_path / "checkpoints").touch()
+    outcome = command("compare", run.folder, "--data", practice.data_dir)
+    assert outcome.status == 2
+    assert f"\n{run.folder.name} " in outcome.out
+    assert outcome.err.startswith("error: checkpoints/comparison.png: cannot be written: ")

@@ -1,29 +1,20 @@
 import gzip
 import shutil
 import socket
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.files import csv_text, encode_idx
+from helpers.files import csv_text, encode_idx, write_competition
 from torchvision.datasets import MNIST
 
 from pipeline import DigitTable, Source, UserError, find_source
 from pipeline.sources.mnist import MIRROR_TIMEOUT_SECONDS, MNIST_FILES, answering_mirrors
-
-
-@pytest.fixture
-def no_mirrors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MNIST, "mirrors", [])
-
-
-def write_competition(folder: Path, digits: DigitTable) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / "train.csv").write_text(csv_text(digits.select(np.arange(30))))
-    (folder / "test.csv").write_text(csv_text(DigitTable(digits.pixels[30:50])))
 
 
 def write_mnist(folder: Path, digits: DigitTable) -> None:
@@ -224,6 +215,45 @@ def test_a_mirror_that_never_answers_times_out(silent_mirror: str, monkeypatch: 
     started = time.monotonic()
     assert answering_mirrors() == []
     assert time.monotonic() - started < MIRROR_TIMEOUT_SECONDS + 2
+
+
+@pytest.fixture
+def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Start a server that answers every request with a sign-in page, as networks of hotels do; yield its URL."""
+
+    class Portal(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page = b"<!DOCTYPE html><html>Sign in to use this network</html>"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setattr(MNIST, "mirrors", [url])
+        yield url
+        server.shutdown()
+
+
+def test_a_sign_in_page_in_place_of_mnist_is_no_answer(portal: str, tmp_path: Path) -> None:
+    assert answering_mirrors() == []
+    assert str(find_source("auto", tmp_path)).startswith("practice, in ")
+    with pytest.raises(UserError, match=r"copy its four files to .*, or use --source practice, which needs no network"):
+        find_source("mnist", tmp_path)
+
+
+def test_auto_takes_the_practice_set_if_the_download_of_mnist_fails(
+    portal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.sources.find.answering_mirrors", lambda: [portal])  # it was reachable a moment ago
+    found = find_source("auto", tmp_path)
+    assert found.name == "practice"
+    assert "the download of MNIST failed" in str(found)
 
 
 @pytest.mark.usefixtures("no_mirrors")

@@ -27,7 +27,7 @@ from pipeline.training.trainer import require_divisible
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in Linux's /proc")
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu"]
+ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
 RENDEZVOUS = ["--rdzv_backend", "c10d", "--rdzv_endpoint"]
 
@@ -213,15 +213,28 @@ def test_two_processes_resume_the_run_of_one(tmp_path: Path, practice: Source) -
     with pytest.raises(KeyboardInterrupt):
         train_network(recipe, practice, str(folder), on_epoch=stop, quiet=True)
     resume = ["train", "checkpoints/mine/recipe.yaml", "--source", "practice", "--run", "mine", "--resume", "--quiet"]
-    with launched(
-        tmp_path, *ACCELERATE, "--main_process_port", str(free_port()), "-m", "pipeline", *resume
-    ) as launcher:
+    with launched(tmp_path, *torchrun(), "-m", "--", "pipeline", *resume) as launcher:
         out, err = launcher.communicate(timeout=300)
     assert (launcher.returncode, out) == (0, ""), err
     run = Run(folder)
     assert run.card.finished
     assert [epoch.learning_rate for epoch in run.history] == [epoch.learning_rate for epoch in alone.history]
     assert run.history[-1].train_loss == pytest.approx(alone.history[-1].train_loss, rel=0.25)
+
+
+@pytest.mark.parametrize("options", [[], ["--cpu"]])
+def test_accelerate_launch_without_gpus_is_refused_since_it_starts_one_process(
+    options: list[str], practice: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "CUDA_VISIBLE_DEVICES", "")
+    words = [*ACCELERATE, *options, "--quiet", "-m", "pipeline", *settings(practice, "epochs=1")]
+    with launched(tmp_path, *words) as launcher:
+        out, err = launcher.communicate(timeout=300)
+    assert (launcher.returncode, out) == (1, "")
+    (line,) = (line for line in err.splitlines() if line.startswith("error: "))
+    assert line.startswith("error: accelerate launch starts a single process without a GPU; use torchrun ")
+    assert "Traceback" not in err
+    assert not (tmp_path / "checkpoints").exists()
 
 
 BLOCKS = {"by an error": ("raise UserError('lost')", (0, "lost\n")), "at its end": ("pass", (-signal.SIGTERM, ""))}
