@@ -67,7 +67,7 @@ Image.fromarray(np.hstack([np.vstack(train.pixels[start : start + 4]) for start 
 
 # %%
 submission = submit(Recipe.load("fast"), source, Path("submission.csv"))
-print(submission.run.card.accuracy_text)
+print("Validation accuracy:", submission.run.card.validation_in_words)
 Image.open(submission.run.folder / "figures" / "history.png")
 
 # %% [markdown]

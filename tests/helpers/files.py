@@ -2,7 +2,6 @@
 
 import struct
 from collections.abc import Sequence
-
 from pathlib import Path
 
 import numpy as np
