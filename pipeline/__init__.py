@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.data.table import DigitTable, Fingerprint
     from pipeline.errors import UserError
     from pipeline.estimator.classifier import MNISTClassifier
+    from pipeline.flow import Submission, submit
     from pipeline.inference.activations import Activations, Cell, Layer
     from pipeline.inference.corrections import keep_correction, read_corrections
     from pipeline.inference.predictions import Predictions, Reading
@@ -48,6 +49,7 @@ MODULE_BY_NAME = {
     "Score": "metrics.score",
     "Sign": "vision.frame",
     "Source": "sources.source",
+    "Submission": "flow",
     "UserError": "errors",
     "evaluate": "reports.evaluate",
     "find_source": "sources.find",
@@ -56,6 +58,7 @@ MODULE_BY_NAME = {
     "label_errors": "metrics.label_errors",
     "read_corrections": "inference.corrections",
     "score": "metrics.score",
+    "submit": "flow",
     "train": "training.train",
 }
 
@@ -79,6 +82,7 @@ __all__ = [
     "Score",
     "Sign",
     "Source",
+    "Submission",
     "UserError",
     "evaluate",
     "find_source",
@@ -87,6 +91,7 @@ __all__ = [
     "label_errors",
     "read_corrections",
     "score",
+    "submit",
     "train",
 ]
 

@@ -57,7 +57,7 @@ class Run(RunFolder):
 
     @classmethod
     def open(cls, name: Self | str | Path) -> Self:
-        """Return an existing run: a folder, or the name of one in `checkpoints/`, or of one that the package contains.
+        """Return an existing run: a folder, the name of one in `checkpoints/`, or of the shipped one.
 
         A Run is returned unchanged.
 
@@ -67,7 +67,7 @@ class Run(RunFolder):
         if not isinstance(name, str | Path):
             return name
         run = cls(locate(name))
-        for each in (run, cls(SHIPPED / name)):
+        for each in (run, *(cls(folder / name) for folder in SHIPPED)):
             if each.recipe_path.exists():
                 return each
         known = [other.folder.name for other in cls.every()]

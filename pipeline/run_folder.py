@@ -11,8 +11,8 @@ from pipeline.errors import UserError, quote
 from pipeline.utils.files import explain_write_error
 
 CHECKPOINTS = Path("checkpoints")
-SHIPPED = Path(__file__).parent / "shipped"
-"""Runs that an installed package contains; in a checkout, they are in `checkpoints/`."""
+SHIPPED = (Path(__file__).parent / "shipped", Path(__file__).parents[1] / CHECKPOINTS)
+"""Folders of the run that ships with the project, in an installed package and in a checkout."""
 LOCK_SECONDS = 5.0
 """Time-out of waiting for another process that trains the run; the workers of a killed process end within it."""
 MAX_NAME_BYTES = 255

@@ -1,5 +1,6 @@
 """Find a data source by its name or path, or the first available one."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from pipeline.data.formats import holds_digits, open_digits
 from pipeline.errors import UserError, did_you_mean
 from pipeline.kaggle import credentials
 from pipeline.kaggle.competition import ARCHIVE
+from pipeline.sources import notebook
 from pipeline.sources.competition import competition_source, from_kaggle, holds_competition
 from pipeline.sources.drawings.pendigits import pendigits_source
 from pipeline.sources.files import files_source
@@ -22,16 +24,20 @@ def find_source(kind: str, data: Path) -> Source:
     """Return the data source `kind`; download or create its files if they are missing.
 
     Args:
-        kind: "auto" selects the first available of: the competition's files in `data`; those files from Kaggle, if
-            there are credentials; MNIST in `data` or from its mirrors; the practice set. "kaggle", "mnist",
+        kind: "auto" selects the first available of: the competition's files in `data`; those that a Kaggle notebook
+            has as its input; those files from Kaggle, if there are credentials; MNIST in `data` or from its mirrors;
+            the practice set. With credentials, and in a hosted notebook, it selects the competition's files only: a
+            run on other digits must not be taken for a submission. "kaggle", "mnist",
             "pendigits" and "practice" select one. Anything else is a path: a file, an archive or a folder that
             contains the competition's files, MNIST, or other digits that `open_digits` reads.
-        data: the data folder.
+        data: the data folder; extra training data goes to `data` in the current folder if it is read-only.
 
     Raises:
         UserError: the requested source is missing and cannot be downloaded.
     """
-    return replace(_find(kind, data), data_dir=data)
+    found = _find(kind, data)
+    is_read_only = data.is_dir() and not os.access(data, os.W_OK)
+    return found if is_read_only else replace(found, data_dir=data)
 
 
 def _find(kind: str, data: Path) -> Source:
@@ -46,17 +52,22 @@ def _find(kind: str, data: Path) -> Source:
         except UnreachableError as error:
             raise UserError(f"{error}, or use --source practice, which needs no network") from None
     if kind == "kaggle":
-        return from_kaggle(data)
+        attached = notebook.find_attached()
+        return competition_source(attached, "the notebook's input") if attached else from_kaggle(data)
     if kind != "auto":
         return _at_path(Path(kind))
     if holds_competition(data):
         return competition_source(data, "found there")
+    attached = notebook.find_attached()
+    if attached:
+        return competition_source(attached, "the notebook's input")
     missing = f"{data} holds no competition files"
     if credentials.find_credentials():
         try:
             return from_kaggle(data)
         except UserError as error:
-            missing += f"; {error}"
+            raise UserError(f"{missing}, and: {error}; to practise on other digits, add --source practice") from None
+    notebook.require_own_choice(missing)
     if holds_mnist(data):
         return mnist_source(data, f"found there; {missing}")
     mirrors = answering_mirrors()

@@ -260,16 +260,18 @@ def test_a_stalled_download_times_out(server: KaggleServer) -> None:
     assert list(Path("data").iterdir()) == []
 
 
-def test_auto_downloads_from_kaggle_if_there_are_credentials_and_reports_a_failure(
+def test_with_credentials_auto_downloads_from_kaggle_or_stops_and_never_practises(
     server: KaggleServer, digits: DigitTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MNIST, "mirrors", [])
     put_archive(server, digits, monkeypatch)
     server.faults["DownloadDataFiles"] = Fault(403)
-    found = find_source("auto", Path("data"))
-    assert found.name == "practice"
-    assert "accept the rules at https://www.kaggle.com/" in found.reason
-    assert "\n" not in str(found)
+    with pytest.raises(UserError) as caught:
+        find_source("auto", Path("data"))
+    message = str(caught.value)
+    assert "accept the rules at https://www.kaggle.com/" in message
+    assert message.endswith("; to practise on other digits, add --source practice")
+    assert "\n" not in message
     server.faults.clear()
     found = find_source("auto", Path("data"))
     assert (found.name, found.reason, len(found.read_train())) == ("competition", "downloaded from Kaggle", 30)

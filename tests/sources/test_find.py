@@ -10,17 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.files import csv_text, encode_idx
+from helpers.files import csv_text, encode_idx, write_competition
 from torchvision.datasets import MNIST
 
 from pipeline import DigitTable, Source, UserError, find_source
 from pipeline.sources.mnist import MIRROR_TIMEOUT_SECONDS, MNIST_FILES, answering_mirrors
-
-
-def write_competition(folder: Path, digits: DigitTable) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / "train.csv").write_text(csv_text(digits.select(np.arange(30))))
-    (folder / "test.csv").write_text(csv_text(DigitTable(digits.pixels[30:50])))
 
 
 def write_mnist(folder: Path, digits: DigitTable) -> None:
