@@ -15,6 +15,8 @@ SAMPLE_BYTES = 1 << 17
 NUMBER_PATTERN = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*")
 FRACTION_PATTERN = re.compile(rb"\d[.]|[.]\d|\d[eE][+-]?\d")
 BOOLEANS = {"true": 1.0, "false": 0.0}
+ARFF_LINE = re.compile(rb"\s*@(relation|attribute|data)\b\s*(.*?)\s*", re.IGNORECASE)
+"""A line of the header of an ARFF file, as OpenML has them; lines that begin with % are remarks."""
 SEPARATOR_LINE = re.compile(r'"?sep=(.?)"?[ ,;]*', re.IGNORECASE)
 """A first line that names the separator, for Excel."""
 
@@ -98,8 +100,9 @@ def split_cells(line: str, separator: str, decimal: str = ".") -> list[str]:
 
 def is_numbered(names: list[str]) -> bool:
     """Return whether a header consists of the numbers of the columns, as pandas writes a table without names."""
-    start = names[0] if names[0] in {"0", "1"} else ""
-    return len(names) > 10 and bool(start) and names == [str(int(start) + i) for i in range(len(names))]
+    if len(names) <= 10 or names[0] not in {"0", "1"}:
+        return False
+    return names == [str(int(names[0]) + i) for i in range(len(names))]
 
 
 def has_row_names(rows: Sequence[list[str]], columns: int) -> bool:

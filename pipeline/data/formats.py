@@ -1,7 +1,6 @@
 """File formats of digits, recognised by their contents, and the search for files in paths, folders and patterns."""
 
 import glob
-import gzip
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +15,7 @@ from pipeline.data.arrays.pictures import has_classes, load_picture, load_pictur
 from pipeline.data.csv_file import COMPETITION_FILE, CsvFile
 from pipeline.data.parquet import ParquetFile
 from pipeline.errors import UserError
+from pipeline.utils.compressed import DAMAGE_ERRORS, open_decompressed
 from pipeline.utils.files import is_zip
 from pipeline.vision.image import find_pictures, is_picture
 
@@ -151,16 +151,12 @@ def _load_archive(path: Path, part: Part) -> Arrays:
 
 
 def _read_head(path: Path) -> bytes:
-    """Return the first bytes of a file, decompressed if it is gzipped; b"" if it cannot be read."""
+    """Return the first bytes of a file, decompressed if it is compressed; b"" if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-        if head.startswith(b"\x1f\x8b"):
-            with gzip.open(path) as stream:
-                head = stream.read(HEAD_BYTES)
-    except (OSError, EOFError):
+        with open_decompressed(path) as stream:
+            return stream.read(HEAD_BYTES)
+    except DAMAGE_ERRORS:
         return b""
-    return head
 
 
 def _holds_images(path: Path) -> bool:

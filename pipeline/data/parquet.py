@@ -18,7 +18,7 @@ from pipeline.data.csv_text import parse_number
 from pipeline.data.pixel_format import PixelFormat, detect_format, needs_more_rows
 from pipeline.data.table import DigitTable, concatenate
 from pipeline.digits import CLASSES, SIDE, Labels
-from pipeline.errors import UserError
+from pipeline.errors import UserError, quote
 from pipeline.utils.imports import import_optional
 from pipeline.vision.image import FILE_FORMATS, to_grey_levels
 
@@ -136,7 +136,7 @@ class ParquetFile:
         except FileNotFoundError:
             raise UserError(f"{self}: there is no such file; check its name") from None
         except (arrow.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
+            reason = quote(str(error).partition("\n")[0])
             raise UserError(f"{self}: cannot be read as Parquet ({reason}); write it again") from None
 
     def _pixel_columns(self, schema: Any) -> tuple[list[str], ReadPixels]:

@@ -210,11 +210,6 @@ def is_zip(path: Path) -> bool:
     return starts_with(path, b"PK\x03\x04")
 
 
-def is_gzip(path: Path) -> bool:
-    """Return whether a file starts with the signature of gzip."""
-    return starts_with(path, b"\x1f\x8b")
-
-
 def starts_with(path: Path, magic: bytes) -> bool:
     """Return whether a file is readable and starts with these bytes."""
     try:
