@@ -48,7 +48,7 @@ class CsvFile:
     The columns are described in `find_columns` and `count_columns`, the text in `CsvText`, the values in `PixelFormat`.
 
     Attributes:
-        path: the file: plain, compressed (gzip, bzip2, xz), or a zip archive that contains it. Its first bytes decide, not its name.
+        path: the file: plain, compressed, or a zip archive that contains it. Its first bytes decide, not its name.
         member: name of the CSV inside a zip archive.
         start: first byte of the selected rows, at the start of a line; 0 starts below the header.
         end: byte after the selected rows, at the end of a line; None is the end of the file.

@@ -16,7 +16,7 @@ from pipeline.data.csv_file import COMPETITION_FILE, CsvFile
 from pipeline.data.parquet import ParquetFile
 from pipeline.errors import UserError
 from pipeline.utils.compressed import DAMAGE_ERRORS, open_decompressed
-from pipeline.utils.files import is_zip
+from pipeline.utils.files import is_zip, refuse_pipe
 from pipeline.vision.image import find_pictures, is_picture
 
 DigitFile = CsvFile | ParquetFile | ArrayFile
@@ -52,8 +52,7 @@ def open_digits(path: Path, part: Part = "train") -> DigitFile:
     """
     if path.is_dir():
         return _open_folder(path, part)
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path}: is a pipe or a device, which cannot be read twice; save its content as a file first")
+    refuse_pipe(path)
     head = _read_head(path)
     if head.startswith(b"PAR1"):
         return ParquetFile(path)

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from pipeline.errors import UserError, quote
 from pipeline.metrics.interval import wilson_interval
-from pipeline.utils.files import open_atomic, require_writable
+from pipeline.utils.files import open_atomic, refuse_pipe, require_writable
 
 LOCK_SECONDS = 30.0
 """Time-out of waiting for another process that appends a row."""
@@ -124,6 +124,7 @@ class Ledger:
 
     def _read_text(self) -> str:
         """Return the file's text, or an empty string if there is no file."""
+        refuse_pipe(self.path)
         try:
             return self.path.read_text(encoding="utf-8")
         except FileNotFoundError:

@@ -102,4 +102,6 @@ def find_labels(path: Path) -> Path | None:
         changed = re.sub(pattern, labels, name.lower()).replace("idx3", "idx1")
         if changed != name.lower().replace("idx3", "idx1"):
             wanted.add(normalise(changed))
-    return next((file for file in sorted(path.parent.iterdir()) if normalise(file.name) in wanted), None)
+    return next(
+        (file for file in sorted(path.parent.iterdir()) if normalise(file.name) in wanted and file.is_file()), None
+    )
