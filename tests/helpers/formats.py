@@ -1,6 +1,8 @@
 """Digits in the formats of others: arrays, IDX files, and folders of pictures."""
 
+import bz2
 import gzip
+import lzma
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +105,14 @@ def write_picture_zip(path: Path, table: DigitTable) -> None:
     zip_folder(path.parent / "pictures", path)
 
 
+def write_arff(path: Path, table: DigitTable) -> None:
+    lines = ["% The MNIST database", "%", "@RELATION mnist_784", ""]
+    lines += [f"@ATTRIBUTE pixel{number} REAL" for number in range(1, 785)]
+    lines += ["@ATTRIBUTE class {0,1,2,3,4,5,6,7,8,9}", "", "@DATA"]
+    lines += [",".join(map(str, row)) for row in np.column_stack([flat(table), table.known_labels]).tolist()]
+    path.write_text("\n".join(lines) + "\n")
+
+
 def write_csv_zip(path: Path, table: DigitTable) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("train.csv", csv_text(table))
@@ -113,7 +123,10 @@ WRITERS: dict[str, Callable[[Path, DigitTable], object]] = {
     "utf-16": lambda path, table: path.write_text(csv_text(table), encoding="utf-16"),
     "no header": lambda path, table: path.write_text(csv_text(table).partition("\n")[2].replace(",", " ")),
     "csv.gz": lambda path, table: path.write_bytes(gzip.compress(csv_text(table).encode())),
+    "csv.bz2": lambda path, table: path.write_bytes(bz2.compress(csv_text(table).encode())),
+    "csv.xz": lambda path, table: path.write_bytes(lzma.compress(csv_text(table).encode())),
     "csv in a zip": write_csv_zip,
+    "arff": write_arff,
     "parquet": write_parquet,
     "parquet of vectors": write_vectors,
     "npz": write_keras,
