@@ -51,7 +51,7 @@ def open_csv(path: Path, member: str, remedy: str) -> Iterator[IO[bytes]]:
     except FileNotFoundError:
         missing = remedy if remedy == DOWNLOAD_REMEDY else "check its name"
         raise UserError(f"{path}: there is no such file; {missing}") from None
-    except (zipfile.BadZipFile, *DAMAGE_ERRORS) as error:
+    except (zipfile.BadZipFile, NotImplementedError, *DAMAGE_ERRORS) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from error
         raise UserError(f"{path}: the archive is damaged or incomplete; {remedy}") from None

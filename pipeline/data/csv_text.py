@@ -83,6 +83,8 @@ def read_text(stream: IO[bytes], name: str, remedy: str) -> CsvText:
     else:
         names, rows = [], [line.encode(), *rows]
     first_rows = [row.decode("utf-8", "replace") for row in rows if row.strip()][:2]
+    if not names and not (first_rows and any(split_cells(first_rows[0], separator))):
+        raise UserError(f"{name}: the file is empty; {remedy}")
     decimal = "," if separator == ";" and any("," in row for row in first_rows) else "."
     return CsvText(
         separator,

@@ -118,7 +118,7 @@ def _open_archive(path: Path, part: Part) -> DigitFile:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
-    except (zipfile.BadZipFile, OSError):
+    except (zipfile.BadZipFile, NotImplementedError, OSError):
         return CsvFile(path, f"{part}.csv")  # reports the damage when it is read
     if names and all(name.endswith(".npy") for name in names):
         return ArrayFile(path, load_npz, part)
