@@ -1,10 +1,11 @@
 """Interrupts: SIGINT, which Ctrl-C sends, and SIGTERM, which schedulers and `docker stop` send."""
 
+import os
 import signal
 import sys
-from _thread import interrupt_main
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+REPEAT_SECONDS = 0.05
+"""Time in which Python leaves the finaliser or callback that has swallowed an interrupt."""
 
 
 @contextmanager
@@ -29,7 +32,9 @@ def exit_on_interrupt() -> Iterator[None]:
 
     def repeat(ignored: "UnraisableHookArgs") -> None:
         if issubclass(ignored.exc_type, KeyboardInterrupt) and received:
-            interrupt_main(received[0])
+            timer = Timer(REPEAT_SECONDS, os.kill, (os.getpid(), received[0]))
+            timer.daemon = True
+            timer.start()
         else:
             report_ignored(ignored)
 
