@@ -33,7 +33,9 @@ def disk(
             (folder / name).write_text("old")
         solution = "".join(f"{row},{row % 10}\n" for row in range(1, 28_001))
         (folder / "submissions" / "mine.csv").write_text(f"ImageId,Label\n{solution}")
-        scored = Entry(time=datetime.now(UTC), token="ab12", file_hash="x", ref="9", status="COMPLETE", public_score=0.9)
+        scored = Entry(
+            time=datetime.now(UTC), token="ab12", file_hash="x", ref="9", status="COMPLETE", public_score=0.9
+        )
         Ledger(folder / "submissions" / "ledger.csv").add(scored)
         monkeypatch.chdir(folder)
         yield folder
