@@ -44,7 +44,7 @@ def open_csv(path: Path, member: str, remedy: str) -> Iterator[IO[bytes]]:
                 yield _open_as_utf8(stream)
         elif is_compressed(path):
             with open_decompressed(path) as stream:
-                yield _open_as_utf8(io.BufferedReader(stream))  # type: ignore[arg-type]
+                yield _open_as_utf8(io.BufferedReader(stream))  # type: ignore[type-var]
         else:
             with path.open("rb") as stream:
                 yield _open_as_utf8(stream)
