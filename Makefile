@@ -73,8 +73,8 @@ test: $(VENV)/tests  ## run the tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --ignore $(TIMED)
 	$(VENV)/bin/python -m pytest $(TIMED)
 
-fuzz: $(VENV)/tests  ## give all readers damaged files for MINUTES
-	FUZZ_MINUTES=$(call quote,MINUTES) $(VENV)/bin/python -m pytest -s --numprocesses 0 tests/test_fuzz.py
+fuzz: $(VENV)/tests  ## give all readers damaged files for MINUTES, then interrupt all commands for MINUTES
+	FUZZ_MINUTES=$(call quote,MINUTES) $(VENV)/bin/python -m pytest -s --numprocesses 0 tests/test_fuzz.py tests/test_interrupted_commands.py
 
 check: $(VENV)/tests  ## check style, types and the import rules
 	$(VENV)/bin/ruff check

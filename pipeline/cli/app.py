@@ -4,11 +4,8 @@ Each command is one short function. It imports its dependencies when it runs; `-
 """
 
 import gc
-import signal
 import sys
 from io import TextIOWrapper
-from types import FrameType
-from typing import NoReturn
 
 from typer import Context, Typer
 
@@ -20,6 +17,7 @@ from pipeline.cli.train import recipes, sweep, train
 from pipeline.errors import UserError
 from pipeline.utils.distributed import claim_report, require_all_processes, world_size
 from pipeline.utils.imports import is_optional, missing_package
+from pipeline.utils.interrupts import exit_on_interrupt
 
 app = Typer(
     help="Recognise handwritten digits: train a recipe, evaluate it, predict, and write a submission for Kaggle.",
@@ -46,23 +44,15 @@ def main() -> None:
 
     So does a file that the system refuses, such as one with too long a name, and an optional package that is missing.
 
-    SIGTERM, which schedulers and `docker stop` send, ends the program as Ctrl-C does, with exit status 143.
+    Ctrl-C and SIGTERM end the program in the same way, with exit status 130 or 143; see `exit_on_interrupt`.
     """
-    terminated = False
-
-    def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-        nonlocal terminated
-        terminated = True
-        signal.signal(number, signal.SIG_DFL)  # a second signal ends the program at once
-        raise KeyboardInterrupt
-
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal or pipe that cannot print a name shows "?" in it
-    previous = signal.signal(signal.SIGTERM, interrupt)
     gc.set_threshold(50_000)  # garbage collection during imports takes a quarter of the start-up time and frees nothing
     try:
-        app()
+        with exit_on_interrupt():
+            app()
     except (UserError, ModuleNotFoundError) as error:
         if isinstance(error, ModuleNotFoundError):
             if not is_optional(error):
@@ -76,9 +66,3 @@ def main() -> None:
             raise
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(2)
-    except SystemExit:
-        if terminated:
-            sys.exit(128 + signal.SIGTERM)
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, previous)

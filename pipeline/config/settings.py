@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import UserError, did_you_mean, quote
-from pipeline.utils.files import open_atomic
+from pipeline.utils.files import open_atomic, refuse_pipe
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 SHORT_NAMES = {
@@ -112,8 +112,9 @@ def read_yaml(
         remedy: advice in the error message if the file does not exist.
 
     Raises:
-        UserError: the file is missing, unreadable, malformed, or not a mapping.
+        UserError: the file is missing, unreadable, a pipe, malformed, or not a mapping.
     """
+    refuse_pipe(path)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -20,7 +20,8 @@ LABEL_NAMES = ("label", "labels", "class", "target", "y", "digit")
 INDEX_NAMES = re.compile(r"|unnamed: \d+|index|id|image_?id|row_?names?", re.IGNORECASE)
 """Names of columns that pandas, R and Kaggle write besides the data."""
 ONE_HOT_NAME = re.compile(r"(?:(?:label|class|target|y|digit)[ _.]?)?(\d)", re.IGNORECASE)
-NUMBER = re.compile(r"\d+")
+NUMBER = re.compile(r"\d{1,9}")
+"""A number in the name of a column; Python does not convert text with thousands of digits."""
 
 
 class ColumnError(ValueError):

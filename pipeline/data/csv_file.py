@@ -21,7 +21,8 @@ from pipeline.data.pixel_format import SAMPLE_ROWS, PixelFormat, detect_format, 
 from pipeline.data.table import DigitTable, concatenate
 from pipeline.digits import CLASSES
 from pipeline.errors import UserError
-from pipeline.utils.files import is_gzip, is_zip
+from pipeline.utils.compressed import is_compressed
+from pipeline.utils.files import is_zip
 from pipeline.utils.prefetch import prefetch
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class CsvFile:
     The columns are described in `find_columns` and `count_columns`, the text in `CsvText`, the values in `PixelFormat`.
 
     Attributes:
-        path: the file: plain, gzipped, or a zip archive that contains it. Its first bytes decide, not its name.
+        path: the file: plain, compressed, or a zip archive that contains it. Its first bytes decide, not its name.
         member: name of the CSV inside a zip archive.
         start: first byte of the selected rows, at the start of a line; 0 starts below the header.
         end: byte after the selected rows, at the end of a line; None is the end of the file.
@@ -74,7 +75,7 @@ class CsvFile:
             UserError: the file is missing or cannot be read.
         """
         with self._open() as stream:
-            if is_zip(self.path) or is_gzip(self.path) or not stream.seekable():
+            if is_zip(self.path) or is_compressed(self.path) or not stream.seekable():
                 return [self]
             size = stream.seek(0, io.SEEK_END)
             ends = []

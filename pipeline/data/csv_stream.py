@@ -1,9 +1,7 @@
-"""The content of a CSV as UTF-8: plain, gzipped or in a zip archive, in any encoding."""
+"""The content of a CSV as UTF-8: plain, compressed or in a zip archive, in any encoding."""
 
-import gzip
 import io
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +9,8 @@ from typing import IO
 
 from pipeline.digits import COMPETITION_URL
 from pipeline.errors import UserError
-from pipeline.utils.files import is_gzip, is_zip, open_member
+from pipeline.utils.compressed import DAMAGE_ERRORS, is_compressed, open_decompressed
+from pipeline.utils.files import is_zip, open_member
 
 DOWNLOAD_REMEDY = f"download it again from {COMPETITION_URL}/data"
 HEAD_BYTES = 1 << 17
@@ -43,19 +42,19 @@ def open_csv(path: Path, member: str, remedy: str) -> Iterator[IO[bytes]]:
                 open_member(archive, _find_member(archive, member, remedy)) as stream,
             ):
                 yield _open_as_utf8(stream)
-        elif is_gzip(path):
-            with gzip.open(path) as stream:
-                yield _open_as_utf8(io.BufferedReader(stream))
+        elif is_compressed(path):
+            with open_decompressed(path) as stream:
+                yield _open_as_utf8(io.BufferedReader(stream))  # type: ignore[type-var]
         else:
             with path.open("rb") as stream:
                 yield _open_as_utf8(stream)
     except FileNotFoundError:
         missing = remedy if remedy == DOWNLOAD_REMEDY else "check its name"
         raise UserError(f"{path}: there is no such file; {missing}") from None
-    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError):
+    except (zipfile.BadZipFile, NotImplementedError, *DAMAGE_ERRORS) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
         raise UserError(f"{path}: the archive is damaged or incomplete; {remedy}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _find_member(archive: zipfile.ZipFile, member: str, remedy: str) -> str:

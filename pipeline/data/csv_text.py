@@ -1,4 +1,4 @@
-"""How the text of a CSV is written: its separator, header and numbers, detected from its first lines."""
+"""How the text of a CSV or ARFF file is written: its separator, header and numbers, detected from its first lines."""
 
 import csv
 import re
@@ -15,6 +15,9 @@ SAMPLE_BYTES = 1 << 17
 NUMBER_PATTERN = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*")
 FRACTION_PATTERN = re.compile(rb"\d[.]|[.]\d|\d[eE][+-]?\d")
 BOOLEANS = {"true": 1.0, "false": 0.0}
+ARFF_HEADER = re.compile(rb"(?:\s*%[^\n]*\n)*\s*@relation\b.*?^\s*@data\s*$", re.IGNORECASE | re.DOTALL | re.MULTILINE)
+"""The lines above the rows of an ARFF file, as OpenML has them; those that begin with % are comments."""
+ARFF_COLUMN = re.compile(rb"^\s*@attribute\s+['\"]?([^'\"\s]+)", re.IGNORECASE | re.MULTILINE)
 SEPARATOR_LINE = re.compile(r'"?sep=(.?)"?[ ,;]*', re.IGNORECASE)
 """A first line that names the separator, for Excel."""
 
@@ -56,6 +59,10 @@ def read_text(stream: IO[bytes], name: str, remedy: str) -> CsvText:
     sample = stream.read(SAMPLE_BYTES)
     if len(sample) == SAMPLE_BYTES:
         sample += stream.readline(MAX_LINE_BYTES)
+    skipped, separator = 0, ""
+    if arff := ARFF_HEADER.match(sample):
+        skipped = arff[0].count(b"\n")
+        sample = b",".join(ARFF_COLUMN.findall(arff[0])) + sample[arff.end() :]
     first, *rows = sample.splitlines() or [b""]
     if not first.strip():
         raise UserError(f"{name}: the file is empty; {remedy}")
@@ -66,7 +73,6 @@ def read_text(stream: IO[bytes], name: str, remedy: str) -> CsvText:
         line = first.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{name}: this is not a text file, so not a CSV; {remedy}") from None
-    skipped, separator = 0, ""
     if (declared := SEPARATOR_LINE.fullmatch(line)) and rows:
         skipped, separator = 1, declared[1] or "\t"
         line, *rows = rows[0].decode("utf-8", "replace"), *rows[1:]
@@ -77,6 +83,8 @@ def read_text(stream: IO[bytes], name: str, remedy: str) -> CsvText:
     else:
         names, rows = [], [line.encode(), *rows]
     first_rows = [row.decode("utf-8", "replace") for row in rows if row.strip()][:2]
+    if not names and not (first_rows and any(split_cells(first_rows[0], separator))):
+        raise UserError(f"{name}: the file is empty; {remedy}")
     decimal = "," if separator == ";" and any("," in row for row in first_rows) else "."
     return CsvText(
         separator,
@@ -98,8 +106,9 @@ def split_cells(line: str, separator: str, decimal: str = ".") -> list[str]:
 
 def is_numbered(names: list[str]) -> bool:
     """Return whether a header consists of the numbers of the columns, as pandas writes a table without names."""
-    start = names[0] if names[0] in {"0", "1"} else ""
-    return len(names) > 10 and bool(start) and names == [str(int(start) + i) for i in range(len(names))]
+    if len(names) <= 10 or names[0] not in {"0", "1"}:
+        return False
+    return names == [str(int(names[0]) + i) for i in range(len(names))]
 
 
 def has_row_names(rows: Sequence[list[str]], columns: int) -> bool:

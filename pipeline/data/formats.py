@@ -1,7 +1,6 @@
 """File formats of digits, recognised by their contents, and the search for files in paths, folders and patterns."""
 
 import glob
-import gzip
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +15,8 @@ from pipeline.data.arrays.pictures import has_classes, load_picture, load_pictur
 from pipeline.data.csv_file import COMPETITION_FILE, CsvFile
 from pipeline.data.parquet import ParquetFile
 from pipeline.errors import UserError
-from pipeline.utils.files import is_zip, list_files, unreadable
+from pipeline.utils.compressed import DAMAGE_ERRORS, open_decompressed
+from pipeline.utils.files import is_zip, list_files, refuse_pipe, unreadable
 from pipeline.vision.image import find_pictures, is_picture
 
 DigitFile = CsvFile | ParquetFile | ArrayFile
@@ -52,8 +52,7 @@ def open_digits(path: Path, part: Part = "train") -> DigitFile:
     """
     if path.is_dir():
         return _open_folder(path, part)
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path}: is a pipe or a device, which cannot be read twice; save its content as a file first")
+    refuse_pipe(path)
     head = _read_head(path)
     if head.startswith(b"PAR1"):
         return ParquetFile(path)
@@ -117,7 +116,7 @@ def _open_archive(path: Path, part: Part) -> DigitFile:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
-    except (zipfile.BadZipFile, OSError):
+    except (zipfile.BadZipFile, NotImplementedError, OSError):
         return CsvFile(path, f"{part}.csv")  # reports the damage when it is read
     if names and all(name.endswith(".npy") for name in names):
         return ArrayFile(path, load_npz, part)
@@ -149,22 +148,18 @@ def _load_archive(path: Path, part: Part) -> Arrays:
 
 
 def _read_head(path: Path) -> bytes:
-    """Return the first bytes of a file, decompressed if it is gzipped; b"" if it is damaged or missing.
+    """Return the first bytes of a file, decompressed if it is compressed; b"" if it is damaged or missing.
 
     Raises:
         UserError: the system does not let this process read it.
     """
     try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-        if head.startswith(b"\x1f\x8b"):
-            with gzip.open(path) as stream:
-                head = stream.read(HEAD_BYTES)
+        with open_decompressed(path) as stream:
+            return stream.read(HEAD_BYTES)
     except PermissionError as error:
         raise unreadable(path, error) from None
-    except (OSError, EOFError):
+    except DAMAGE_ERRORS:
         return b""
-    return head
 
 
 def _holds_images(path: Path) -> bool:

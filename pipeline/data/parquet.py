@@ -18,7 +18,7 @@ from pipeline.data.csv_text import parse_number
 from pipeline.data.pixel_format import PixelFormat, detect_format, needs_more_rows
 from pipeline.data.table import DigitTable, concatenate
 from pipeline.digits import CLASSES, SIDE, Labels
-from pipeline.errors import UserError
+from pipeline.errors import UserError, quote
 from pipeline.utils.imports import import_optional
 from pipeline.vision.image import FILE_FORMATS, to_grey_levels
 
@@ -114,17 +114,17 @@ class ParquetFile:
         """Yield the number of the first row, from 1, the pixels, (N, 784), and the labels of each batch of rows."""
         with self._open() as file:
             metadata = file.metadata
-            if metadata.num_rows == 0:
-                raise UserError(f"{self}: the file has no rows; write it again")
             pixel_columns, read_pixels = self._pixel_columns(file.schema_arrow)
             label_columns = self._label_columns(file.schema_arrow, labels_required)
             groups = range(metadata.num_row_groups) if self.groups is None else self.groups
-            row = 1 + sum(metadata.row_group(group).num_rows for group in range(groups.start))
+            start = row = 1 + sum(metadata.row_group(group).num_rows for group in range(groups.start))
             columns = pixel_columns + label_columns
             for batch in file.iter_batches(CHUNK_ROWS, row_groups=list(groups), columns=columns):
                 labels = self._read_labels(batch, label_columns[0], row) if label_columns else None
                 yield row, read_pixels(batch, pixel_columns, row), labels
                 row += len(batch)
+            if row == start:
+                raise UserError(f"{self}: the file has no rows; write it again")
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
@@ -135,8 +135,8 @@ class ParquetFile:
                 yield file
         except FileNotFoundError:
             raise UserError(f"{self}: there is no such file; check its name") from None
-        except (arrow.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
+        except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
+            reason = quote(str(error).partition("\n")[0])
             raise UserError(f"{self}: cannot be read as Parquet ({reason}); write it again") from None
 
     def _pixel_columns(self, schema: Any) -> tuple[list[str], ReadPixels]:

@@ -34,7 +34,8 @@ def require_replaceable(folder: Path) -> None:
     if not folder.exists() or not any(folder.iterdir()):
         return
     try:
-        is_export = EXPORT_KEY in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        is_export = isinstance(config, dict) and EXPORT_KEY in config
     except (OSError, ValueError):
         is_export = False
     if not is_export:

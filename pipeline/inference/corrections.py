@@ -19,7 +19,7 @@ from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, SIDE
 from pipeline.errors import UserError, quote
 from pipeline.inference.predictions import Reading
-from pipeline.utils.files import explain_write_error, open_atomic, require_writable
+from pipeline.utils.files import explain_write_error, open_atomic, refuse_pipe, require_writable
 from pipeline.vision.image import WORKING_SIDE, Picture, open_picture, to_eight_bit
 
 TABLE_NAME = "corrections.csv"
@@ -99,6 +99,8 @@ def read_corrections(folder: Path) -> DigitTable:
         UserError: there are no corrections, or a line or an image is damaged.
     """
     table = folder / TABLE_NAME
+    refuse_pipe(folder)
+    refuse_pipe(table)
     if not table.exists() and folder.exists() and (folder.is_file() or holds_digits(folder)):
         return open_digits(folder).read(labels_required=True)
     try:

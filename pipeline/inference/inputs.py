@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from pipeline.errors import UserError
 from pipeline.utils.files import explain_write_error
@@ -49,5 +49,5 @@ def _copy_pipe(name: str, folder: str) -> str:
         with source, copy.open("wb") as file:
             shutil.copyfileobj(source, file)
     except OSError as error:
-        raise explain_write_error(copy, error) from error
+        raise explain_write_error(Path(gettempdir()), error) from error
     return str(copy)

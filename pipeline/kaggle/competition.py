@@ -1,9 +1,11 @@
 """Access the competition's data, submissions and leaderboard through Kaggle's client."""
 
+import errno
 import json
 import logging
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,12 +19,14 @@ from pipeline.digits import COMPETITION_URL
 from pipeline.errors import UserError
 from pipeline.kaggle.client import KaggleError, explain_failure, run_client, shorten, summarise
 from pipeline.kaggle.credentials import require_credentials
-from pipeline.utils.files import require_writable
+from pipeline.utils.files import explain_write_error, require_writable
 
 log = logging.getLogger(__name__)
 
 COMPETITION_NAME = "digit-recognizer"
 ARCHIVE = f"{COMPETITION_NAME}.zip"
+MIN_FREE_BYTES = 1 << 16
+"""Free space below which a download fails."""
 TRAIN_ROWS, TEST_ROWS = 42_000, 28_000
 MAX_LISTED_SUBMISSIONS = 100
 """Page size of the list of submissions."""
@@ -90,8 +94,8 @@ def download_files(folder: Path, limits: Limits = DEFAULT_LIMITS) -> None:
     """Download the competition's archive into `folder`; check every row before the file appears there.
 
     Raises:
-        UserError: there are no credentials, Kaggle rejects the request, the download times out, or the archive is not
-            valid.
+        UserError: there are no credentials, Kaggle rejects the request, the download times out, the disk is full, or
+            the archive is not valid.
     """
     require_writable(folder / ARCHIVE)
     log.info("Downloading %s from Kaggle, with the credentials in %s", ARCHIVE, require_credentials().location)
@@ -102,6 +106,8 @@ def download_files(folder: Path, limits: Limits = DEFAULT_LIMITS) -> None:
 
             def report_progress(printed: str) -> int:
                 bar.total = bar.total or parse_size(printed)
+                if shutil.disk_usage(name).free < MIN_FREE_BYTES:  # the client would try again and again
+                    raise explain_write_error(folder / ARCHIVE, OSError(errno.ENOSPC, "no space left"))
                 size = download.stat().st_size if download.exists() else 0
                 bar.update(size - bar.n)
                 return size

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pipeline.errors import UserError, quote
 from pipeline.kaggle.ledger_text import LedgerText
 from pipeline.metrics.interval import wilson_interval
-from pipeline.utils.files import require_writable, unreadable, write_atomic
+from pipeline.utils.files import refuse_pipe, require_writable, unreadable, write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +139,7 @@ class Ledger:
 
     def _read(self) -> bytes:
         """Return the file's content, which is empty if there is no file."""
+        refuse_pipe(self.path)
         try:
             return self.path.read_bytes()
         except FileNotFoundError:

@@ -15,7 +15,7 @@ from pipeline.digits import CLASSES, Labels
 from pipeline.errors import UserError, quote
 from pipeline.kaggle.repair import repair
 from pipeline.run import Run
-from pipeline.utils.files import open_all_atomic, open_atomic, write_atomic
+from pipeline.utils.files import open_all_atomic, open_atomic, refuse_pipe, write_atomic
 
 HEADER = ["ImageId", "Label"]
 
@@ -134,6 +134,7 @@ def check_solution(path: Path, rows: int) -> bytes:
         UserError: Kaggle would reject the file; the message names the file, the row, the fault and the remedy.
     """
     remedy = "write it again with python -m pipeline submit"
+    refuse_pipe(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -155,6 +156,7 @@ def fix_solution(path: Path, rows: int) -> Path:
     Raises:
         UserError: the file cannot be repaired, or the copy cannot be written; otherwise as `check_solution`.
     """
+    refuse_pipe(path)
     with suppress(OSError):
         repaired = repair(path.read_bytes())
         if repaired and repaired != path.read_bytes() and not _find_fault(repaired, rows):

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from pipeline.data.table import DigitTable
+from pipeline.inference.orientation import orient_table
 from pipeline.inference.predictor import Predictor
 from pipeline.metrics.score import Score
 from pipeline.reports.evaluate import labelled_rows, predictions_on
@@ -67,6 +68,8 @@ def compare(names: Sequence[str | Path], on: str, data: Path) -> list[RunCompari
 def _compare_run(run: Run, table: DigitTable, on: str) -> RunComparison:
     """Return the score and the speed of one run."""
     predictor = Predictor.load(run)
+    if on != "validation":
+        table = orient_table(predictor, table, on)
     result = predictions_on(run, predictor, table, on).score(table.known_labels)
     timed = table.pixels[:TIMED_ROWS]
     seconds = []

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import first_error, read_yaml
-from pipeline.errors import UserError, did_you_mean
+from pipeline.errors import UserError, did_you_mean, quote
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -101,16 +101,18 @@ def _parse_setting(key: str, value: Any) -> Range | Choices:
     """
     if key not in Recipe.model_fields:
         known = [name for name in Recipe.model_fields if name not in NOT_SEARCHED]
-        raise UserError(f'unknown key "{key}"{did_you_mean(key, known)} (known: {", ".join(known)})')
+        raise UserError(f'unknown key "{quote(key)}"{did_you_mean(key, known)} (known: {", ".join(known)})')
     if key in NOT_SEARCHED:
         raise UserError(f"{key} cannot be searched: {NOT_SEARCHED[key]}; remove it, or fix it with --set")
     if isinstance(value, list):
         choices = tuple(_validate(key, choice) for choice in value)
         if len(set(choices)) < max(2, len(choices)):
-            raise UserError(f"{key}: {value} is not a choice; list at least two distinct values")
+            raise UserError(f"{key}: {quote(value)} is not a choice; list at least two distinct values")
         return choices
     if not isinstance(value, dict):
-        raise UserError(f"{key}: {value!r} is not a range; write {{low: ..., high: ...}}, or a list of choices")
+        raise UserError(
+            f"{key}: {quote(repr(value))} is not a range; write {{low: ..., high: ...}}, or a list of choices"
+        )
     return _parse_range(key, value)
 
 
@@ -145,4 +147,4 @@ def _validate(key: str, value: Any) -> Any:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        raise UserError(f"{key}: {value!r} is not valid: {error.errors()[0]['msg']}") from None
+        raise UserError(f"{key}: {quote(repr(value))} is not valid: {error.errors()[0]['msg']}") from None

@@ -167,8 +167,8 @@ def storage_errors(url: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
         raise UserError(
-            f"{hide_password(url)}: {_database_message(error).splitlines()[0]}; check that the database is running and "
-            "that you have write access; then run the same command again"
+            f"{hide_password(url)}: {_database_message(error).splitlines()[0]}; check that the database is running, "
+            "that you have write access, and that its disk has free space; then run the same command again"
         ) from error
 
 

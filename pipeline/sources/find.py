@@ -16,6 +16,7 @@ from pipeline.sources.files import files_source
 from pipeline.sources.mnist import UnreachableError, answering_mirrors, holds_mnist, mnist_source
 from pipeline.sources.practice import practice_source
 from pipeline.sources.source import Source
+from pipeline.utils.files import refuse_pipe
 
 SOURCE_KINDS = ["auto", "kaggle", "mnist", "pendigits", "practice"]
 
@@ -33,8 +34,9 @@ def find_source(kind: str, data: Path) -> Source:
         data: the data folder; extra training data goes to `data` in the current folder if it is read-only.
 
     Raises:
-        UserError: the requested source is missing and cannot be downloaded.
+        UserError: the requested source is missing and cannot be downloaded, or is a pipe.
     """
+    refuse_pipe(data)
     found = _find(kind, data)
     is_read_only = data.is_dir() and not os.access(data, os.W_OK)
     return found if is_read_only else replace(found, data_dir=data)
@@ -86,6 +88,7 @@ def _at_path(path: Path) -> Source:
             f"--source {path}: no such file or folder{did_you_mean(str(path), SOURCE_KINDS)} "
             f"(give {', '.join(SOURCE_KINDS)} or a path)"
         )
+    refuse_pipe(path)
     if path.is_file():
         is_table = not isinstance(open_digits(path), ArrayFile)
         return (competition_source if is_table else files_source)(path, "requested")

@@ -178,6 +178,12 @@ def require_separate(output: Path, inputs: Iterable[Path]) -> None:
             raise UserError(f"{output}: is inside the input folder {each}; choose another --out")
 
 
+def refuse_pipe(path: Path) -> None:
+    """Raise a UserError if a path is a pipe or a device: it may block for ever, and cannot be read twice."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path}: is a pipe or a device, which cannot be read twice; save its content as a file first")
+
+
 def explain_write_error(path: Path, error: OSError) -> UserError:
     """Return the UserError for an OSError that occurred while writing `path`."""
     remedy = WRITE_REMEDIES.get(error.errno or 0, error.strerror or str(error))
@@ -230,11 +236,6 @@ def unreadable(path: Path, error: OSError) -> UserError:
 def is_zip(path: Path) -> bool:
     """Return whether a file starts with the signature of a zip archive."""
     return starts_with(path, b"PK\x03\x04")
-
-
-def is_gzip(path: Path) -> bool:
-    """Return whether a file starts with the signature of gzip."""
-    return starts_with(path, b"\x1f\x8b")
 
 
 def starts_with(path: Path, magic: bytes) -> bool:

@@ -1,7 +1,6 @@
 """The choice of matplotlib's backend that a notebook passes on to the commands that it runs."""
 
 import os
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +20,8 @@ def drop_missing_backend() -> None:
 
 def _is_installed(backend: str) -> bool:
     """Return whether a backend can be found: a module, one of matplotlib's own, or one that a package registers."""
+    from importlib.metadata import entry_points  # a slow import, which most commands do without
+
     if backend.startswith(MODULE_PREFIX):
         try:
             return find_spec(backend.removeprefix(MODULE_PREFIX)) is not None

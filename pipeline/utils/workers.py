@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from pipeline.errors import UserError
+from pipeline.utils.interrupts import exit_on_interrupt
 
 GRACE_SECONDS = 2.0
 """Time in which a worker whose parent has ended can delete its temporary files."""
@@ -156,15 +157,13 @@ def _work(connection: Connection) -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     try:
         function = connection.recv()
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        connection.send(None)
-        while task := connection.recv():
-            try:
-                connection.send(function(*task))
-            except UserError as error:
-                connection.send(error)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        with exit_on_interrupt():
+            connection.send(None)
+            while task := connection.recv():
+                try:
+                    connection.send(function(*task))
+                except UserError as error:
+                    connection.send(error)
     except (EOFError, BrokenPipeError):
         sys.exit(1)  # the parent has died
     except Exception as error:

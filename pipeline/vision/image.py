@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps, ImageStat
 
 from pipeline.errors import UserError
-from pipeline.utils.files import list_files, unreadable
+from pipeline.utils.files import list_files, refuse_pipe, unreadable
 
 FILE_FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "PPM"]
 """Formats that Pillow decodes itself; for some others it starts external programs."""
@@ -61,6 +61,7 @@ def _open_file(path: Path) -> Image.Image:
     """Return the picture in a file, with its header decoded."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a picture in it")
+    refuse_pipe(path)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file; check its name")
     size = path.stat().st_size

@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
+from helpers.formats import WRITERS
 
-from pipeline import CsvFile, UserError
-from pipeline.data.formats import find_files
+from pipeline import CsvFile, DigitTable, UserError
+from pipeline.data.formats import find_files, open_digits
 from pipeline.data.parquet import ParquetFile
 
 
@@ -46,3 +48,21 @@ def test_inputs_without_files_are_refused(folder: Path) -> None:
         find_files(["in", "elsewhere.csv"])
     with pytest.raises(UserError, match=r"^empty: contains no file of digits and no pictures; choose another folder$"):
         find_files(["in", "empty"])
+
+
+@pytest.mark.parametrize("kind", sorted(WRITERS.keys() - {"idx", "pictures in a zip"}))
+def test_each_format_gives_the_same_digits(kind: str, digits: DigitTable, tmp_path: Path) -> None:
+    table = digits.select(np.arange(200))
+    WRITERS[kind](tmp_path / "download", table)
+    found = open_digits(tmp_path / "download").read(labels_required=True)
+    assert np.array_equal(found.pixels, table.pixels)
+    assert np.array_equal(found.known_labels, table.known_labels)
+
+
+@pytest.mark.parametrize("kind", ["csv.gz", "csv.bz2", "csv.xz"])
+def test_a_compressed_file_that_is_cut_off_is_refused(kind: str, digits: DigitTable, tmp_path: Path) -> None:
+    path = tmp_path / "download"
+    WRITERS[kind](path, digits.select(np.arange(20)))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError, match="download: the archive is damaged or incomplete; save it again"):
+        open_digits(path).read(labels_required=True)

@@ -1,15 +1,20 @@
 """Digits in the formats of others: arrays, IDX files, and folders of pictures."""
 
+import bz2
 import gzip
+import lzma
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 from PIL import Image
+from pyarrow import parquet
 from scipy.io import savemat
 from sklearn.datasets import dump_svmlight_file
 
-from helpers.files import encode_idx
+from helpers.files import csv_text, encode_idx
 from pipeline import DigitTable
 
 
@@ -56,6 +61,15 @@ def write_mnist_original(path: Path, table: DigitTable) -> None:
     savemat(path, {"data": flat(table).T, "label": table.known_labels[None].astype(float)}, appendmat=False)
 
 
+def write_parquet(path: Path, table: DigitTable) -> None:
+    columns = {"label": table.known_labels, **{f"pixel{index}": column for index, column in enumerate(flat(table).T)}}
+    parquet.write_table(pyarrow.table(columns), path)
+
+
+def write_vectors(path: Path, table: DigitTable) -> None:
+    parquet.write_table(pyarrow.table({"pixels": list(flat(table)), "label": table.known_labels}), path)
+
+
 def write_libsvm(path: Path, table: DigitTable) -> None:
     dump_svmlight_file(flat(table) / 255, table.known_labels, str(path), zero_based=False)
 
@@ -80,3 +94,46 @@ def zip_folder(folder: Path, path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for file in sorted(folder.rglob("*")):
             archive.write(file, file.relative_to(folder.parent))
+
+
+def write_images(path: Path, table: DigitTable) -> None:
+    path.write_bytes(encode_idx(table.pixels))
+
+
+def write_picture_zip(path: Path, table: DigitTable) -> None:
+    write_pictures(path.parent / "pictures", table)
+    zip_folder(path.parent / "pictures", path)
+
+
+def write_arff(path: Path, table: DigitTable) -> None:
+    lines = ["% The MNIST database", "%", "@RELATION mnist_784", ""]
+    lines += [f"@ATTRIBUTE pixel{number} REAL" for number in range(1, 785)]
+    lines += ["@ATTRIBUTE class {0,1,2,3,4,5,6,7,8,9}", "", "@DATA"]
+    lines += [",".join(map(str, row)) for row in np.column_stack([flat(table), table.known_labels]).tolist()]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def write_csv_zip(path: Path, table: DigitTable) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("train.csv", csv_text(table))
+
+
+WRITERS: dict[str, Callable[[Path, DigitTable], object]] = {
+    "csv": lambda path, table: path.write_text(csv_text(table)),
+    "utf-16": lambda path, table: path.write_text(csv_text(table), encoding="utf-16"),
+    "no header": lambda path, table: path.write_text(csv_text(table).partition("\n")[2].replace(",", " ")),
+    "csv.gz": lambda path, table: path.write_bytes(gzip.compress(csv_text(table).encode())),
+    "csv.bz2": lambda path, table: path.write_bytes(bz2.compress(csv_text(table).encode())),
+    "csv.xz": lambda path, table: path.write_bytes(lzma.compress(csv_text(table).encode())),
+    "csv in a zip": write_csv_zip,
+    "arff": write_arff,
+    "parquet": write_parquet,
+    "parquet of vectors": write_vectors,
+    "npz": write_keras,
+    "npy": write_npy,
+    "mat": write_emnist,
+    "idx": write_images,
+    "libsvm": write_libsvm,
+    "pictures in a zip": write_picture_zip,
+}
+"""Functions that write digits in each format, whatever the name of the file."""

@@ -39,6 +39,20 @@ def test_transposed_images_without_labels_are_turned_and_named(
     assert read_answers(Path("transposed/answers.csv")) == read_answers(Path("upright/answers.csv"))
 
 
+def test_transposed_images_are_turned_before_runs_are_compared(
+    sketchpad: str, digits: DigitTable, tmp_path: Path, command: Callable[..., Outcome]
+) -> None:
+    table = digits.select(np.flatnonzero(digits.known_labels != 1)[:100])  # without ones, which lie if transposed
+    for name, transposed in (("upright", False), ("transposed", True)):
+        pixels = turned(table, transposed=transposed).pixels
+        (tmp_path / f"{name}.csv").write_text(csv_text(DigitTable(pixels, table.labels)))
+    upright = command("compare", sketchpad, "--on", "upright.csv")
+    outcome = command("compare", sketchpad, "--on", "transposed.csv")
+    assert "transposed.csv: the images are transposed, and are turned: mean confidence" in outcome.out
+    scores = [ended.out.partition("images/s\n")[2].split()[:6] for ended in (upright, outcome)]
+    assert scores[0] == scores[1]
+
+
 def write_pictures(folder: Path, digits: DigitTable) -> None:
     for number, (image, label) in enumerate(zip(digits.pixels, digits.known_labels, strict=True)):
         path = folder / str(label) / f"{number:03}.png"

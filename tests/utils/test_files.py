@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.disk import small_disk
 
 from pipeline import UserError
 from pipeline.utils.files import folder_atomic, open_all_atomic, open_atomic, require_writable, write_atomic
@@ -43,12 +44,7 @@ def test_a_full_disk_is_reported_in_one_line(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_real_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("only root can mount a small disk")
-    try:
+    with small_disk(tmp_path, 64):
         path = tmp_path / "solution.csv"
         path.write_text("old")
         fault = r"solution\.csv: cannot be written: the disk is full"
@@ -56,8 +52,6 @@ def test_a_real_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
             temporary.write_bytes(bytes(1_000_000))
         assert path.read_text() == "old"
         assert list(tmp_path.iterdir()) == [path]
-    finally:
-        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_a_process_killed_while_writing_keeps_the_old_file(tmp_path: Path) -> None:

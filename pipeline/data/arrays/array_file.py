@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.arrays.contents import Arrays, Part
+from pipeline.data.arrays.contents import Arrays, Part, damaged_array
 from pipeline.data.columns import ColumnError, count_columns
 from pipeline.data.csv_file import CHUNK_ROWS
 from pipeline.data.pixel_format import SIZES, PixelFormat, detect_format
@@ -85,8 +85,7 @@ class ArrayFile:
         except UserError:
             raise
         except Exception as error:  # readers raise almost any exception on damaged data
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(f"{self}: is damaged, or not what it seems to be ({reason}); save it again") from None
+            raise damaged_array(self.path, error) from None
 
     @cached_property
     def _rows(self) -> tuple[NDArray[Any], Labels | None]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.pixel_format import SIZES
 from pipeline.digits import CLASSES
-from pipeline.errors import UserError
+from pipeline.errors import UserError, quote
 
 Part = Literal["train", "test"]
 """Training rows or test rows, of a file that may contain both."""
@@ -28,6 +28,12 @@ class Arrays(NamedTuple):
     images: NDArray[Any]
     labels: NDArray[Any] | None = None
     names: list[str] | None = None
+
+
+def damaged_array(path: Path, error: Exception) -> UserError:
+    """Return the UserError for a file of arrays that cannot be read because of `error`."""
+    reason = quote(str(error).partition("\n")[0] or type(error).__name__)
+    return UserError(f"{path}: is damaged, or not what it seems to be ({reason}); save it again")
 
 
 def words_of(name: str) -> set[str]:
@@ -96,4 +102,6 @@ def find_labels(path: Path) -> Path | None:
         changed = re.sub(pattern, labels, name.lower()).replace("idx3", "idx1")
         if changed != name.lower().replace("idx3", "idx1"):
             wanted.add(normalise(changed))
-    return next((file for file in sorted(path.parent.iterdir()) if normalise(file.name) in wanted), None)
+    return next(
+        (file for file in sorted(path.parent.iterdir()) if normalise(file.name) in wanted and file.is_file()), None
+    )

@@ -1,18 +1,17 @@
 """MNIST's IDX files."""
 
-import gzip
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.data.arrays.contents import Arrays, Part, find_labels
 from pipeline.data.table import DigitTable
-from pipeline.errors import UserError
+from pipeline.errors import UserError, quote
+from pipeline.utils.compressed import DAMAGE_ERRORS, open_decompressed
 
 
 def read_idx(images: Path, labels: Path) -> DigitTable:
-    """Return the table in two of MNIST's IDX files (http://yann.lecun.com/exdb/mnist), plain or gzipped.
+    """Return the table in two of MNIST's IDX files (http://yann.lecun.com/exdb/mnist), plain or compressed.
 
     Raises:
         UserError: a file is missing, is not IDX, or its length differs from its header; the numbers of images and
@@ -36,13 +35,12 @@ def load_idx(path: Path, part: Part) -> Arrays:
 def _read_array(path: Path, dimensions: int) -> np.ndarray:
     """Return the uint8 array in an IDX file: 0, 0, type 8, the number of dimensions, their sizes, the values."""
     try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
+        with open_decompressed(path) as stream:
+            content = stream.read()
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; download it again") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read ({error}); download it again") from error
+    except DAMAGE_ERRORS as error:
+        raise UserError(f"{path}: cannot be read ({quote(error)}); download it again") from error
     start = 4 + 4 * dimensions
     if len(content) < start or content[:4] != bytes([0, 0, 8, dimensions]):
         raise UserError(f"{path}: this is not an IDX file of {dimensions} dimension(s); download it again")

@@ -1,6 +1,5 @@
 """Arrays in NumPy, MATLAB, HDF5 and LIBSVM files."""
 
-import gzip
 import zipfile
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +13,7 @@ from pipeline.data.arrays.matlab import read_mat
 from pipeline.data.pixel_format import SIZES
 from pipeline.digits import SIDE
 from pipeline.errors import UserError
+from pipeline.utils.compressed import open_decompressed
 from pipeline.utils.files import open_member
 from pipeline.utils.workers import deal
 
@@ -33,7 +33,7 @@ def load_npy(path: Path, part: Part) -> Arrays:
     arrays = []
     for each in (path, find_labels(path)):
         if each is not None:
-            with each.open("rb") as file:
+            with open_decompressed(each) as file:
                 arrays.append(read_array(file, allow_pickle=False))
     return Arrays(arrays[0], arrays[1] if len(arrays) > 1 else None)
 
@@ -67,12 +67,10 @@ def load_h5(path: Path, part: Part) -> Arrays:
 
 
 def load_libsvm(path: Path, part: Part) -> Arrays:
-    """Return the rows of a text file in LIBSVM's format, `label index:value ...`, plain or gzipped."""
+    """Return the rows of a text file in LIBSVM's format, `label index:value ...`, plain or compressed."""
     from sklearn.datasets import load_svmlight_file
 
-    content = path.read_bytes()
-    opener: Any = gzip.open if content.startswith(b"\x1f\x8b") else Path.open
-    with opener(path, "rb") as file:
+    with open_decompressed(path) as file:
         values, labels = load_svmlight_file(file)
     size = next((size for size in sorted(SIZES) if size >= values.shape[1] > 0.9 * size or size == SIDE * SIDE), 0)
     if values.shape[1] > size:

@@ -1,0 +1,55 @@
+"""Interrupts: SIGINT, which Ctrl-C sends, and SIGTERM, which schedulers and `docker stop` send."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+REPEAT_SECONDS = 0.05
+"""Time in which Python leaves the finaliser or callback that has swallowed an interrupt."""
+
+
+@contextmanager
+def exit_on_interrupt() -> Iterator[None]:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt in the block, and then exit with status 130 or 143, silently.
+
+    The exit status is the same if a library turns the KeyboardInterrupt into another error. If a finaliser or a
+    callback swallows it, it is raised again. A signal that this process ignores stays ignored.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    def repeat(ignored: "UnraisableHookArgs") -> None:
+        if issubclass(ignored.exc_type, KeyboardInterrupt) and received:
+            timer = Timer(REPEAT_SECONDS, os.kill, (os.getpid(), received[0]))
+            timer.daemon = True
+            timer.start()
+        else:
+            report_ignored(ignored)
+
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    handlers = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}
+    report_ignored, sys.unraisablehook = sys.unraisablehook, repeat
+    for number in handlers:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    except BaseException:
+        if received:
+            raise SystemExit(128 + received[0]) from None
+        raise
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        sys.unraisablehook = report_ignored
