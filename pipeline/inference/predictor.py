@@ -48,6 +48,7 @@ class Predictor:
         temperature: calibration temperature, by which the logits are divided.
         threshold: as in `Predictions`.
         lines: reads lines of touching digits; None if the run has no network for them.
+        fused: whether to fuse layers and use the fastest memory layout, which the code of other networks may not allow.
     """
 
     def __init__(
@@ -57,6 +58,8 @@ class Predictor:
         temperature: float = 1.0,
         threshold: float = DEFAULT_DIGIT_THRESHOLD,
         lines: LineReader | None = None,
+        *,
+        fused: bool = True,
     ) -> None:
         self.lines = lines
         self.recipe = recipe
@@ -65,9 +68,10 @@ class Predictor:
         self.device = pick_device()
         keep_freed_memory()
         self.dtype = compute_dtype(recipe.precision, self.device)
-        self.memory_format = memory_format(self.device)
+        self.memory_format = memory_format(self.device) if fused else torch.contiguous_format
         self._model = model
-        self.fused_float32 = fuse(model, self.device).to(self.device).to(memory_format=self.memory_format)
+        inferring = fuse(model, self.device) if fused else copy.deepcopy(model).eval().requires_grad_(False)
+        self.fused_float32 = inferring.to(self.device).to(memory_format=self.memory_format)
         self.fused = copy.deepcopy(self.fused_float32).to(self.dtype)
 
     @cached_property

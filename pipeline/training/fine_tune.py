@@ -27,6 +27,7 @@ from pipeline.training.setup import make_card, start_run
 from pipeline.utils.device import compute_dtype, pick_device
 from pipeline.utils.distributed import world_size
 from pipeline.utils.files import folder_atomic
+from pipeline.utils.progress import hide_bar
 
 log = logging.getLogger(__name__)
 
@@ -146,12 +147,13 @@ class FineTuningTrainer(Trainer):
         """
         run, recipe = self.run, self.recipe
         checkpoint = _last_checkpoint(self.folder)
+        log.info("Run: %s", run)
         steps = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         try:
             with RunLogger(run.folder, steps) as run_logger:
                 self.add_callback(HistoryCallback(run, recipe.epochs, run_logger))
                 self.add_callback(ProgressBarCallback(self.quiet))
-                log_start(run, recipe, str(self.args.device), self.dtype, self.rows)
+                log_start(recipe, str(self.args.device), self.dtype, self.rows)
                 self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except KeyboardInterrupt:
             kept = _last_checkpoint(self.folder)
@@ -240,7 +242,7 @@ class ProgressBarCallback(TrainerCallback):
         """Create the bar, starting at the resumed checkpoint."""
         hidden = self.quiet or not state.is_world_process_zero
         self.bar = tqdm(
-            total=state.max_steps, initial=state.global_step, leave=False, disable=hidden or None, unit="batch"
+            total=state.max_steps, initial=state.global_step, leave=False, disable=hide_bar(hidden), unit="batch"
         )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:

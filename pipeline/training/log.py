@@ -19,7 +19,6 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from pipeline.card import Epoch
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe
-from pipeline.run import Run
 from pipeline.utils.files import explain_write_error
 
 HEADER = "epoch  train loss  accuracy  validation loss  accuracy  learning rate     time"
@@ -121,11 +120,11 @@ class EventFile:
             raise explain_write_error(self.path, error) from error
 
 
-def log_start(run: Run, recipe: Recipe | FineTuning, device: str, dtype: torch.dtype, rows: tuple[int, int]) -> None:
+def log_start(recipe: Recipe | FineTuning, device: str, dtype: torch.dtype, rows: tuple[int, int]) -> None:
     """Log the recipe, the device, the numbers of (training, validation) rows and the header of the epoch lines."""
     log.info(
-        "%s on %s in %s: %s training rows, %s validation rows, at most %d epochs\nRun: %s",
-        recipe.name, device, str(dtype).removeprefix("torch."), *(f"{count:,}" for count in rows), recipe.epochs, run,
+        "%s on %s in %s: %s training rows, %s validation rows, at most %d epochs",
+        recipe.name, device, str(dtype).removeprefix("torch."), *(f"{count:,}" for count in rows), recipe.epochs,
     )  # fmt: skip
     log.info(HEADER)
 

@@ -11,7 +11,7 @@ from threading import Event
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
@@ -32,6 +32,7 @@ from pipeline.training.log import RunLogger, format_epoch, log_start
 from pipeline.training.optim import flush_denormals, make_optimizer, make_scheduler
 from pipeline.utils.device import autocast, compute_dtype, keep_freed_memory, memory_format
 from pipeline.utils.distributed import broadcast_from_main, claim_report, defer_sigterm, report_lost_peer
+from pipeline.utils.progress import hide_bar
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Trainer:
         outliers: non-digits, uint8 (M, 28, 28), to train on as class 10.
         calibration: rows for the calibration; the validation rows by default.
         on_epoch: callback, called on the main process after each epoch.
+        network: an initial network of the caller's own instead of the recipe's. Its code may rely on contiguous maps.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Trainer:
         outliers: Pixels | None = None,
         calibration: DigitTable | None = None,
         on_epoch: Callable[[Epoch], None] | None = None,
+        network: nn.Module | None = None,
     ) -> None:
         self.recipe = recipe
         self.run = run
@@ -81,8 +84,10 @@ class Trainer:
         self.device = self.accelerator.device
         self.dtype = compute_dtype(recipe.precision, self.device)
         torch.manual_seed(recipe.seed)
-        model = build(recipe).to(memory_format=memory_format(self.device))
-        use_im2col(model)
+        self.memory_format = torch.contiguous_format if network else memory_format(self.device)
+        model = network or build(recipe).to(memory_format=self.memory_format)
+        if not network:
+            use_im2col(model)
         keep_freed_memory()
         optimizer = make_optimizer(recipe, model)
         batches = training_loader(training, recipe, self.device, outliers)
@@ -106,6 +111,7 @@ class Trainer:
         and the state after the last complete epoch, from which it can be resumed.
         `before_finish` is called on the main process after the last epoch, while the run can still be resumed.
         """
+        log.info("Run: %s", self.run)
         try:
             with (
                 defer_sigterm() as self.stop_requested,
@@ -130,7 +136,7 @@ class Trainer:
             with RunLogger(self.run.folder, len(self.history)) if is_main else nullcontext() as run_logger:
                 devices = self.accelerator.num_processes
                 device = str(self.device) if devices == 1 else f"{devices} x {self.device.type}"
-                log_start(self.run, self.recipe, device, self.dtype, self.rows)
+                log_start(self.recipe, device, self.dtype, self.rows)
                 while len(self.history) < self.recipe.epochs and not self.should_stop_early:
                     epoch = self.run_epoch(quiet)
                     if run_logger:
@@ -204,12 +210,12 @@ class Trainer:
         correct = torch.zeros((), device=self.device)
         images_seen = 0
         hidden = quiet or not accelerator.is_main_process
-        bar = tqdm(self.batches, f"epoch {number}/{recipe.epochs}", leave=False, disable=hidden or None, unit="batch")
+        bar = tqdm(self.batches, f"epoch {number}/{recipe.epochs}", leave=False, disable=hide_bar(hidden), unit="batch")
         for index, (pixels, labels) in enumerate(bar):
             with accelerator.accumulate(self.model):
                 images = normalise(augment(to_ink(pixels), recipe), recipe)
                 with autocast(self.dtype, self.device):
-                    logits = self.model(images.contiguous(memory_format=memory_format(self.device)))
+                    logits = self.model(images.contiguous(memory_format=self.memory_format))
                 logits = logits.float()
                 loss = cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
                 accelerator.backward(loss)
