@@ -165,7 +165,7 @@ class FittedState:
             if is_zip(path) or starts_with(path, b"\x80"):
                 raise UserError(
                     f"{path}: pickled files are refused, because loading one can run arbitrary code; train again and "
-                    "save with save_model"
+                    "save with save_model, or read its weights with python -m pipeline import"
                 ) from None
             raise
         try:
