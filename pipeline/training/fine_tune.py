@@ -19,6 +19,8 @@ from pipeline.card import Epoch
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
+from pipeline.metrics.calibration import softmax
+from pipeline.metrics.score import score
 from pipeline.models.parity import ParityNetwork, quiet_transformers
 from pipeline.run import Run
 from pipeline.sources.source import Source
@@ -60,6 +62,7 @@ def fine_tune(
             torch.manual_seed(recipe.seed)
             checkpoint = _last_checkpoint(run.folder / recipe.output_dir)
             network = ParityNetwork.load(checkpoint) if checkpoint else ParityNetwork.from_recipe(recipe)
+            network.freeze(recipe.freeze)
             trainer = FineTuningTrainer(recipe, network, rows.training, rows.validation, run, quiet=quiet)
             if not resume:
                 card = make_card(
@@ -136,7 +139,7 @@ class FineTuningTrainer(Trainer):
             train_dataset=ParityDataset(training, network),
             eval_dataset=ParityDataset(validation, network),
             processing_class=network.processor,
-            compute_metrics=_accuracy,
+            compute_metrics=_metrics,
         )
         self.remove_callback(PrinterCallback)
 
@@ -220,6 +223,9 @@ class HistoryCallback(TrainerCallback):
             train_accuracy=None,
             validation_loss=metrics["eval_loss"],
             validation_accuracy=metrics["eval_accuracy"],
+            validation_precision=metrics["eval_precision"],
+            validation_recall=metrics["eval_recall"],
+            validation_f1=metrics["eval_f1"],
             learning_rate=self.logged["learning_rate"],
             seconds=now - self.started,
             saved=metrics["eval_accuracy"] > best,
@@ -259,10 +265,12 @@ def _pass_through(batch: Batch) -> Batch:
     return batch
 
 
-def _accuracy(evaluation: EvalPrediction) -> dict[str, float]:
-    """Return the fraction of rows with the correct parity."""
-    correct = np.asarray(evaluation.predictions).argmax(axis=1) == evaluation.label_ids
-    return {"accuracy": float(correct.mean())}
+def _metrics(evaluation: EvalPrediction) -> dict[str, float]:
+    """Return the accuracy of parity, and the means of precision, recall and F1 over even and odd."""
+    logits, parities = np.asarray(evaluation.predictions), np.asarray(evaluation.label_ids)
+    found = score(logits.argmax(axis=1), parities, softmax(logits))
+    means = {"precision": found.precision, "recall": found.recall, "f1": found.f1}
+    return {"accuracy": found.accuracy} | {name: float(values.mean()) for name, values in means.items()}
 
 
 def _last_checkpoint(folder: Path) -> Path | None:

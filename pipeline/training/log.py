@@ -70,6 +70,9 @@ class RunLogger:
             "loss/validation": epoch.validation_loss,
             "accuracy/train": epoch.train_accuracy,
             "accuracy/validation": epoch.validation_accuracy,
+            "precision/validation": epoch.validation_precision,
+            "recall/validation": epoch.validation_recall,
+            "F1/validation": epoch.validation_f1,
             "learning rate": epoch.learning_rate,
         }
         known = {name: value for name, value in metrics.items() if value is not None}
