@@ -55,7 +55,8 @@ class FineTuning(Settings):
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto: bfloat16 autocast in training if the device has instructions for it, else float32."""
+    """auto: bfloat16 autocast in training if the device has instructions for it, float16 on CUDA GPUs that have only
+    that, else float32."""
 
     # Output folders, inside the run's folder
     output_dir: Folder = "checkpoints"

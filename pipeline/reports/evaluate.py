@@ -10,7 +10,7 @@ from pipeline.errors import UserError
 from pipeline.inference.predictions import Predictions, make_predictions
 from pipeline.inference.predictor import Predictor
 from pipeline.metrics.score import Score
-from pipeline.reports.figures import plot_confusion, plot_per_digit, plot_training_history
+from pipeline.reports.figures import plot_confusion, plot_overall, plot_per_digit, plot_training_history
 from pipeline.reports.images import plot_mistakes, plot_samples
 from pipeline.reports.reliability import plot_reliability
 from pipeline.reports.style import save_figure
@@ -56,6 +56,7 @@ def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None =
     else:
         save_figure(figures / "history.png", plot_training_history, history)
     save_figure(figures / "confusion.png", plot_confusion, result)
+    save_figure(figures / "overall.png", plot_overall, result)
     save_figure(figures / "digits.png", plot_per_digit, result)
     labels = table.known_labels if result.of_digits else table.known_labels % 2
     save_figure(figures / "reliability.png", plot_reliability, labels, predictions.probabilities)

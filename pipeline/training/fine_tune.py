@@ -127,6 +127,7 @@ class FineTuningTrainer(Trainer):
             seed=recipe.seed,
             use_cpu=device.type == "cpu",
             bf16=self.dtype is torch.bfloat16,
+            fp16=self.dtype is torch.float16,
             remove_unused_columns=False,
             dataloader_pin_memory=False,  # the model inputs are made on the device
             report_to="none",
