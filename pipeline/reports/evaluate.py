@@ -49,12 +49,8 @@ def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None =
     with open_atomic(run.folder / "report.txt") as temporary:
         temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", "utf-8", "surrogateescape")
     figures = run.folder / "figures"
-    try:
-        history = run.history
-    except UserError as error:
-        log.warning("The figure of the history is left out: %s", error)
-    else:
-        save_figure(figures / "history.png", plot_training_history, history)
+    if run.card.minutes:  # imported weights have no history
+        _save_history_figure(run, figures / "history.png")
     save_figure(figures / "confusion.png", plot_confusion, result)
     save_figure(figures / "overall.png", plot_overall, result)
     save_figure(figures / "digits.png", plot_per_digit, result)
@@ -63,6 +59,16 @@ def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None =
     save_figure(figures / "samples.png", plot_samples, table.pixels, labels, predictions.probabilities)
     save_figure(figures / "mistakes.png", plot_mistakes, table.pixels, labels, predictions.probabilities)
     return result
+
+
+def _save_history_figure(run: Run, path: Path) -> None:
+    """Draw the history of a run, or log why it cannot be drawn."""
+    try:
+        history = run.history
+    except UserError as error:
+        log.warning("The figure of the history is left out: %s", error)
+    else:
+        save_figure(path, plot_training_history, history)
 
 
 def report(run: Run, source: Source, predictor: Predictor | None = None) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, max_pool2d, relu
 from torchvision.models import resnet18
 
-from pipeline import DigitTable, Predictor, Recipe, Run, Source, UserError
+from pipeline import DigitTable, Predictor, Recipe, Run, Source, UserError, evaluate
 from pipeline.data.loader import normalise, to_ink
 from pipeline.export.import_weights import import_weights
 from pipeline.kaggle.solution import count_leaks
@@ -92,6 +92,17 @@ def test_the_card_says_what_the_weights_were_trained_on(practice: Source, digits
     assert (card.source, card.train_rows, card.validation_rows, card.finished) == ("practice", 1297, 0, True)
     with pytest.raises(UserError, match=r"was trained on 5 of the 5 images of test.csv"):
         count_leaks(run, digits.select(np.arange(5)), allowed=False)
+
+
+def test_an_imported_run_is_evaluated_without_a_history(
+    practice: Source, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.save(LightNet().state_dict(), tmp_path / "model.pth")
+    run = import_weights(tmp_path / "model.pth", Recipe.load("light-cnn"), practice, str(tmp_path / "run"))
+    evaluate(run, practice.read_test(), "test.csv")
+    assert [record.levelname for record in caplog.records if record.levelname == "WARNING"] == []
+    assert (run.folder / "figures" / "overall.png").exists()
+    assert not (run.folder / "figures" / "history.png").exists()
 
 
 def test_code_in_a_file_is_never_run(practice: Source, tmp_path: Path) -> None:
