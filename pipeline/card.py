@@ -18,7 +18,7 @@ class Epoch(BaseModel):
 
     The validation values are None without validation rows. A fine-tuning has one row for each evaluation: `epoch` is
     the number of epochs completed, such as 0.3 or 3, the accuracies are of parity, and `train_accuracy` is None because
-    it is not measured.
+    it is not measured. Only a fine-tuning has precision, recall and F1, the means over its classes.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -32,6 +32,9 @@ class Epoch(BaseModel):
     seconds: float
     saved: bool
     """Whether the model of this epoch was the best so far and was saved."""
+    validation_precision: float | None = None
+    validation_recall: float | None = None
+    validation_f1: float | None = None
 
 
 class Card(BaseModel):

@@ -185,10 +185,17 @@ class Run(RunFolder):
         return epochs
 
     def save_history(self, history: list[Epoch]) -> None:
+        """Write the history; optional columns only if an epoch has a value."""
+        rows = [epoch.model_dump() for epoch in history]
+        columns = [
+            name
+            for name, field in Epoch.model_fields.items()
+            if field.is_required() or any(row[name] is not None for row in rows)
+        ]
         with open_atomic(self.history_path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(Epoch.model_fields))
+            writer = csv.DictWriter(file, columns, extrasaction="ignore")
             writer.writeheader()
-            writer.writerows(epoch.model_dump() for epoch in history)
+            writer.writerows(rows)
 
     def save_model(self, weights: Mapping[str, Tensor]) -> None:
         write_atomic(self.model_path, safetensors.torch.save(contiguous(weights)))

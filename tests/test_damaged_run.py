@@ -116,7 +116,7 @@ def test_a_run_with_a_damaged_history_is_still_evaluated(
         evaluate(copy, digits, "rows")
     assert "The figure of the history is left out" in caplog.text
     assert sorted(path.name for path in (copy.folder / "figures").iterdir()) == [
-        "confusion.png", "digits.png", "mistakes.png", "reliability.png", "samples.png"
+        "confusion.png", "digits.png", "mistakes.png", "overall.png", "reliability.png", "samples.png"
     ]  # fmt: skip
 
 

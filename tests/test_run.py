@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import pipeline
-from pipeline import DigitTable, Recipe, Run, Source, UserError, train
+from pipeline import DigitTable, Epoch, Recipe, Run, Source, UserError, train
 from pipeline.run_folder import CHECKPOINTS
 
 
@@ -125,11 +125,27 @@ def test_a_run_needs_a_name(name: str, tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_module_can_unpickle() -> None:
+def test_no_module_can_unpickle_more_than_tensors() -> None:
     for path in Path(pipeline.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 imported = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
                 assert not {"pickle", "joblib", "cloudpickle", "dill"} & set(imported), path
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                assert "weights_only=True" in map(ast.unparse, node.keywords), path
             if isinstance(node, ast.Attribute):
-                assert ast.unparse(node) not in {"torch.load", "np.load", "pandas.read_pickle"}, path
+                assert ast.unparse(node) not in {"np.load", "pandas.read_pickle"}, path
+
+
+def test_a_history_has_the_optional_columns_only_if_they_are_known(tmp_path: Path) -> None:
+    epoch = Epoch(
+        epoch=1, train_loss=1, train_accuracy=None, validation_loss=None, validation_accuracy=None,
+        learning_rate=0.1, seconds=1, saved=True,
+    )  # fmt: skip
+    run = Run(tmp_path)
+    run.save_history([epoch])
+    assert run.history_path.read_text().splitlines()[0].endswith("learning_rate,seconds,saved")
+    assert run.history == [epoch]
+    fine_tuned = epoch.model_copy(update={"validation_precision": 0.5, "validation_recall": 0.75, "validation_f1": 0.6})
+    run.save_history([epoch, fine_tuned])
+    assert run.history == [epoch, fine_tuned]

@@ -14,6 +14,7 @@ from pipeline.cli.evaluate import compare, evaluate
 from pipeline.cli.kaggle import kaggle
 from pipeline.cli.predict import export, predict, read, submit
 from pipeline.cli.train import recipes, sweep, train
+from pipeline.cli.weights import import_weights
 from pipeline.errors import UserError
 from pipeline.utils.distributed import claim_report, require_all_processes, world_size
 from pipeline.utils.imports import is_optional, missing_package
@@ -27,6 +28,7 @@ app = Typer(
 )
 for command in (data, train, sweep, evaluate, compare, predict, read, submit, export, recipes):
     app.command()(command)
+app.command("import")(import_weights)
 app.add_typer(kaggle, name="kaggle", no_args_is_help=True)
 
 

@@ -3,12 +3,20 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument
+from typer import Argument, Option
 
 from pipeline.cli.options import DataDir, On, Quiet, RunName, log, log_to_stdout
 
 
-def evaluate(run: RunName, on: On = "validation", data: DataDir = Path("data"), quiet: Quiet = False) -> None:
+def evaluate(
+    run: RunName,
+    on: On = "validation",
+    data: DataDir = Path("data"),
+    no_mistakes: Annotated[
+        bool, Option("--no-mistakes", help="Write no page of mistakes, which takes longest for large networks.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
     """Evaluate a run on labelled digits, and write a report, figures and a page of mistakes to its folder."""
     log_to_stdout(quiet)
     from pipeline.inference.orientation import orient_table
@@ -25,8 +33,8 @@ def evaluate(run: RunName, on: On = "validation", data: DataDir = Path("data"), 
     score = evaluate(found, rows, on, predictor)
     log.info("%s evaluated on %s\n%s", found, on, score.report())
     written = [f"{found.report_folder}/report.txt", f"{found.report_folder}/figures"]
-    if score.of_digits:
-        written.append(str(write_page(found, rows, on, predictor)))
+    if score.of_digits and not no_mistakes:
+        written.append(str(write_page(found, rows, on, predictor, quiet=quiet)))
     log.info("\nWrote %s", ", ".join(written))
 
 

@@ -114,3 +114,6 @@ def recipes() -> None:
         minutes = "-" if recipe.minutes is None else f"{recipe.minutes:.1f}"
         accuracy = "-" if recipe.accuracy is None else f"{recipe.accuracy:.2f} %"
         log.info("%-18s %7s  %8s  %s", name, minutes, accuracy, recipe.summary)
+    log.info(
+        "\nComing from the project that a recipe is based on? docs/coming-from.md has its commands, files and settings."
+    )

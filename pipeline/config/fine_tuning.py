@@ -1,6 +1,6 @@
 """FineTuning: settings for fine-tuning a Transformers model on parity, odd or even, with Transformers' Trainer."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -14,7 +14,7 @@ RESERVED_FOLDERS = {"figures", "tensorboard"}
 
 
 class FineTuning(Settings):
-    """A recipe that fine-tunes all weights of a Transformers image classifier on the parity of digits."""
+    """A recipe that fine-tunes the weights of a Transformers image classifier on the parity of digits."""
 
     trainer: Literal["transformers"]
     """Selects Transformers' Trainer instead of this project's training loop; this key marks a fine-tuning recipe."""
@@ -34,6 +34,9 @@ class FineTuning(Settings):
     ResNet-18's architecture is initialised randomly."""
     image_size: Annotated[int, Field(ge=16, le=1024)] = 224
     """Side of the network's input, in pixels."""
+    freeze: tuple[str, ...] = ()
+    """Layers whose parameters are not trained: names of modules of the model, each with all that is in it. For ResNet:
+    resnet.embedder, resnet.encoder.stages.0 to .3, or resnet, which leaves only the classifier. One name, or a list."""
 
     # Schedule
     epochs: Annotated[int, Field(ge=1)]
@@ -52,13 +55,20 @@ class FineTuning(Settings):
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto: bfloat16 autocast in training if the device has instructions for it, else float32."""
+    """auto: bfloat16 autocast in training if the device has instructions for it, float16 on CUDA GPUs that have only
+    that, else float32."""
 
     # Output folders, inside the run's folder
     output_dir: Folder = "checkpoints"
     """Checkpoints, from which `--resume` continues."""
     save_dir: Folder = "transformers"
     """The best model, for `AutoModelForImageClassification.from_pretrained`."""
+
+    @field_validator("freeze", mode="before")
+    @classmethod
+    def check_freeze(cls, names: Any) -> Any:
+        """Take one name as a list of one."""
+        return [names] if isinstance(names, str) else names
 
     @field_validator("labels")
     @classmethod

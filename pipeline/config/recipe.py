@@ -120,7 +120,10 @@ class Recipe(Settings):
     scheduler: Annotated[str, AfterValidator(partial(require_known, "scheduler"))]
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto: bfloat16 autocast if the device has instructions for it, else float32."""
+    """auto: bfloat16 autocast if the device has instructions for it, float16 on CUDA GPUs that have only that, else
+    float32."""
+    keep_epochs: bool = False
+    """Also keep the model of each epoch, as a run of its own: `epochs/1` and so on in the run's folder."""
 
     @property
     def classes(self) -> int:
@@ -148,6 +151,14 @@ class Recipe(Settings):
         if updates and known.data.get("members", 1) > 1:
             raise ValueError("an ensemble has no network for touching digits; set it to 0")
         return updates
+
+    @field_validator("keep_epochs")
+    @classmethod
+    def check_keep_epochs(cls, keep: bool, known: ValidationInfo) -> bool:
+        """Reject the models of epochs for an ensemble."""
+        if keep and known.data.get("members", 1) > 1:
+            raise ValueError("an ensemble keeps the last epoch of each member only; set it to false")
+        return keep
 
     @field_validator("patience")
     @classmethod

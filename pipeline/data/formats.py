@@ -12,6 +12,7 @@ from pipeline.data.arrays.contents import Arrays, Part, part_of
 from pipeline.data.arrays.idx import load_idx
 from pipeline.data.arrays.loaders import load_h5, load_libsvm, load_mat, load_npy, load_npz
 from pipeline.data.arrays.pictures import has_classes, load_picture, load_pictures
+from pipeline.data.arrow import ArrowDataset, is_dataset, open_dataset
 from pipeline.data.csv_file import COMPETITION_FILE, CsvFile
 from pipeline.data.parquet import ParquetFile
 from pipeline.errors import UserError
@@ -78,7 +79,7 @@ def open_labelled(path: Path) -> DigitFile:
     """
     try:
         file = open_digits(path, "test")
-        if isinstance(file, ArrayFile) and file.read(labels_required=False).labels is not None:
+        if isinstance(file, ArrayFile | ArrowDataset) and file.read(labels_required=False).labels is not None:
             return file
     except UserError:
         pass
@@ -86,8 +87,8 @@ def open_labelled(path: Path) -> DigitFile:
 
 
 def holds_digits(folder: Path) -> bool:
-    """Return whether a folder contains pictures in folders named after digits, or files of training digits."""
-    return has_classes(folder) or bool(_find_in_folder(folder, "train"))
+    """Return whether a folder is a saved data set, or contains pictures in folders named after digits or such files."""
+    return is_dataset(folder) or has_classes(folder) or bool(_find_in_folder(folder, "train"))
 
 
 def _find_in_folder(folder: Path, part: Part) -> list[Path]:
@@ -101,7 +102,9 @@ def _find_in_folder(folder: Path, part: Part) -> list[Path]:
 
 
 def _open_folder(folder: Path, part: Part) -> DigitFile:
-    """Return the digits in a folder: pictures in folders named after digits, else a file named after the part."""
+    """Return the digits in a folder: a saved data set, pictures in folders of digits, else a file of the part."""
+    if is_dataset(folder):
+        return open_dataset(folder, part)
     if has_classes(folder):
         return ArrayFile(folder, load_pictures, part)
     found = _find_in_folder(folder, part)

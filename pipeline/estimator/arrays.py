@@ -15,7 +15,7 @@ from pipeline.digits import SIDE, Pixels
 from pipeline.errors import UserError
 
 MEAN, STD = 0.1307, 0.3081
-"""Mean and standard deviation that torch's MNIST examples normalise with, on the scale 0 to 1."""
+"""Mean and standard deviation that torch's MNIST examples normalise with, on the scale 0 to 1; the defaults."""
 
 ValueRange = tuple[float, float] | None
 """Values of paper and of ink; None means the default of the dtype: 0 and 255 for integers, 0 and 1 for floats."""
@@ -35,17 +35,19 @@ def is_single_image(images: Any, features: int) -> bool:
     return isinstance(images, Tensor) and images.shape == (1, SIDE, SIDE)
 
 
-def flatten_images(images: Any, features: int = SIDE) -> Any:
+def flatten_images(images: Any, features: int = SIDE, *, mean: float = MEAN, std: float = STD) -> Any:
     """Return images as rows, (N, features). Return an object that is no PIL image, tensor or array unchanged.
 
-    A torch tensor becomes uint8. Its floats are in 0..1. If any is negative, they are taken as normalised with mean
-    0.1307 and standard deviation 0.3081.
+    A torch tensor becomes uint8. Its floats are in 0..1. If any is negative, they are taken as normalised with `mean`
+    and `std`.
 
     Args:
         images: an array, sparse matrix or tensor (N, features), an array or tensor (N, 28, 28), (N, 1, 28, 28) or
             (N, 28, 28, 1), or a single image (see `is_single_image`). A PIL image must be 28x28 in mode L, light ink on
             dark.
         features: values per image, if known. The default treats (28, 28) as 28 rows.
+        mean: mean that normalised tensors were made with, on the scale 0 to 1.
+        std: standard deviation, likewise.
 
     Raises:
         UserError: the images have another shape, or a tensor has values out of range.
@@ -59,7 +61,7 @@ def flatten_images(images: Any, features: int = SIDE) -> Any:
             )
         images = np.asarray(images)[np.newaxis]
     if isinstance(images, Tensor):
-        images = _tensor_to_uint8(images)
+        images = _tensor_to_uint8(images, mean, std)
     if issparse(images):
         images = images.toarray()
     if not isinstance(images, np.ndarray):
@@ -76,13 +78,13 @@ def flatten_images(images: Any, features: int = SIDE) -> Any:
     return images.reshape(len(images), SIDE * SIDE)
 
 
-def _tensor_to_uint8(tensor: Tensor) -> Pixels:
+def _tensor_to_uint8(tensor: Tensor, mean: float, std: float) -> Pixels:
     """Return a tensor in torch's convention as uint8 of the same shape, 0 = paper, 255 = ink."""
     values = tensor.detach().cpu()
     if values.is_floating_point():
         values = values.double()
         if values.numel() and values.min() < 0:
-            values = values * STD + MEAN
+            values = values * std + mean
     return to_uint8(values.numpy(), None)
 
 
@@ -108,7 +110,7 @@ def to_uint8(values: NDArray[Any], value_range: ValueRange) -> Pixels:
         if ink.size and not -tolerance <= ink.min() <= ink.max() <= 1 + tolerance:
             raise UserError(
                 f"values from {values.min():g} to {values.max():g} are out of range: integers must be 0 to 255 and "
-                f"floats 0 to 1, or a tensor normalised with mean {MEAN} and std {STD}; rescale them"
+                f"floats 0 to 1, or a tensor normalised with the classifier's mean and std; rescale them"
             )
     pixels: Pixels = np.rint(255 * ink.clip(0, 1)).astype(np.uint8)
     return pixels

@@ -1,32 +1,30 @@
 """MNISTClassifier: the recipe `light-cnn` as a scikit-learn estimator."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import nn
 
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES
 from pipeline.errors import UserError
-from pipeline.estimator.arrays import flatten_images, is_single_image, to_pixels
+from pipeline.estimator.arrays import MEAN, STD, flatten_images, is_single_image, to_pixels
+from pipeline.estimator.evaluation import EvaluationMixin
+from pipeline.estimator.network import NetworkMaker
 from pipeline.estimator.state import DataSpec, FittedState, fit_network, scheduler_parameters, storable
-from pipeline.inference.predictor import Predictor
-from pipeline.metrics.score import score
 from pipeline.sources.mnist import mnist_source
 from pipeline.training.log import log_to_stdout
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 UNSAVED_PARAMETERS = ["data", "verbose"]
 """Parameters that do not change the training; model files do not store them."""
 
 
-class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class MNISTClassifier(EvaluationMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A small convolutional network that classifies images into up to ten classes, MNIST's digits by default.
 
     Images are rows (N, features), dense or sparse, arrays (N, 28, 28), (N, 1, 28, 28) or (N, 28, 28, 1), or torch
@@ -51,9 +49,20 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         step_size: for step: epochs between two reductions of the learning rate.
         gamma: for step, exponential and plateau: factor of each reduction.
         scheduler_patience: for plateau: epochs without improvement before a reduction.
+        network: a torch module, whose weights are the initial ones, or a function or class that is called without
+            arguments and returns one. It maps images, float (B, 1, 28, 28), to scores of ten classes, float (B, 10):
+            logits, or the log of probabilities. None is the network of `light-cnn`; dropout1, dropout2 and hidden_size
+            belong to that.
+        rotation: augmentation: each image is turned by up to this many degrees.
+        shift: augmentation: ... is moved along each axis by up to this fraction of its side.
+        zoom: augmentation: ... is enlarged or reduced by up to this fraction.
+        shear: augmentation: ... is sheared by up to this many degrees.
+        elastic: augmentation: standard deviation of a smooth random displacement, in pixels.
+        mean: mean of the pixels for their normalisation, on the scale 0 to 1.
+        std: standard deviation of the pixels, likewise.
         random_state: integer seed of every random generator; None or a RandomState draws one for each training.
         data: folder that contains MNIST/raw, or that MNIST is downloaded to.
-        verbose: print a line per epoch and show a progress bar.
+        verbose: print a line per epoch, and show a progress bar in a terminal or notebook.
 
     Attributes:
         classes_: the labels, sorted, (C,) with C at most 10.
@@ -78,6 +87,14 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         step_size: int | None = None,
         gamma: float | None = None,
         scheduler_patience: int | None = None,
+        network: nn.Module | NetworkMaker | None = None,
+        rotation: float = 0.0,
+        shift: float = 0.0,
+        zoom: float = 0.0,
+        shear: float = 0.0,
+        elastic: float = 0.0,
+        mean: float = MEAN,
+        std: float = STD,
         random_state: int | np.random.RandomState | None = 0,
         data: str | Path = "data",
         verbose: bool = False,
@@ -95,6 +112,14 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.step_size = step_size
         self.gamma = gamma
         self.scheduler_patience = scheduler_patience
+        self.network = network
+        self.rotation = rotation
+        self.shift = shift
+        self.zoom = zoom
+        self.shear = shear
+        self.elastic = elastic
+        self.mean = mean
+        self.std = std
         self.random_state = random_state
         self.data = data
         self.verbose = verbose
@@ -116,7 +141,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: the images or labels are invalid or too few, or a parameter is not valid (a UserError).
         """
-        values, y = validate_data(self, flatten_images(X), y, ensure_min_samples=2)
+        values, y = validate_data(self, flatten_images(X, mean=self.mean, std=self.std), y, ensure_min_samples=2)
         check_classification_targets(y)
         classes, labels = np.unique(y, return_inverse=True)
         if len(classes) > CLASSES:
@@ -134,8 +159,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _set_state(self, state: FittedState, *, resumes: bool) -> None:
         """Predict with this state from now on. If `resumes`, the next training continues from it."""
-        predictor = Predictor(state.network(), state.recipe)
-        self.state_, self.predictor_, self.resumes_ = state, predictor, resumes
+        self.state_, self.predictor_, self.resumes_ = state, state.predictor(), resumes
         self.classes_, self.n_features_in_ = state.data_spec.classes, state.data_spec.features
         self.history_ = state.history
 
@@ -147,7 +171,8 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ValueError: the shape or range of the images differs from that of the training images.
         """
         check_is_fitted(self, "predictor_")
-        values = validate_data(self, flatten_images(X, self.n_features_in_), reset=False)
+        rows = flatten_images(X, self.n_features_in_, mean=self.mean, std=self.std)
+        values = validate_data(self, rows, reset=False)
         pixels = to_pixels(values, self.state_.data_spec.pixel_range)
         known = self.predictor_.predict(pixels).probabilities[:, : len(self.classes_)]
         probabilities: NDArray[np.float32] = known / known.sum(axis=1, keepdims=True)
@@ -167,19 +192,6 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         labels = self.predict_batch(X)
         return labels.tolist()[0] if is_single_image(X, self.n_features_in_) else labels
-
-    def evaluate(self, X: Any = None, y: Any = None) -> float:  # noqa: N803
-        """Return the accuracy in percent, 0..100, on MNIST's 10,000 test images or on `X` and `y`."""
-        return 100 * float(self.score(*self.test_digits(X, y)))
-
-    def test_digits(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        """Return the given images and labels, or MNIST's test set if `images` is None."""
-        check_is_fitted(self, "predictor_")
-        if images is not None:
-            return images, labels
-        self.state_.data_spec.require_digits()  # first: MNIST may have to be downloaded
-        table = mnist_source(Path(self.data), "requested").read_test()
-        return table.pixels, self.state_.data_spec.match_digits(table.known_labels)
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags, with the statement that sparse images are accepted."""
@@ -214,10 +226,12 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def load_model(self, path: str | Path) -> Self:
         """Load a model and all parameters that it was trained with.
 
+        A network of your own is not in the file: create the classifier with the same `network`.
+
         Raises:
-            UserError: the file is missing, damaged, pickled, or not written by this class.
+            UserError: the file is missing, damaged, pickled, or not written by this class, or needs another `network`.
         """
-        return self._restore(FittedState.load(Path(path)), resumes=False)
+        return self._restore(FittedState.load(Path(path), self.network), resumes=False)
 
     def save_checkpoint(self, path: str | Path) -> None:
         """Write the model and the training progress that resuming needs; otherwise as `save_model`.
@@ -236,7 +250,7 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             UserError: the file is missing, damaged, pickled, or contains only a model.
         """
-        state = FittedState.load(Path(path))
+        state = FittedState.load(Path(path), self.network)
         if state.progress is None:
             raise UserError(f"{path}: contains a model without training progress; load it with load_model")
         return self._restore(state, resumes=True, epochs=self.epochs)
@@ -248,39 +262,3 @@ class MNISTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             del self.feature_names_in_
         self._set_state(state, resumes=resumes)
         return self
-
-    def plot_training_history(self) -> "Figure":
-        """Return a figure of loss, accuracy and learning rate over the epochs."""
-        from pipeline.reports.figures import plot_training_history
-
-        check_is_fitted(self, "predictor_")
-        figure = _new_figure()
-        plot_training_history(figure, self.history_)
-        return figure
-
-    def plot_confusion_matrix(self, X: Any = None, y: Any = None) -> "Figure":  # noqa: N803
-        """Return the confusion matrix, by indices into `classes_`, on MNIST's test set by default, as a figure."""
-        from pipeline.reports.figures import plot_confusion
-
-        images, labels = self.test_digits(X, y)
-        indices = self.state_.data_spec.indices_of(labels)
-        figure = _new_figure()
-        plot_confusion(figure, score(self.predict_proba(images).argmax(axis=1), indices))
-        return figure
-
-    def show_predictions(self, num_samples: int = 10) -> "Figure":
-        """Return a figure of the first `num_samples` of MNIST's test images, at most 40, with their predictions."""
-        from pipeline.reports.images import plot_samples
-
-        images, labels = self.test_digits(None, None)
-        shown, indices = images[:num_samples], self.state_.data_spec.indices_of(labels[:num_samples])
-        figure = _new_figure()
-        plot_samples(figure, shown, indices, self.predict_proba(shown))
-        return figure
-
-
-def _new_figure() -> "Figure":
-    """Return a pyplot figure, which notebooks show automatically and scripts show with pyplot.show()."""
-    from matplotlib import pyplot
-
-    return pyplot.figure()

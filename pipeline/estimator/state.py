@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import safetensors.torch
+import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from sklearn.utils import check_random_state
@@ -23,7 +24,8 @@ from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES, SIDE, Labels
 from pipeline.errors import UserError, did_you_mean
 from pipeline.estimator.arrays import ValueRange
-from pipeline.models import build
+from pipeline.estimator.network import NetworkMaker, make_network, name_of
+from pipeline.inference.predictor import Predictor
 from pipeline.run import Run
 from pipeline.training.trainer import Trainer
 from pipeline.utils.files import is_zip, starts_with, write_atomic
@@ -116,9 +118,13 @@ class FittedState:
     def recipe(self) -> Recipe:
         return recipe_of(self.parameters)
 
+    def predictor(self) -> Predictor:
+        """Return a predictor with these weights."""
+        return Predictor(self.network(), self.recipe, fused=self.parameters.get("network") is None)
+
     def network(self) -> nn.Module:
         """Return the network with these weights."""
-        model = build(self.recipe)
+        model = make_network(self.recipe, self.parameters.get("network"))
         model.load_state_dict(self.weights)
         return model
 
@@ -128,8 +134,9 @@ class FittedState:
         Raises:
             UserError: `with_progress` is set without any progress, or the file cannot be written.
         """
+        network = self.parameters.get("network")
         metadata = {
-            "parameters": self.parameters,
+            "parameters": self.parameters | {"network": None if network is None else name_of(network)},
             "images": asdict(self.data_spec) | {"classes": self.data_spec.classes.tolist()},
             "classes_dtype": self.data_spec.classes.dtype.str,
             "history": [epoch.model_dump() for epoch in self.history],
@@ -143,11 +150,16 @@ class FittedState:
         write_atomic(path, safetensors.torch.save(contiguous(tensors), metadata=header))
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path, network: nn.Module | NetworkMaker | None = None) -> Self:
         """Return the state that `save` wrote, with tensors on the CPU.
 
+        Args:
+            path: the file.
+            network: the network of a state that was trained with one of its own, as the file stores weights only.
+
         Raises:
-            UserError: the file is missing, damaged, pickled, or not written by `save`.
+            UserError: the file is missing, damaged, pickled, or not written by `save`, or `network` is missing or
+                another.
         """
         try:
             tensors, header = read_tensors(path)
@@ -155,23 +167,41 @@ class FittedState:
             if is_zip(path) or starts_with(path, b"\x80"):
                 raise UserError(
                     f"{path}: pickled files are refused, because loading one can run arbitrary code; train again and "
-                    "save with save_model"
+                    "save with save_model, or read its weights with python -m pipeline import"
                 ) from None
             raise
         try:
             metadata = json.loads(header["classifier"])
+            parameters = metadata["parameters"]
+            own = parameters.get("network")
+            parameters["network"] = network if own else None
             classes = np.array(metadata["images"].pop("classes"), dtype=metadata["classes_dtype"])
             state = cls(
-                metadata["parameters"],
+                parameters,
                 DataSpec(classes, **metadata["images"]),
-                {name: tensor for name, tensor in tensors.items() if "." in name},
+                {name: tensor for name, tensor in tensors.items() if not name.isdecimal()},
                 [Epoch(**epoch) for epoch in metadata["history"]],
                 insert_tensors(metadata["progress"], tensors) if "progress" in metadata else None,
             )
-            state.network()
-        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}: not written by save_model or save_checkpoint; give such a file") from error
+        state.require_loadable(path, own)
         return state
+
+    def require_loadable(self, path: Path, own: str | None) -> None:
+        """Raise a UserError if the weights, read from `path`, do not fit the network.
+
+        Args:
+            path: the file, for the message.
+            own: name of the network that the weights belong to; None for the recipe's.
+        """
+        if own and self.parameters["network"] is None:
+            raise UserError(f"{path}: was trained with the network {own}; load it with MNISTClassifier(network={own})")
+        try:
+            self.network()
+        except RuntimeError as error:
+            expected = f"network={own}, and this one does not fit" if own else "other parameters; save it again"
+            raise UserError(f"{path}: was trained with {expected}") from error
 
 
 def fit_network(
@@ -193,10 +223,13 @@ def fit_network(
     if checkpoint:
         _require_same_training(recipe, data_spec, checkpoint)
     training, validation = table.split(recipe.validation_fraction, recipe.seed)
+    torch.manual_seed(recipe.seed)
+    given = parameters.get("network")
+    own = None if given is None else make_network(recipe, given)
     # The trainer keeps its best epoch in a run folder; a temporary one is enough here.
     with TemporaryDirectory() as folder:
         run = Run(Path(folder))
-        trainer = Trainer(recipe, training, validation, run)
+        trainer = Trainer(recipe, training, validation, run, network=own)
         if checkpoint and checkpoint.progress:
             run.save_model(checkpoint.weights)
             run.save_progress(checkpoint.progress)
@@ -232,7 +265,7 @@ def recipe_of(parameters: Mapping[str, Any]) -> Recipe:
     Raises:
         UserError: a parameter is not valid; the message names it.
     """
-    values = {RECIPE_KEYS.get(name, name): value for name, value in parameters.items()}
+    values = {RECIPE_KEYS.get(name, name): value for name, value in parameters.items() if name != "network"}
     train_split = values.pop("train_split")
     if not 0 < train_split <= 1:
         raise UserError(f"train_split: {train_split} is not valid: give a fraction in (0, 1]; 1 trains on all rows")

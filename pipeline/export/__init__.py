@@ -1,1 +1,1 @@
-"""Export runs to the formats of other programs."""
+"""Export runs to the formats of other programs, and import the weights of others."""

@@ -1,12 +1,17 @@
 """Write the model card (README.md) of an exported run: provenance, accuracy and usage."""
 
 from pipeline.config.fine_tuning import FineTuning
+from pipeline.config.recipe import Recipe
 from pipeline.metrics.interval import format_accuracy
 from pipeline.run import Run
 
 CODE_NOTICE = """
 Transformers has no class for this network. The folder contains its code: `modeling_digits.py` and the file that it
 imports. `trust_remote_code=True` lets Transformers run this code with all permissions of your process: review it first.
+"""
+OOD_NOTICE = """
+The output `ood_score` is the probability that the image is not a digit. Reject images above `ood_threshold`, which is
+in config.json.
 """
 MNIST_TEST_ROWS = 10_000
 
@@ -19,6 +24,7 @@ def model_card(run: Run, *, code: bool) -> str:
     """
     recipe, card = run.recipe, run.card
     classes = "odd or even" if isinstance(recipe, FineTuning) else "0 to 9"
+    ood = OOD_NOTICE if isinstance(recipe, Recipe) and recipe.outliers else ""
     trust = ", trust_remote_code=True" if code else ""
     return f"""---
 library_name: transformers
@@ -40,7 +46,7 @@ classifier(Image.open("digit.png"))  # one digit in MNIST's format: 28x28, white
 
 Images must have MNIST's format: greyscale, 28x28, light ink on a dark background, the digit scaled to 20x20 with its
 centre of mass in the middle. Images of other sizes are resized, but not reframed.
-{CODE_NOTICE if code else ""}
+{CODE_NOTICE if code else ""}{ood}
 Trained with the recipe {card.recipe}, seed {card.seed}, on {card.train_rows:,} rows ({card.source}).
 
 {_format_accuracies(run)}

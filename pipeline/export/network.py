@@ -9,10 +9,7 @@ from pipeline.inference.predictor import load_network
 from pipeline.models.ensemble import Ensemble
 from pipeline.run import Run
 
-
-def class_names(recipe: Recipe) -> list[str]:
-    """Return the class names: the digits, and "not a digit" if the recipe has a class for non-digits."""
-    return [*map(str, range(CLASSES)), "not a digit"][: recipe.classes]
+CLASS_NAMES = [str(digit) for digit in range(CLASSES)]
 
 
 def load_calibrated(run: Run, recipe: Recipe) -> nn.Module:

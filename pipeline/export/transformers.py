@@ -14,7 +14,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.digits import SIDE
 from pipeline.errors import UserError
 from pipeline.export.model_card import model_card
-from pipeline.export.network import class_names, load_calibrated
+from pipeline.export.network import CLASS_NAMES, load_calibrated
 from pipeline.models import architecture
 from pipeline.models.ensemble import Ensemble
 from pipeline.models.parity import ParityNetwork, quiet_transformers
@@ -24,6 +24,11 @@ from pipeline.utils.tensors import contiguous
 
 EXPORT_KEY = "digit_recognizer"
 """The key of config.json that marks an export; a marked folder may be replaced."""
+LABEL_MAPS: dict[str, Any] = {
+    "id2label": dict(enumerate(CLASS_NAMES)),
+    "label2id": {name: number for number, name in enumerate(CLASS_NAMES)},
+}
+"""The class names as Transformers' configurations store them."""
 
 
 def require_replaceable(folder: Path) -> None:
@@ -53,26 +58,33 @@ def write_transformers(run: Run, out: Path) -> None:
             network.save(folder)
             code = False
         else:
-            code = _write_digits(recipe, load_calibrated(run, recipe), folder, marker)
+            code = _write_digits(run, recipe, folder, marker)
         (folder / "README.md").write_text(model_card(run, code=code), encoding="utf-8")
 
 
-def _write_digits(recipe: Recipe, model: nn.Module, folder: Path, marker: dict[str, Any]) -> bool:
+def _write_digits(run: Run, recipe: Recipe, folder: Path, marker: dict[str, Any]) -> bool:
     """Write a digit network and its image processor; return whether the folder contains custom code."""
     from transformers import ViTImageProcessor
 
+    model = load_calibrated(run, recipe)
+    one_network = recipe.members == 1 and not recipe.outliers
+    built_in = recipe.model in ("resnet18", "resnet50") and recipe.image_size == SIDE and one_network
+    if built_in:
+        _write_resnet(recipe, model, folder, marker)
+    else:
+        if recipe.outliers:
+            marker = marker | {"ood_threshold": 1 - run.card.digit_threshold}
+        _write_custom(recipe, model, folder, marker)
+    code: dict[str, Any] = {"auto_map": {"AutoImageProcessor": "modeling_digits.DigitImageProcessor"}}
     processor = ViTImageProcessor(
         size={"height": SIDE, "width": SIDE},
         image_mean=3 * [recipe.mean],
         image_std=3 * [recipe.std],
         do_convert_rgb=True,  # image-classification pipelines convert every image to RGB
+        **({} if built_in else code),
     )
     processor.save_pretrained(folder)
-    if recipe.model in ("resnet18", "resnet50") and recipe.image_size == SIDE and recipe.members == 1:
-        _write_resnet(recipe, model, folder, marker)
-        return False
-    _write_custom(recipe, model, folder, marker)
-    return True
+    return not built_in
 
 
 def _write_resnet(recipe: Recipe, model: nn.Module, folder: Path, marker: dict[str, Any]) -> None:
@@ -84,7 +96,7 @@ def _write_resnet(recipe: Recipe, model: nn.Module, folder: Path, marker: dict[s
 
     from pipeline.models.huggingface_resnet import SHAPES, rename_weights
 
-    exported = ResNetForImageClassification(ResNetConfig(**SHAPES[recipe.model], **_label_maps(recipe), **marker))
+    exported = ResNetForImageClassification(ResNetConfig(**SHAPES[recipe.model], **LABEL_MAPS, **marker))
     weights = rename_weights(model.state_dict())
     first = "resnet.embedder.embedder.convolution.weight"
     weights[first] = weights[first].expand(-1, 3, -1, -1) / 3
@@ -118,9 +130,10 @@ def _write_custom(recipe: Recipe, model: nn.Module, folder: Path, marker: dict[s
         architectures=["DigitClassifier"],
         auto_map={
             "AutoConfig": "modeling_digits.DigitConfig",
+            "AutoModel": "modeling_digits.DigitClassifier",
             "AutoModelForImageClassification": "modeling_digits.DigitClassifier",
         },
-        **_label_maps(recipe),
+        **LABEL_MAPS,
         **marker,
     )
     config.save_pretrained(folder)
@@ -139,9 +152,3 @@ def _rename_resnet_weights(weights: dict[str, Tensor], prefix: str) -> dict[str,
 
     own = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
     return {f"{prefix}classifier.{name}": tensor for name, tensor in rename_weights(own).items()}
-
-
-def _label_maps(recipe: Recipe) -> dict[str, Any]:
-    """Return the class names as Transformers' configurations store them."""
-    names = class_names(recipe)
-    return {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}

@@ -21,6 +21,7 @@ from pipeline.run import Run
 from pipeline.utils.files import require_empty, require_separate, require_writable
 from pipeline.utils.imports import import_optional
 from pipeline.utils.prefetch import prefetch
+from pipeline.utils.progress import hide_bar
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def _name_pictures(
 
 def _show_progress(predictions: Iterator[tuple[str, Labels]], *, quiet: bool) -> Iterator[tuple[str, Labels]]:
     """Yield the predictions and show their number of rows in a progress bar."""
-    with tqdm(unit=" rows", unit_scale=True, leave=False, disable=quiet or None) as bar:
+    with tqdm(unit=" rows", unit_scale=True, leave=False, disable=hide_bar(quiet)) as bar:
         for file, digits in predictions:
             yield file, digits
             bar.update(len(digits))

@@ -1,6 +1,7 @@
 """Layer fusion for inference: the same function as the trained network, with fewer passes over memory."""
 
 import copy
+from functools import cache
 from typing import cast
 
 import torch
@@ -77,7 +78,7 @@ class FusedConvReLU(nn.Module):
         if suits_im2col(layer, images, largest=2):
             result = conv2d_im2col(layer, images)
             return result.relu_() if self.apply_relu else result
-        if hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
+        if _has_fused_kernel(images.dtype):
             activation = "relu" if self.apply_relu else "none"
             geometry = layer.padding, layer.stride, layer.dilation, layer.groups
             fused: Tensor = torch.ops.mkldnn._convolution_pointwise(
@@ -86,6 +87,15 @@ class FusedConvReLU(nn.Module):
             return fused
         result = cast(Tensor, layer(images))
         return result.relu_() if self.apply_relu else result
+
+
+@cache
+def _has_fused_kernel(dtype: torch.dtype) -> bool:
+    """Return whether oneDNN computes a convolution with its ReLU; in bfloat16 it requires AVX-512 or newer."""
+    if not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
+        return False
+    supported: bool = dtype is not torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return supported
 
 
 class MaxPool2x2(nn.Module):

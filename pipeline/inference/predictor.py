@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe, parity_only_message
 from pipeline.data.loader import normalise, ordered_loader, to_ink
 from pipeline.data.table import DigitTable
-from pipeline.digits import CLASSES, PARITIES, Labels, Pixels
+from pipeline.digits import CLASSES, PARITIES, SIDE, Labels, Pixels
 from pipeline.errors import UserError
 from pipeline.inference.activations import Activations
 from pipeline.inference.fuse import fuse
@@ -48,6 +49,7 @@ class Predictor:
         temperature: calibration temperature, by which the logits are divided.
         threshold: as in `Predictions`.
         lines: reads lines of touching digits; None if the run has no network for them.
+        fused: whether to fuse layers and use the fastest memory layout, which the code of other networks may not allow.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class Predictor:
         temperature: float = 1.0,
         threshold: float = DEFAULT_DIGIT_THRESHOLD,
         lines: LineReader | None = None,
+        *,
+        fused: bool = True,
     ) -> None:
         self.lines = lines
         self.recipe = recipe
@@ -65,15 +69,23 @@ class Predictor:
         self.device = pick_device()
         keep_freed_memory()
         self.dtype = compute_dtype(recipe.precision, self.device)
-        self.memory_format = memory_format(self.device)
+        self.memory_format = memory_format(self.device) if fused else torch.contiguous_format
         self._model = model
-        self.fused_float32 = fuse(model, self.device).to(self.device).to(memory_format=self.memory_format)
+        inferring = fuse(model, self.device) if fused else copy.deepcopy(model).eval().requires_grad_(False)
+        self.fused_float32 = inferring.to(self.device).to(memory_format=self.memory_format)
         self.fused = copy.deepcopy(self.fused_float32).to(self.dtype)
 
     @cached_property
     def unfused(self) -> nn.Module:
         """The network before fusion, for saliency's gradients. It is created on first use."""
         return copy.deepcopy(self._model).eval().to(self.device)
+
+    def count_flops(self) -> int:
+        """Return the number of floating-point operations for one image, of convolutions and linear layers."""
+        image = torch.zeros(1, 1, SIDE, SIDE, device=self.device)
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            self.unfused(normalise(image, self.recipe))
+        return int(counter.get_total_flops())
 
     @cached_property
     def _layers(self) -> LayerGraph:
@@ -105,9 +117,9 @@ class Predictor:
     def predict(self, pixels: Pixels) -> Predictions:
         """Return the predictions for images, in order.
 
-        On devices where bfloat16 is faster, the probabilities have bfloat16's rounding error of about 0.01. Images for
-        which this error could change the digit, the parity or `is_digit` are predicted again in float32. These results
-        are therefore the same in both precisions.
+        On devices where bfloat16 or float16 is faster, the probabilities have its rounding error of about 0.01. Images
+        for which this error could change the digit, the parity or `is_digit` are predicted again in float32. These
+        results are therefore the same in all precisions.
 
         Args:
             pixels: uint8 (N, 28, 28), 0 = paper, 255 = ink.
@@ -118,7 +130,7 @@ class Predictor:
         table = DigitTable(pixels)
         logits = self.logits(self.fused, self.dtype, table)
         if self.dtype is not torch.float32:
-            doubtful = softmax(logits).max(axis=1) < BFLOAT16_SAFE_CONFIDENCE
+            doubtful = ~(softmax(logits).max(axis=1) >= BFLOAT16_SAFE_CONFIDENCE)  # also if float16 overflowed to NaN
             if self.recipe.classes > CLASSES:
                 score = _log_odds(digit_score(logits / np.float32(self.temperature)))
                 doubtful |= np.abs(score - _log_odds(self.threshold)) < MAX_ROUNDING_ERROR / self.temperature

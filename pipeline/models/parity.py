@@ -1,6 +1,6 @@
 """ParityNetwork: a Transformers image classifier, with its image processor, for odd and even digits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.digits import PARITIES, Pixels
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 
 HUB_TIMEOUT_SECONDS = 5.0
 """Time after which the Hugging Face hub counts as unreachable."""
@@ -125,6 +125,26 @@ class ParityNetwork:
         """Write the model and its image processor in the format of `from_pretrained`."""
         self.model.save_pretrained(folder)
         self.processor.save_pretrained(folder)
+
+    def freeze(self, names: Sequence[str]) -> None:
+        """Exclude the parameters of layers from training. Batch norms in them still adapt their running statistics.
+
+        Args:
+            names: names of modules of the model, such as "resnet.embedder" or "resnet.encoder.stages.0".
+
+        Raises:
+            UserError: the model has no such module, or nothing is left to train.
+        """
+        layers = dict(self.model.named_modules())
+        for name in names:
+            if not name or name not in layers:
+                raise UserError(
+                    f'freeze: the model has no layer "{name}"{did_you_mean(name, layers)}; give names such as '
+                    f"{', '.join(child for child, _ in self.model.named_children())}"
+                )
+            layers[name].requires_grad_(False)
+        if not any(parameter.requires_grad for parameter in self.model.parameters()):
+            raise UserError(f"freeze: {', '.join(names)} leaves nothing to train; freeze fewer layers")
 
     def to(self, device: torch.device) -> Self:
         """Move the model to a device and return the network."""

@@ -10,7 +10,7 @@ from pipeline.errors import UserError, did_you_mean
 from pipeline.inference.predictions import Predictions, make_predictions
 from pipeline.inference.predictor import Predictor
 from pipeline.metrics.score import Score
-from pipeline.reports.figures import plot_confusion, plot_per_digit, plot_training_history
+from pipeline.reports.figures import plot_confusion, plot_overall, plot_per_digit, plot_training_history
 from pipeline.reports.images import plot_mistakes, plot_samples
 from pipeline.reports.reliability import plot_reliability
 from pipeline.reports.style import save_figure
@@ -51,19 +51,26 @@ def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None =
     with open_atomic(run.report_folder / "report.txt") as temporary:
         temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", "utf-8", "surrogateescape")
     figures = run.report_folder / "figures"
-    try:
-        history = run.history
-    except UserError as error:
-        log.warning("The figure of the history is left out: %s", error)
-    else:
-        save_figure(figures / "history.png", plot_training_history, history)
+    if run.card.minutes:  # imported weights have no history
+        _save_history_figure(run, figures / "history.png")
     save_figure(figures / "confusion.png", plot_confusion, result)
+    save_figure(figures / "overall.png", plot_overall, result)
     save_figure(figures / "digits.png", plot_per_digit, result)
     labels = table.known_labels if result.of_digits else table.known_labels % 2
     save_figure(figures / "reliability.png", plot_reliability, labels, predictions.probabilities)
     save_figure(figures / "samples.png", plot_samples, table.pixels, labels, predictions.probabilities)
     save_figure(figures / "mistakes.png", plot_mistakes, table.pixels, labels, predictions.probabilities)
     return result
+
+
+def _save_history_figure(run: Run, path: Path) -> None:
+    """Draw the history of a run, or log why it cannot be drawn."""
+    try:
+        history = run.history
+    except UserError as error:
+        log.warning("The figure of the history is left out: %s", error)
+    else:
+        save_figure(path, plot_training_history, history)
 
 
 def report(run: Run, source: Source, predictor: Predictor | None = None) -> None:

@@ -139,10 +139,7 @@ def plot_per_digit(figure: Figure, score: Score) -> None:
     axes = figure.subplots()
     present = np.flatnonzero(score.support)
     metrics = {"precision": score.precision[present], "recall": score.recall[present], "F1": score.f1[present]}
-    smallest = min(values.min() for values in metrics.values())
-    # The lowest bar covers at least a tenth of the axis, which keeps it visible.
-    floor = next((floor for floor in AXIS_FLOORS if smallest >= floor + (1 - floor) / 10), 0.0)
-
+    floor = _axis_floor(min(values.min() for values in metrics.values()))
     frame_axes(axes, f"The axis starts at {floor:g}, not at 0" if floor else "")
     styles = ((BLUE, ""), (ORANGE, "////"), (SAND, ""))
     for index, ((name, values), (colour, hatch)) in enumerate(zip(metrics.items(), styles, strict=True)):
@@ -169,6 +166,32 @@ def plot_per_digit(figure: Figure, score: Score) -> None:
     axes.tick_params(axis="x", which="minor", length=0, labelsize=SMALL, labelcolor=MUTED, pad=22)
     axes.set_xlabel(f"{kind}, with the number of rows", color=INK, fontsize=TEXT)
     add_legend(figure, axes)
+
+
+def plot_overall(figure: Figure, score: Score) -> None:
+    """Draw accuracy, precision, recall and F1; all but the accuracy are means over the classes that have rows."""
+    present = np.flatnonzero(score.support)
+    means = [float(values[present].mean()) for values in (score.precision, score.recall, score.f1)]
+    metrics = dict(zip(("accuracy", "precision", "recall", "F1"), (score.accuracy, *means), strict=True))
+    kind = "digits" if score.of_digits else "parities"
+    prepare_figure(figure, 7, 4.2, f"Overall metrics, means over the {kind}")
+    axes = figure.subplots()
+    floor = _axis_floor(min(metrics.values()))
+    frame_axes(axes, f"The axis starts at {floor:g}, not at 0" if floor else "")
+    values = np.array(list(metrics.values()))
+    axes.bar(list(metrics), values - floor, bottom=floor, width=0.6, color=BLUE, edgecolor=GROUND)
+    for place, value in enumerate(values):
+        axes.text(place, value, f"{value:.2%}", color=INK, fontsize=TEXT, ha="center", va="bottom")
+    axes.set_ylim(floor, 1)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(percent_tick)
+    axes.grid(visible=False, axis="x")
+    axes.tick_params(axis="x", length=0, labelsize=TITLE)
+
+
+def _axis_floor(smallest: float) -> float:
+    """Return the lower end of an axis of scores. The lowest bar must cover at least a tenth of it, to be visible."""
+    return next((floor for floor in AXIS_FLOORS if smallest >= floor + (1 - floor) / 10), 0.0)
 
 
 def plot_comparison(figure: Figure, scores: Mapping[str, Score]) -> None:

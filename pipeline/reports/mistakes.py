@@ -13,6 +13,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
+from tqdm import tqdm
 
 from pipeline.data.table import DigitTable
 from pipeline.inference.predictions import Predictions
@@ -26,6 +27,7 @@ from pipeline.reports.reliability import plot_corruptions, plot_reliability
 from pipeline.reports.style import percent, render_png, save_figure
 from pipeline.run import Run
 from pipeline.utils.files import write_atomic
+from pipeline.utils.progress import hide_bar
 
 MAX_MISTAKES = 400
 MAX_LABEL_ERRORS = 60
@@ -33,7 +35,11 @@ MAX_PAIRS = 9
 MAX_EXAMPLES = 5
 """Limit for the examples of each confusion."""
 CORRUPTED_ROWS = 2000
-"""Size of the sample that is scored under corruptions."""
+"""Largest size of the sample that is scored under corruptions."""
+MIN_CORRUPTED_ROWS = 200
+CORRUPTION_FLOPS = 2.5e12
+"""Floating-point operations of a network for all corruptions. Networks that would need more are scored on a smaller
+sample."""
 SET_NAMES = {"mnist": "MNIST's test set", "validation": "its validation rows"}
 
 Curves = dict[Corruption, list[Score]]
@@ -74,13 +80,16 @@ class Panel:
     steps: list[tuple[str, str, str]]
 
 
-def write_page(run: Run, table: DigitTable, on: str, predictor: Predictor | None = None) -> Path:
+def write_page(
+    run: Run, table: DigitTable, on: str, predictor: Predictor | None = None, *, quiet: bool = False
+) -> Path:
     """Write `mistakes.html` and `figures/corruptions.png` to a run's `report_folder`; return the path of the page.
 
     Args:
         table: digits with labels.
         on: name of the digits, as in `evaluate`.
         predictor: the run's predictor, if it is loaded already.
+        quiet: show no progress bar.
 
     Raises:
         UserError: the digits have no labels, or the run is damaged or cannot be written to.
@@ -92,8 +101,8 @@ def write_page(run: Run, table: DigitTable, on: str, predictor: Predictor | None
     result = score(predictions.known_digits, labels, probabilities)
     wrong = most_confident_mistakes(probabilities, labels)
     suspects = label_errors(probabilities, labels)
-    sample = table.sample(CORRUPTED_ROWS, SEED)
-    curves = _score_corruptions(predictor, sample)
+    sample = table.sample(_affordable_rows(predictor), SEED)
+    curves = _score_corruptions(predictor, sample, quiet=quiet)
     save_figure(run.report_folder / "figures" / "corruptions.png", plot_corruptions, curves)
 
     page = _environment().get_template("mistakes.html.j2").render(
@@ -130,14 +139,24 @@ def _environment() -> Environment:
     )
 
 
-def _score_corruptions(predictor: Predictor, table: DigitTable) -> Curves:
+def _affordable_rows(predictor: Predictor) -> int:
+    """Return the size of the sample for which a network needs CORRUPTION_FLOPS."""
+    predictions = sum(len(corruption.severities) for corruption in CORRUPTIONS)
+    rows = int(CORRUPTION_FLOPS / predictions / predictor.count_flops())
+    return min(max(rows, MIN_CORRUPTED_ROWS), CORRUPTED_ROWS)
+
+
+def _score_corruptions(predictor: Predictor, table: DigitTable, *, quiet: bool) -> Curves:
     """Return the scores on a table's digits at each severity of each corruption."""
+    total = sum(len(corruption.severities) for corruption in CORRUPTIONS)
+    with tqdm(total=total, desc="corruptions", leave=False, disable=hide_bar(quiet)) as bar:
 
-    def score_at(corruption: Corruption, severity: float) -> Score:
-        predictions = predictor.predict(corruption.apply(table.pixels, severity))
-        return predictions.score(table.known_labels)
+        def score_at(corruption: Corruption, severity: float) -> Score:
+            predictions = predictor.predict(corruption.apply(table.pixels, severity))
+            bar.update()
+            return predictions.score(table.known_labels)
 
-    return {each: [score_at(each, severity) for severity in each.severities] for each in CORRUPTIONS}
+        return {each: [score_at(each, severity) for severity in each.severities] for each in CORRUPTIONS}
 
 
 def _make_card(table: DigitTable, predictions: Predictions, row: int, digit: int | None = None) -> ImageCard:

@@ -26,6 +26,7 @@ from pipeline.search.study import (
 )
 from pipeline.sources.source import Source
 from pipeline.utils.files import require_writable
+from pipeline.utils.progress import hide_bar
 from pipeline.utils.workers import deal
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _run_trials(search: Search, study: "Study", trials: int, jobs: int, quiet: b
     """Run trials in worker processes and log each when it ends."""
     ended = 0
     with (
-        tqdm(total=trials, desc="search", unit="trial", disable=quiet or None) as bar,
+        tqdm(total=trials, desc="search", unit="trial", disable=hide_bar(quiet)) as bar,
         closing(deal(TrialWorker(search, jobs), range(trials), min(jobs, trials))) as outcomes,
     ):
         for outcome in outcomes:

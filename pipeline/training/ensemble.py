@@ -28,6 +28,7 @@ from pipeline.training.network import train_network
 from pipeline.training.setup import make_card, start_run
 from pipeline.utils.device import compute_dtype, pick_device
 from pipeline.utils.distributed import world_size
+from pipeline.utils.progress import hide_bar
 from pipeline.utils.workers import deal
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def _train_members(
     try:
         with (
             tqdm(
-                total=recipe.members, initial=recipe.members - len(pending), unit="member", disable=quiet or None
+                total=recipe.members, initial=recipe.members - len(pending), unit="member", disable=hide_bar(quiet)
             ) as bar,
             closing(deal(train_member, pending, min(workers, len(pending)))) as outcomes,
         ):

@@ -19,6 +19,8 @@ from pipeline.card import Epoch
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
+from pipeline.metrics.calibration import softmax
+from pipeline.metrics.score import score
 from pipeline.models.parity import ParityNetwork, quiet_transformers
 from pipeline.run import Run
 from pipeline.sources.source import Source
@@ -27,6 +29,7 @@ from pipeline.training.setup import make_card, start_run
 from pipeline.utils.device import compute_dtype, pick_device
 from pipeline.utils.distributed import world_size
 from pipeline.utils.files import folder_atomic
+from pipeline.utils.progress import hide_bar
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +62,7 @@ def fine_tune(
             torch.manual_seed(recipe.seed)
             checkpoint = _last_checkpoint(run.folder / recipe.output_dir)
             network = ParityNetwork.load(checkpoint) if checkpoint else ParityNetwork.from_recipe(recipe)
+            network.freeze(recipe.freeze)
             trainer = FineTuningTrainer(recipe, network, rows.training, rows.validation, run, quiet=quiet)
             if not resume:
                 card = make_card(
@@ -123,6 +127,7 @@ class FineTuningTrainer(Trainer):
             seed=recipe.seed,
             use_cpu=device.type == "cpu",
             bf16=self.dtype is torch.bfloat16,
+            fp16=self.dtype is torch.float16,
             remove_unused_columns=False,
             dataloader_pin_memory=False,  # the model inputs are made on the device
             report_to="none",
@@ -135,7 +140,7 @@ class FineTuningTrainer(Trainer):
             train_dataset=ParityDataset(training, network),
             eval_dataset=ParityDataset(validation, network),
             processing_class=network.processor,
-            compute_metrics=_accuracy,
+            compute_metrics=_metrics,
         )
         self.remove_callback(PrinterCallback)
 
@@ -146,12 +151,13 @@ class FineTuningTrainer(Trainer):
         """
         run, recipe = self.run, self.recipe
         checkpoint = _last_checkpoint(self.folder)
+        log.info("Run: %s", run)
         steps = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         try:
             with RunLogger(run.folder, steps) as run_logger:
                 self.add_callback(HistoryCallback(run, recipe.epochs, run_logger))
                 self.add_callback(ProgressBarCallback(self.quiet))
-                log_start(run, recipe, str(self.args.device), self.dtype, self.rows)
+                log_start(recipe, str(self.args.device), self.dtype, self.rows)
                 self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except KeyboardInterrupt:
             kept = _last_checkpoint(self.folder)
@@ -218,6 +224,9 @@ class HistoryCallback(TrainerCallback):
             train_accuracy=None,
             validation_loss=metrics["eval_loss"],
             validation_accuracy=metrics["eval_accuracy"],
+            validation_precision=metrics["eval_precision"],
+            validation_recall=metrics["eval_recall"],
+            validation_f1=metrics["eval_f1"],
             learning_rate=self.logged["learning_rate"],
             seconds=now - self.started,
             saved=metrics["eval_accuracy"] > best,
@@ -240,7 +249,7 @@ class ProgressBarCallback(TrainerCallback):
         """Create the bar, starting at the resumed checkpoint."""
         hidden = self.quiet or not state.is_world_process_zero
         self.bar = tqdm(
-            total=state.max_steps, initial=state.global_step, leave=False, disable=hidden or None, unit="batch"
+            total=state.max_steps, initial=state.global_step, leave=False, disable=hide_bar(hidden), unit="batch"
         )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -257,10 +266,12 @@ def _pass_through(batch: Batch) -> Batch:
     return batch
 
 
-def _accuracy(evaluation: EvalPrediction) -> dict[str, float]:
-    """Return the fraction of rows with the correct parity."""
-    correct = np.asarray(evaluation.predictions).argmax(axis=1) == evaluation.label_ids
-    return {"accuracy": float(correct.mean())}
+def _metrics(evaluation: EvalPrediction) -> dict[str, float]:
+    """Return the accuracy of parity, and the means of precision, recall and F1 over even and odd."""
+    logits, parities = np.asarray(evaluation.predictions), np.asarray(evaluation.label_ids)
+    found = score(logits.argmax(axis=1), parities, softmax(logits))
+    means = {"precision": found.precision, "recall": found.recall, "f1": found.f1}
+    return {"accuracy": found.accuracy} | {name: float(values.mean()) for name, values in means.items()}
 
 
 def _last_checkpoint(folder: Path) -> Path | None:

@@ -15,7 +15,6 @@ import torch
 from pipeline.card import Epoch
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe
-from pipeline.run import Run
 from pipeline.utils.files import explain_write_error
 
 if TYPE_CHECKING:
@@ -70,6 +69,9 @@ class RunLogger:
             "loss/validation": epoch.validation_loss,
             "accuracy/train": epoch.train_accuracy,
             "accuracy/validation": epoch.validation_accuracy,
+            "precision/validation": epoch.validation_precision,
+            "recall/validation": epoch.validation_recall,
+            "F1/validation": epoch.validation_f1,
             "learning rate": epoch.learning_rate,
         }
         known = {name: value for name, value in metrics.items() if value is not None}
@@ -97,11 +99,11 @@ class RunLogHandler(logging.FileHandler):
         super().handleError(record)
 
 
-def log_start(run: Run, recipe: Recipe | FineTuning, device: str, dtype: torch.dtype, rows: tuple[int, int]) -> None:
+def log_start(recipe: Recipe | FineTuning, device: str, dtype: torch.dtype, rows: tuple[int, int]) -> None:
     """Log the recipe, the device, the numbers of (training, validation) rows and the header of the epoch lines."""
     log.info(
-        "%s on %s in %s: %s training rows, %s validation rows, at most %d epochs\nRun: %s",
-        recipe.name, device, str(dtype).removeprefix("torch."), *(f"{count:,}" for count in rows), recipe.epochs, run,
+        "%s on %s in %s: %s training rows, %s validation rows, at most %d epochs",
+        recipe.name, device, str(dtype).removeprefix("torch."), *(f"{count:,}" for count in rows), recipe.epochs,
     )  # fmt: skip
     log.info(HEADER)
 

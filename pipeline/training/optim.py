@@ -50,6 +50,11 @@ def _view_contiguous(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def make_scaler(dtype: torch.dtype, device: torch.device) -> torch.amp.GradScaler | None:
+    """Return the scaler of the loss that float16 needs, because its small gradients would be 0; None for others."""
+    return torch.amp.GradScaler(device.type) if dtype is torch.float16 else None
+
+
 @torch.no_grad()
 def flush_denormals(optimizer: Optimizer) -> None:
     """Set numbers smaller than DENORMAL_LIMIT to zero, in the parameters and in the optimizer's state.

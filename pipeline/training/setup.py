@@ -137,6 +137,16 @@ def require_equal_inputs(recipe: Recipe | FineTuning, rows: Rows) -> None:
             )
 
 
+def require_divisible(batch_size: int, processes: int) -> None:
+    """Raise a UserError if the batch size is not divisible by the number of processes."""
+    if batch_size % processes:
+        divisible = batch_size - batch_size % processes or processes
+        raise UserError(
+            f"batch_size {batch_size} is not divisible by {processes} processes; "
+            f"use --set batch_size={divisible}, or start another number of processes"
+        )
+
+
 def _find_resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
     """Return the run to resume. Raise a UserError if it was started with another recipe."""
     run = Run.open(name) if name else Run.unfinished(recipe.name)

@@ -11,7 +11,7 @@ from threading import Event
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
@@ -27,11 +27,13 @@ from pipeline.errors import UserError
 from pipeline.models import build
 from pipeline.models.convolution import use_im2col
 from pipeline.run import Run
-from pipeline.training.calibrate import calibrate
+from pipeline.training.finish import begin_epoch_run, finish_run
 from pipeline.training.log import RunLogger, format_epoch, log_start
-from pipeline.training.optim import flush_denormals, make_optimizer, make_scheduler
-from pipeline.utils.device import autocast, compute_dtype, keep_freed_memory, memory_format
+from pipeline.training.optim import flush_denormals, make_optimizer, make_scaler, make_scheduler
+from pipeline.training.setup import require_divisible
+from pipeline.utils.device import autocast, compute_dtype, keep_freed_memory, memory_format, tune_convolutions
 from pipeline.utils.distributed import broadcast_from_main, claim_report, defer_sigterm, report_lost_peer
+from pipeline.utils.progress import hide_bar
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class Trainer:
         outliers: non-digits, uint8 (M, 28, 28), to train on as class 10.
         calibration: rows for the calibration; the validation rows by default.
         on_epoch: callback, called on the main process after each epoch.
+        network: an initial network of the caller's own instead of the recipe's. Its code may rely on contiguous maps.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Trainer:
         outliers: Pixels | None = None,
         calibration: DigitTable | None = None,
         on_epoch: Callable[[Epoch], None] | None = None,
+        network: nn.Module | None = None,
     ) -> None:
         self.recipe = recipe
         self.run = run
@@ -80,10 +84,14 @@ class Trainer:
         self.stop_requested = Event()
         self.device = self.accelerator.device
         self.dtype = compute_dtype(recipe.precision, self.device)
+        self.accelerator.scaler = make_scaler(self.dtype, self.device)
         torch.manual_seed(recipe.seed)
-        model = build(recipe).to(memory_format=memory_format(self.device))
-        use_im2col(model)
+        self.memory_format = torch.contiguous_format if network else memory_format(self.device)
+        model = network or build(recipe).to(memory_format=self.memory_format)
+        if not network:
+            use_im2col(model)
         keep_freed_memory()
+        tune_convolutions(self.device)
         optimizer = make_optimizer(recipe, model)
         batches = training_loader(training, recipe, self.device, outliers)
         processes = self.accelerator.num_processes
@@ -106,6 +114,7 @@ class Trainer:
         and the state after the last complete epoch, from which it can be resumed.
         `before_finish` is called on the main process after the last epoch, while the run can still be resumed.
         """
+        log.info("Run: %s", self.run)
         try:
             with (
                 defer_sigterm() as self.stop_requested,
@@ -121,7 +130,7 @@ class Trainer:
             raise
         if self.accelerator.is_main_process:
             before_finish()
-            self.finish()
+            self.finish(self.run)
 
     def run_epochs(self, *, quiet: bool) -> None:
         """Run the epochs without finalising the run."""
@@ -130,7 +139,7 @@ class Trainer:
             with RunLogger(self.run.folder, len(self.history)) if is_main else nullcontext() as run_logger:
                 devices = self.accelerator.num_processes
                 device = str(self.device) if devices == 1 else f"{devices} x {self.device.type}"
-                log_start(self.run, self.recipe, device, self.dtype, self.rows)
+                log_start(self.recipe, device, self.dtype, self.rows)
                 while len(self.history) < self.recipe.epochs and not self.should_stop_early:
                     epoch = self.run_epoch(quiet)
                     if run_logger:
@@ -186,9 +195,12 @@ class Trainer:
         )
         self.history.append(epoch)
         if self.accelerator.is_main_process:
+            weights = self.accelerator.unwrap_model(self.model).state_dict()
             if improved:
-                self.run.save_model(self.accelerator.unwrap_model(self.model).state_dict())
+                self.run.save_model(weights)
             self.run.save_history(self.history)
+            if self.recipe.keep_epochs:
+                self.finish(begin_epoch_run(self.run, weights, self.history))
             self.save_progress()
         log.info("%s", format_epoch(epoch, self.recipe.epochs))
         return epoch
@@ -204,12 +216,12 @@ class Trainer:
         correct = torch.zeros((), device=self.device)
         images_seen = 0
         hidden = quiet or not accelerator.is_main_process
-        bar = tqdm(self.batches, f"epoch {number}/{recipe.epochs}", leave=False, disable=hidden or None, unit="batch")
+        bar = tqdm(self.batches, f"epoch {number}/{recipe.epochs}", leave=False, disable=hide_bar(hidden), unit="batch")
         for index, (pixels, labels) in enumerate(bar):
             with accelerator.accumulate(self.model):
                 images = normalise(augment(to_ink(pixels), recipe), recipe)
                 with autocast(self.dtype, self.device):
-                    logits = self.model(images.contiguous(memory_format=memory_format(self.device)))
+                    logits = self.model(images.contiguous(memory_format=self.memory_format))
                 logits = logits.float()
                 loss = cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
                 accelerator.backward(loss)
@@ -256,6 +268,7 @@ class Trainer:
                 "model": self.accelerator.unwrap_model(self.model).state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scheduler": self.scheduler.state_dict(),
+                "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
                 "history": [epoch.model_dump() for epoch in self.history],
                 "best_loss": self.best_loss,
                 "stale_epochs": self.stale_epochs,
@@ -273,31 +286,14 @@ class Trainer:
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
                     tensors[name] = torch.empty_like(parameter).copy_(value)
         self.scheduler.load_state_dict(state["scheduler"])
+        if self.accelerator.scaler and state.get("scaler"):
+            self.accelerator.scaler.load_state_dict(state["scaler"])
         self.history = [Epoch(**epoch) for epoch in state["history"]]
         self.best_loss = state["best_loss"]
         self.stale_epochs = state["stale_epochs"]
 
-    def finish(self) -> None:
-        """Calibrate the best epoch's model and complete the card with the result and the scores."""
-        best = [epoch for epoch in self.history if epoch.saved][-1]
-        card = self.run.card
-        if best.validation_loss is not None and best.validation_accuracy is not None:
-            card.scores = {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}
+    def finish(self, run: Run) -> None:
+        """Calibrate the model of a run and complete its card."""
         model = self.accelerator.unwrap_model(self.model)
-        model.load_state_dict(self.run.load_model())
-        card.temperature, card.digit_threshold = calibrate(
-            model, self.recipe, self.training, self.calibration, self.device
-        )
-        card.minutes = sum(epoch.seconds for epoch in self.history) / 60
-        card.finished = True
-        self.run.finish(card)
-
-
-def require_divisible(batch_size: int, processes: int) -> None:
-    """Raise a UserError if the batch size is not divisible by the number of processes."""
-    if batch_size % processes:
-        divisible = batch_size - batch_size % processes or processes
-        raise UserError(
-            f"batch_size {batch_size} is not divisible by {processes} processes; "
-            f"use --set batch_size={divisible}, or start another number of processes"
-        )
+        model.load_state_dict(run.load_model())
+        finish_run(run, model, self.training, self.calibration, self.device)

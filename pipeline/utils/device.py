@@ -5,6 +5,9 @@ import sys
 
 import torch
 
+TENSOR_CORES = (7, 0)
+"""First CUDA capability (Volta) whose float16 is faster than float32 and accumulated in float32."""
+
 
 def pick_device() -> torch.device:
     """Return the fastest available device: CUDA, else Apple's MPS, else the CPU."""
@@ -20,20 +23,33 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
 
     Args:
         precision: "float32", "bfloat16" or "auto". "auto" selects bfloat16 if the device has instructions for it
-            (AVX-512 BF16 or AMX on a CPU, Ampere or newer on CUDA), else float32: emulated bfloat16 is slower.
+            (AVX-512 BF16 or AMX on a CPU, Ampere or newer on CUDA): emulated bfloat16 is slower than float32. On CUDA
+            GPUs with tensor cores for float16 only (Volta and Turing, such as the T4) it selects float16. On all others
+            it selects float32.
     """
     if precision != "auto":
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
     if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        native = device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return torch.bfloat16
+        return torch.float16 if torch.cuda.get_device_capability(device) >= TENSOR_CORES else torch.float32
+    native = device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
     return torch.bfloat16 if native else torch.float32
 
 
 def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
     """Return a context manager in which `device` computes convolutions in `dtype`; no effect for float32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)
+    reduced = dtype is not torch.float32
+    return torch.autocast(device.type, dtype=dtype if reduced else torch.bfloat16, enabled=reduced)
+
+
+def tune_convolutions(device: torch.device) -> None:
+    """Let cuDNN choose the fastest algorithm for each size of a convolution, measured at its first use.
+
+    All batches of a training but the last of an epoch have the same size. Other devices are not changed.
+    """
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
 
 
 def memory_format(device: torch.device) -> torch.memory_format:

@@ -48,9 +48,10 @@ def test_help_lists_every_command(command: Callable[..., Outcome]) -> None:
 
 
 def test_recipes_are_listed_with_a_line_each(command: Callable[..., Outcome]) -> None:
-    header, *lines = command("recipes").out.splitlines()
+    header, *lines, empty, guide = command("recipes").out.splitlines()
     assert header.split() == ["recipe", "minutes", "accuracy", "summary"]
     assert [line.split()[0] for line in lines] == recipe_names()
+    assert (empty, "docs/coming-from.md" in guide) == ("", True)
 
 
 def test_a_closed_pipe_is_not_an_error() -> None:

@@ -102,7 +102,7 @@ def test_the_workflow_from_training_to_figures(mnist: Path, tmp_path: Path, monk
 
 def test_the_defaults_are_those_of_the_recipe_light_cnn() -> None:
     parameters = MNISTClassifier().get_params()
-    del parameters["data"], parameters["verbose"]
+    del parameters["data"], parameters["verbose"], parameters["network"]
     recipe, shipped = (settings.model_dump() for settings in (recipe_of(parameters), Recipe.load("light-cnn")))
     assert recipe.pop("validation_fraction") == pytest.approx(shipped.pop("validation_fraction"))
     assert recipe == shipped
@@ -110,9 +110,12 @@ def test_the_defaults_are_those_of_the_recipe_light_cnn() -> None:
 
 def test_each_parameter_reaches_the_recipe(eights: tuple[np.ndarray, np.ndarray]) -> None:
     classifier = MNISTClassifier(
-        **SMALL, dropout1=0.1, dropout2=0.3, train_split=1.0, random_state=7, scheduler="step", step_size=1, gamma=0.5
-    ).fit(*eights)
+        **SMALL, dropout1=0.1, dropout2=0.3, train_split=1.0, random_state=7, scheduler="step", step_size=1, gamma=0.5,
+        rotation=10, shift=0.1, zoom=0.2, shear=5, elastic=0.3, mean=0.5, std=0.25,
+    ).fit(*eights)  # fmt: skip
     recipe = classifier.predictor_.recipe
+    assert (recipe.rotation, recipe.shift, recipe.zoom, recipe.shear, recipe.elastic) == (10, 0.1, 0.2, 5, 0.3)
+    assert (recipe.mean, recipe.std) == (0.5, 0.25)
     assert (recipe.feature_dropout, recipe.dropout, recipe.seed) == (0.1, 0.3, 7)
     assert recipe.validation_fraction == 0
     assert classifier.history_[-1].validation_loss is None
@@ -207,7 +210,7 @@ def test_values_outside_the_training_range_are_clipped(eights: tuple[np.ndarray,
         (np.zeros((2, 3, 28, 28)), r"not \(2, 3, 28, 28\)"),
         (np.zeros((2, 64)), "X has 64 features"),
         (np.full((1, 784), 255.0), "values from 255 to 255 are out of range"),
-        (torch.full((1, 28, 28), -1.0), "normalised with mean 0.1307"),
+        (torch.full((1, 28, 28), -1.0), "normalised with the classifier's mean and std"),
         (Image.new("L", (100, 80)), "not 100x80 in mode L"),
         (Image.new("RGB", (28, 28)), "not 28x28 in mode RGB"),
         (np.full((1, 784), np.nan), "NaN"),
@@ -413,6 +416,7 @@ def test_it_prints_only_if_verbose(eights: tuple[np.ndarray, np.ndarray], capfd:
     MNISTClassifier(**SMALL, verbose=True).fit(*eights)
     out = capfd.readouterr().out
     assert "240 training rows, 60 validation rows" in out
+    assert "Run:" not in out
     assert "  1/2 " in out
     assert "  2/2 " in out
     MNISTClassifier(**SMALL).fit(*eights)

@@ -168,7 +168,7 @@ def test_a_run_is_not_resumed_with_other_corrections(
     recipe = Recipe.load("fast", ["epochs=2", "minimum_updates=0"])
     first, second = (DigitTable(255 - digits.pixels[:3] // part, digits.known_labels[:3]) for part in (1, 2))
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.training.trainer.calibrate", interrupt)
+        patch.setattr("pipeline.training.finish.calibrate", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, practice, str(tmp_path / "run"), corrections=first, quiet=True)
     with pytest.raises(UserError, match="resume it with the same --source, --data, --limit and --with"):

@@ -14,7 +14,15 @@ from pipeline import DigitTable, Predictor, Run, Source, UserError, evaluate, sc
 from pipeline.reports.compare import compare, format_comparison
 from pipeline.reports.evaluate import labelled_rows, validation_rows
 
-FIGURES = {"history.png", "confusion.png", "digits.png", "reliability.png", "samples.png", "mistakes.png"}
+FIGURES = {
+    "history.png",
+    "overall.png",
+    "confusion.png",
+    "digits.png",
+    "reliability.png",
+    "samples.png",
+    "mistakes.png",
+}
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from pipeline import Score
 from pipeline.reports.figures import (
     plot_comparison,
     plot_confusion,
+    plot_overall,
     plot_per_digit,
     plot_progress,
     plot_training_history,
@@ -162,3 +163,20 @@ def test_progress_shows_scores_with_validation_intervals_and_leaks_hollow() -> N
     assert "Best public score 0.99400" in texts(figure)
     assert "2026-11-02\nunknown" in texts(axes)
     assert "No valid public score" in texts(draw_figure(plot_progress, SUBMISSIONS[2:3]))
+
+
+def test_the_overall_figure_has_a_bar_for_each_metric(few_errors: Score) -> None:
+    (axes,) = draw_figure(plot_overall, few_errors).axes
+    (bars,) = axes.containers
+    tops = [bar.get_y() + bar.get_height() for bar in bars]
+    expected = [few_errors.accuracy, few_errors.precision.mean(), few_errors.recall.mean(), few_errors.f1.mean()]
+    assert tops == pytest.approx(expected)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["accuracy", "precision", "recall", "F1"]
+    assert f"{few_errors.accuracy:.2%}" in texts(axes.figure)
+
+
+def test_the_overall_figure_leaves_out_classes_without_rows() -> None:
+    confusion = np.zeros((10, 10), dtype=np.int64)
+    confusion[0, 0], confusion[1, 1] = 30, 20
+    (axes,) = draw_figure(plot_overall, Score(confusion)).axes
+    assert [bar.get_y() + bar.get_height() for bar in axes.containers[0]] == pytest.approx([1, 1, 1, 1])

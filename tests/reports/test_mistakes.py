@@ -11,10 +11,11 @@ from helpers.commands import Outcome
 from helpers.files import csv_text
 from PIL import Image
 
-from pipeline import DigitTable, Predictions, Predictor, Run, Source, evaluate, label_errors, score
+from pipeline import DigitTable, Predictions, Predictor, Recipe, Run, Source, evaluate, label_errors, score
+from pipeline.models import build
 from pipeline.reports.corruptions import CORRUPTIONS
 from pipeline.reports.evaluate import validation_rows
-from pipeline.reports.mistakes import MAX_MISTAKES, write_page
+from pipeline.reports.mistakes import CORRUPTION_FLOPS, MAX_MISTAKES, write_page
 
 
 class Page(HTMLParser):
@@ -217,3 +218,33 @@ def test_the_evaluate_command_writes_the_page_and_prints_its_path(
     assert ended.status == 0
     assert f"{copied_run}/mistakes.html" in ended.out
     assert (copied_run.folder / "mistakes.html").exists()
+
+
+def test_a_large_network_is_scored_under_corruptions_on_fewer_rows(
+    copied_run: Run, table: DigitTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor.load(copied_run)
+    predictions = sum(len(corruption.severities) for corruption in CORRUPTIONS)
+    monkeypatch.setattr("pipeline.reports.mistakes.MIN_CORRUPTED_ROWS", 30)
+    for rows, expected in ((50, 50), (1, 30)):
+        monkeypatch.setattr(predictor, "count_flops", lambda rows=rows: int(CORRUPTION_FLOPS / predictions / rows))
+        page = Page(write_page(copied_run, table, "mine.csv", predictor))
+        assert f"A stratified sample of {expected} rows" in page.text["corruptions"]
+
+
+def test_the_operations_of_a_network_are_those_of_its_layers() -> None:
+    recipe = Recipe.load("light-cnn")
+    multiplications = 26**2 * 32 * 9 + 24**2 * 64 * 32 * 9 + 9216 * 128 + 128 * 10
+    assert Predictor(build(recipe), recipe).count_flops() == 2 * multiplications
+
+
+def test_the_page_can_be_left_out(
+    command: Callable[..., Outcome], run: Run, digits: DigitTable, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(run.folder, tmp_path / "copy"))
+    (copy / "mistakes.html").unlink(missing_ok=True)
+    (tmp_path / "mine.csv").write_text(csv_text(digits.select(np.arange(20))))
+    ended = command("evaluate", copy, "--on", "mine.csv", "--no-mistakes")
+    assert (ended.status, ended.err) == (0, "")
+    assert "mistakes.html" not in ended.out
+    assert not (copy / "mistakes.html").exists()

@@ -22,7 +22,7 @@ from pipeline.card import Epoch
 from pipeline.data.loader import normalise, ordered_loader, to_ink
 from pipeline.models import build
 from pipeline.training.network import train_network
-from pipeline.training.trainer import require_divisible
+from pipeline.training.setup import require_divisible
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in Linux's /proc")
 

@@ -18,6 +18,7 @@ from helpers.recipes import SMALL_FINE_TUNING
 from helpers.waiting import free_port
 from matplotlib.figure import Figure
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from demo import views
 from pipeline import DigitTable, Predictor, Recipe, Run, Source, UserError, evaluate
@@ -118,6 +119,12 @@ def test_fine_tuning_writes_a_complete_run(parity_run: Run) -> None:
     assert (card.train_rows, card.validation_rows) == (1167, 130)
     assert [epoch.epoch for epoch in history] == pytest.approx([20 / 37, 40 / 37, 60 / 37, 2], abs=1e-3)
     assert len({epoch.train_loss for epoch in history}) == 4
+    header = parity_run.history_path.read_text().splitlines()[0].split(",")
+    assert header[-3:] == ["validation_precision", "validation_recall", "validation_f1"]
+    events = EventAccumulator(str(parity_run.folder / "tensorboard")).Reload()
+    assert [event.value for event in events.Scalars("F1/validation")] == pytest.approx(
+        [epoch.validation_f1 for epoch in history]
+    )
     best = max(epoch.validation_accuracy or 0 for epoch in history)
     assert [epoch for epoch in history if epoch.saved][-1].validation_accuracy == best
     assert card.scores["validation_parity_accuracy"] == best > 0.8
@@ -127,11 +134,49 @@ def test_fine_tuning_writes_a_complete_run(parity_run: Run) -> None:
     assert "2/2" in (parity_run.folder / "training.log").read_text()
 
 
+@pytest.mark.parametrize("setting", ["resnet", "[resnet.embedder, resnet.encoder.stages.0]"])
+def test_frozen_layers_keep_their_weights(setting: str, tiny: Path, practice: Source, tmp_path: Path) -> None:
+    settings = [*SMALL_FINE_TUNING, f"pretrained={tiny}", "epochs=1", f"freeze={setting}"]
+    recipe = load_recipe("even-odd", settings)
+    assert isinstance(recipe, FineTuning)
+    torch.manual_seed(recipe.seed)
+    before = dict(ParityNetwork.from_recipe(recipe).model.named_parameters())
+    run = fine_tune(recipe, practice, str(tmp_path / "frozen"), limit=100, quiet=True)
+    after = dict(ParityNetwork.load(run.folder / "transformers").model.named_parameters())
+    kept = {name for name in before if torch.equal(before[name], after[name])}
+    assert kept == {name for name in before if name.startswith(recipe.freeze)}
+    assert load_recipe(run.recipe_path) == recipe
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "resnt",
+            r'freeze: the model has no layer "resnt"; did you mean "resnet"\?; give names such as resnet, classi',
+        ),
+        ("[resnet, classifier]", "freeze: resnet, classifier leaves nothing to train; freeze fewer layers"),
+    ],
+)
+def test_layers_that_cannot_be_frozen_are_named(
+    setting: str, message: str, tiny: Path, practice: Source, tmp_path: Path
+) -> None:
+    recipe = load_recipe("even-odd", [*SMALL_FINE_TUNING, f"pretrained={tiny}", f"freeze={setting}"])
+    assert isinstance(recipe, FineTuning)
+    with pytest.raises(UserError, match=message):
+        fine_tune(recipe, practice, str(tmp_path / "frozen"), quiet=True)
+    assert not (tmp_path / "frozen").exists()
+
+
 def test_the_saved_model_is_the_best_checkpoint(parity_run: Run, practice: Source) -> None:
     rows = validation_rows(parity_run, practice)
     found = Predictor.load(parity_run.folder).predict(rows.pixels).score(rows.known_labels)
     # Trainer evaluates in bfloat16 on CPUs that support it, which may change the prediction for a row.
     assert found.accuracy == pytest.approx(parity_run.card.scores["validation_parity_accuracy"], abs=1.5 / 130)
+    best = [epoch for epoch in parity_run.history if epoch.saved][-1]
+    assert best.validation_precision == pytest.approx(found.precision.mean(), abs=3 / 130)
+    assert best.validation_recall == pytest.approx(found.recall.mean(), abs=3 / 130)
+    assert best.validation_f1 == pytest.approx(found.f1.mean(), abs=3 / 130)
 
 
 def test_transformers_loads_the_run_without_this_project_and_matches_predictor(

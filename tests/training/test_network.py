@@ -168,7 +168,7 @@ def test_early_stopping_keeps_the_best_weights(
         return next(losses), evaluate(self)[1]
 
     monkeypatch.setattr(Trainer, "evaluate", evaluate_with_set_loss)
-    monkeypatch.setattr(Trainer, "finish", lambda self: None)
+    monkeypatch.setattr(Trainer, "finish", lambda self, run: None)
     trainer.fit(quiet=True)
     assert [epoch.saved for epoch in trainer.history] == [True, True, False, False]
     kept = trainer.run.load_model()
