@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers.commands import Outcome
 from helpers.files import csv_text, encode_idx
 from helpers.paths import PROJECT
@@ -25,6 +26,7 @@ from typer.main import get_command
 from pipeline import DigitTable, Recipe
 from pipeline.cli.app import app
 from pipeline.config.recipe import load_recipe
+from pipeline.models import build
 from pipeline.sources.mnist import MNIST_FILES
 
 PAGES = ["README.md", "checkpoints/README.md", *(f"docs/{path.name}" for path in sorted(PROJECT.glob("docs/*.md")))]
@@ -37,7 +39,7 @@ NOT_RUN = {
     r"\S*PYTHONPATH=\S+ python (benchmarks/|- )": "measures for minutes",
     r"(GRADIO_ROOT_PATH=\S+ )?python -m demo": "serves the page; tests/demo does it",
     r"(.*-m )?pip install|digit-recognizer ": "installs packages, or needs an installed one",
-    r"(docker|gcloud|git|cd space|ssh|curl|path=|export )": "needs another program, a network or a server",
+    r"(docker|gcloud|git|hf|cd space|ssh|curl|path=|export )": "needs another program, a network or a server",
 }
 """Commands that are not run, by the beginning of their lines, with the reason."""
 PROGRAMS_NOT_RUN = {
@@ -99,16 +101,15 @@ def folder(tmp_path: Path, digits: DigitTable, monkeypatch: pytest.MonkeyPatch) 
     photo = Image.fromarray(np.hstack([255 - image for image in digits.pixels[:3]])).resize((504, 168))
     photo.save(tmp_path / "photo.jpg")
     Image.fromarray(np.asarray(digits.pixels[0])).save(tmp_path / "digit.png")
+    torch.save(build(Recipe.load("light-cnn")).state_dict(), tmp_path / "mnist_cnn.pt")
     shutil.copytree(
         PROJECT / "checkpoints" / "sketchpad",
         tmp_path / "checkpoints" / "sketchpad",
         ignore=shutil.ignore_patterns("evaluation"),
     )
-    for module in ("evaluate", "mistakes", "style"):
-        monkeypatch.setattr(
-            f"pipeline.reports.{module}.save_figure", lambda *_: None
-        )  # figures have tests of their own
-    monkeypatch.setattr("pipeline.reports.mistakes.write_page", lambda run, *_: run.report_folder / "mistakes.html")
+    for module in ("evaluate", "mistakes", "style"):  # figures and pages have tests of their own
+        monkeypatch.setattr(f"pipeline.reports.{module}.save_figure", lambda *_: None)
+    monkeypatch.setattr("pipeline.reports.mistakes.write_page", lambda run, *_, **__: run.report_folder / "page.html")
     monkeypatch.setattr("pipeline.search.sweep.sweep", save_best)
     yield tmp_path
 

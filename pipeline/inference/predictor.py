@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe, parity_only_message
@@ -82,6 +81,8 @@ class Predictor:
 
     def count_flops(self) -> int:
         """Return the number of floating-point operations for one image, of convolutions and linear layers."""
+        from torch.utils.flop_counter import FlopCounterMode  # imports triton: 80 MB
+
         image = torch.zeros(1, 1, SIDE, SIDE, device=self.device)
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             self.unfused(normalise(image, self.recipe))

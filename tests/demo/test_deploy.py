@@ -84,7 +84,8 @@ def test_a_space_is_assembled(tmp_path: Path) -> None:
 
 
 def test_a_space_requires_the_versions_of_the_project(tmp_path: Path) -> None:
-    tested = {line.partition("#")[0].strip() for line in (PROJECT / "requirements.txt").read_text().splitlines()}
+    files = [PROJECT / "requirements" / name for name in ("core.txt", "demo.txt")]
+    tested = {line.partition("#")[0].strip() for file in files for line in file.read_text().splitlines()}
     lines = (PROJECT / "demo" / "space" / "requirements.txt").read_text().splitlines()
     assert {line for line in lines if line[0].isalpha()} <= tested
 

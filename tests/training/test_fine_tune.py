@@ -246,7 +246,7 @@ def test_an_evaluation_leaves_a_report_of_two_classes_and_every_figure(
     assert "of 500 right" in report
     assert copy.card.scores["mnist_parity_accuracy"] == result.accuracy
     assert "mnist_accuracy" not in copy.card.scores
-    assert len(list((copy.folder / "figures").glob("*.png"))) == 6
+    assert len(list((copy.folder / "figures").glob("*.png"))) == 7
 
 
 def test_a_parity_run_and_a_digit_run_are_compared(
@@ -343,7 +343,7 @@ def test_an_interrupted_run_resumes_from_its_last_complete_checkpoint_to_identic
             fine_tune(recipe, practice, str(folder), quiet=True)
     assert f"the last checkpoint is {folder}/checkpoints/checkpoint-20" in caplog.text
     assert f"train {folder}/recipe.yaml --run {folder} --resume" in caplog.text
-    with pytest.raises(UserError, match="contains no model; the run is unfinished: resume it with --resume"):
+    with pytest.raises(UserError, match="its training was stopped before it had saved a model; resume it: "):
         Predictor.load(folder)
     shutil.copytree(folder / "checkpoints" / "checkpoint-20", folder / "checkpoints" / "checkpoint-30")
     (folder / "checkpoints" / "checkpoint-30" / "trainer_state.json").unlink()  # as after a kill
