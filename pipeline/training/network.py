@@ -50,7 +50,7 @@ def train_network(
         )
         if recipe.pretrained and not resume:
             with main_process_first():
-                load_pretrained(trainer.accelerator.unwrap_model(trainer.model), recipe)
+                load_pretrained(trainer.network, recipe)
         if resume:
             trainer.restore()
         elif trainer.accelerator.is_main_process:

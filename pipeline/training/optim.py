@@ -17,6 +17,7 @@ DENORMAL_LIMIT = 1e-25
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
     """Return the recipe's optimizer for all parameters of the model."""
+    _skip_compiler_import()
     rate, momentum, decay = recipe.learning_rate, recipe.momentum, recipe.weight_decay
     match recipe.optimizer:
         case "muon":
@@ -27,6 +28,18 @@ def make_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
             return RMSprop(model.parameters(), rate, momentum=momentum, weight_decay=decay, foreach=True)
     decoupled = recipe.optimizer == "adamw"
     return FusedAdam(model.parameters(), rate, weight_decay=decay, decoupled_weight_decay=decoupled, fused=True)
+
+
+def _skip_compiler_import() -> None:
+    """Keep torch from importing its compiler with the first optimizer: the import takes a second, and nothing uses it.
+
+    torch wraps some methods for compiled programs. The wrapper calls what it finds under this name, or imports the
+    compiler to make it. The steps of torch's own optimizers import it in any case; Muon's does not.
+    """
+    for method in vars(Optimizer).values():
+        plain = getattr(method, "__wrapped__", None)
+        if plain is not None:
+            plain.__dynamo_disable = plain
 
 
 class FusedAdam(Adam):

@@ -90,6 +90,7 @@ class Trainer:
         model = network or build(recipe).to(memory_format=self.memory_format)
         if not network:
             use_im2col(model)
+        self.network = model  # itself; `prepare` may wrap it for several processes
         keep_freed_memory()
         tune_convolutions(self.device)
         optimizer = make_optimizer(recipe, model)
@@ -195,7 +196,7 @@ class Trainer:
         )
         self.history.append(epoch)
         if self.accelerator.is_main_process:
-            weights = self.accelerator.unwrap_model(self.model).state_dict()
+            weights = self.network.state_dict()
             if improved:
                 self.run.save_model(weights)
             self.run.save_history(self.history)
@@ -265,7 +266,7 @@ class Trainer:
         """Save the state from which the training can be resumed."""
         self.run.save_progress(
             {
-                "model": self.accelerator.unwrap_model(self.model).state_dict(),
+                "model": self.network.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scheduler": self.scheduler.state_dict(),
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
@@ -278,7 +279,7 @@ class Trainer:
     def restore(self) -> None:
         """Restore the state that `save_progress` saved."""
         state = broadcast_from_main(self.run.load_progress)
-        self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
+        self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         # Give the optimizer's tensors the memory layout of the weights: another order of operations rounds differently.
         for parameter, tensors in self.optimizer.state.items():
@@ -294,6 +295,6 @@ class Trainer:
 
     def finish(self, run: Run) -> None:
         """Calibrate the model of a run and complete its card."""
-        model = self.accelerator.unwrap_model(self.model)
+        model = self.network
         model.load_state_dict(run.load_model())
         finish_run(run, model, self.training, self.calibration, self.device)

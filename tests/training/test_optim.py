@@ -1,8 +1,12 @@
 import copy
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
+from helpers.paths import PROJECT
 from torch import nn
 
 from pipeline import Recipe
@@ -118,3 +122,16 @@ def test_only_denormal_numbers_are_flushed(name: str, layout: torch.memory_forma
     for tensor, old in zip(tensors, before, strict=True):
         assert torch.equal(tensor, torch.where(old.abs() < DENORMAL_LIMIT, 0, old))
         assert not tensor[0].any()
+
+
+def test_a_training_with_muon_does_not_import_torchs_compiler(tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from pipeline import Recipe, find_source, train
+brief = Recipe.load("fast", ["epochs=1", "minimum_updates=0"])
+train(brief, find_source("practice", Path("data")))
+assert "torch._dynamo" not in sys.modules
+"""
+    environment = {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
