@@ -1,4 +1,4 @@
-"""`kaggle data`, `kaggle submit`, `kaggle status`, `kaggle leaderboard`."""
+"""`kaggle data`, `kaggle train`, `kaggle submit`, `kaggle status`, `kaggle leaderboard`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,12 +6,14 @@ from typing import Annotated
 from typer import Option, Typer
 
 from pipeline.cli.data import check_source
-from pipeline.cli.options import DEFAULT_SOLUTION, AllowLeak, DataDir, Quiet, log, log_to_stdout
+from pipeline.cli.options import DEFAULT_SOLUTION, AllowLeak, DataDir, Overrides, Quiet, RecipeName, log, log_to_stdout
 
-LedgerFile = Annotated[Path, Option("--ledger", metavar="CSV", help="Ledger of all submissions.")]
+LedgerFile = Annotated[Path, Option("--ledger", metavar="CSV", help="Ledger of all submissions and trainings.")]
 DEFAULT_LEDGER = Path("submissions/ledger.csv")
 
-kaggle = Typer(help="Download the competition's data, send submissions to Kaggle, and record their scores in a ledger.")
+kaggle = Typer(
+    help="Download the competition's data, train on Kaggle, send submissions, and record their scores in a ledger."
+)
 
 
 @kaggle.command("data")
@@ -19,6 +21,29 @@ def data(data: DataDir = Path("data"), quiet: Quiet = False) -> None:
     """Download the competition's files if they are missing, and check every row."""
     log_to_stdout(quiet)
     check_source("kaggle", data)
+
+
+@kaggle.command("train")
+def train(
+    recipe: RecipeName,
+    set_: Overrides = None,
+    accelerator: Annotated[
+        str, Option(metavar="NAME", help="Kaggle's name of a GPU, such as NvidiaTeslaT4; none is its CPU.")
+    ] = "NvidiaTeslaT4",
+    ledger: LedgerFile = DEFAULT_LEDGER,
+    quiet: Quiet = False,
+) -> None:
+    """Train a recipe on Kaggle's GPU; bring back the run, and its submission file. Resumes if it was interrupted."""
+    log_to_stdout(quiet)
+    from pipeline.config.recipe import Recipe
+    from pipeline.kaggle.kernel_training import train_on_kaggle
+    from pipeline.kaggle.ledger import Ledger
+
+    settings = Recipe.load(recipe, set_ or [])
+    run = train_on_kaggle(settings, DEFAULT_SOLUTION, Ledger(ledger), accelerator=accelerator)
+    log.info("Run: %s", run)
+    log.info("Validation accuracy: %s", run.card.validation_in_words)
+    log.info("Wrote %s; to send it to Kaggle: python -m pipeline kaggle submit", DEFAULT_SOLUTION)
 
 
 @kaggle.command("submit")

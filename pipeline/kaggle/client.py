@@ -45,10 +45,10 @@ class KaggleError(UserError):
 def run_client(
     *arguments: str, seconds: float, progress: Callable[[str], float] | None = None, max_seconds: float = 0
 ) -> str:
-    """Run `kaggle competitions ...` and return its stdout, without credentials.
+    """Run `kaggle ...` and return its stdout, without credentials.
 
     Args:
-        arguments: the arguments after `competitions`.
+        arguments: the arguments after `kaggle`.
         seconds: time-out of the call.
         progress: called several times a second with the stderr so far; returns a measure of progress. Each time the
             measure grows, the time-out starts again.
@@ -60,7 +60,7 @@ def run_client(
     """
     credentials = require_credentials()
     _require_client()
-    command = [sys.executable, "-P", "-c", WRAPPER, "-W", "competitions", *arguments]
+    command = [sys.executable, "-P", "-c", WRAPPER, "-W", *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VERBOSE")}
     read_end, write_end = os.pipe()
     try:

@@ -43,6 +43,7 @@ class Limits:
         upload: of sending a submission.
         appearance: until a sent submission appears in Kaggle's list.
         score: until a submission has a score.
+        training: until a training on Kaggle ends; Kaggle stops it after 12 hours, and it may wait for a GPU before.
         pause: between two requests for that list.
     """
 
@@ -51,6 +52,7 @@ class Limits:
     upload: float = 120
     appearance: float = 30
     score: float = 900
+    training: float = 86_400
     pause: float = 5
 
 
@@ -113,6 +115,7 @@ def download_files(folder: Path, limits: Limits = DEFAULT_LIMITS) -> None:
                 return size
 
             output = run_client(
+                "competitions",
                 "download",
                 COMPETITION_NAME,
                 "--path",
@@ -144,7 +147,8 @@ def parse_size(printed: str) -> float | None:
 def submissions_left(limits: Limits = DEFAULT_LIMITS) -> int | None:
     """Return the number of submissions left today, or None if Kaggle does not know the team yet."""
     counts = parse_json(
-        run_client("submission-limits", COMPETITION_NAME, "--json", seconds=limits.answer), dict[str, int | bool | None]
+        run_client("competitions", "submission-limits", COMPETITION_NAME, "--json", seconds=limits.answer),
+        dict[str, int | bool | None],
     )
     return int(counts.get("numAllowedNow") or 0) if counts else None  # Kaggle omits zeros
 
@@ -152,7 +156,7 @@ def submissions_left(limits: Limits = DEFAULT_LIMITS) -> int | None:
 def upload(file: Path, message: str, limits: Limits = DEFAULT_LIMITS) -> None:
     """Send a submission. The client may fail silently: check that `list_submissions` contains it."""
     output = run_client(
-        "submit", "-c", COMPETITION_NAME, "-f", str(file), f"--message={message}", seconds=limits.upload
+        "competitions", "submit", "-c", COMPETITION_NAME, "-f", str(file), f"--message={message}", seconds=limits.upload
     )
     if "Could not submit" in output:  # clients before 2.2.5 exit with status 0
         raise explain_failure(output, "", "")
@@ -161,6 +165,7 @@ def upload(file: Path, message: str, limits: Limits = DEFAULT_LIMITS) -> None:
 def list_submissions(limits: Limits = DEFAULT_LIMITS) -> list[Submission]:
     """Return the newest submissions, at most 100, newest first."""
     text = run_client(
+        "competitions",
         "submissions",
         COMPETITION_NAME,
         "--format",
@@ -175,7 +180,7 @@ def list_submissions(limits: Limits = DEFAULT_LIMITS) -> list[Submission]:
 def fetch_error(ref: str, limits: Limits = DEFAULT_LIMITS) -> str:
     """Return why Kaggle could not score a submission, or a link to the reason: clients before 2.2.5 omit it."""
     try:
-        output = run_client("submission", ref, seconds=limits.answer)
+        output = run_client("competitions", "submission", ref, seconds=limits.answer)
     except KaggleError:
         output = ""
     found = re.search(r"^Error:\s*(.+)$", output, re.MULTILINE)
@@ -185,7 +190,10 @@ def fetch_error(ref: str, limits: Limits = DEFAULT_LIMITS) -> str:
 def fetch_leaderboard(limits: Limits = DEFAULT_LIMITS) -> list[Standing]:
     """Return the first rows of the leaderboard, best first."""
     return parse_json(
-        run_client("leaderboard", COMPETITION_NAME, "--show", "--format", "json", seconds=limits.answer), list[Standing]
+        run_client(
+            "competitions", "leaderboard", COMPETITION_NAME, "--show", "--format", "json", seconds=limits.answer
+        ),
+        list[Standing],
     )
 
 

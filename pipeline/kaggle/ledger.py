@@ -1,4 +1,4 @@
-"""The ledger of Kaggle submissions: an append-only CSV file, safe for concurrent processes."""
+"""The ledger of submissions and of trainings on Kaggle: an append-only CSV file, safe for concurrent processes."""
 
 import logging
 from collections.abc import Iterator
@@ -21,16 +21,17 @@ LOCK_SECONDS = 30.0
 
 
 class Entry(BaseModel):
-    """A row of the ledger: a submission and its status when the row was added."""
+    """A row of the ledger: a submission, or a kernel that trains, and its status when the row was added."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     time: AwareDatetime
     """When it was sent, UTC; ISO 8601 in the file."""
     token: str
-    """Identifies the submission: part of its message on Kaggle; all rows of one submission have the same token."""
+    """Identifies the submission: part of its message on Kaggle; all rows of one submission have the same token. That of
+    a kernel begins with "k", and is part of its name on Kaggle."""
     file_hash: str
-    """The SHA-256 of its CSV."""
+    """The SHA-256 of its CSV; of a kernel, that of its recipe and accelerator."""
     run: str = ""
     recipe: str = ""
     fingerprint: str = ""
@@ -40,9 +41,10 @@ class Entry(BaseModel):
     leaked: Annotated[int, Field(ge=0)] = 0
     """How many of the predicted images the run was trained on; above 0, the score is not valid."""
     ref: str = ""
-    """Kaggle's number of the submission; empty until it is found in Kaggle's list."""
+    """Kaggle's number of the submission; empty until it is found in Kaggle's list. Of a kernel, OWNER/NAME."""
     status: Literal["SENDING", "NOT SENT", "PENDING", "COMPLETE", "ERROR"]
-    """SENDING until it is known whether Kaggle received it; the last three are Kaggle's own values."""
+    """SENDING until it is known whether Kaggle received it; the last three are Kaggle's own values. A kernel is
+    COMPLETE once its run has been brought back."""
     public_score: float | None = None
     message: str = ""
 
@@ -51,6 +53,11 @@ class Entry(BaseModel):
     def accept_decimal_comma(cls, value: object) -> object:
         """Read 0,993 as 0.993: spreadsheets in many languages write it so."""
         return value.replace(",", ".", 1) if isinstance(value, str) else value
+
+    @property
+    def is_kernel(self) -> bool:
+        """Whether this is a kernel that trains, not a submission."""
+        return self.token.startswith("k")
 
     @property
     def settled(self) -> bool:

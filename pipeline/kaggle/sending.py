@@ -110,7 +110,7 @@ def _recover(ledger: Ledger, file_hash: str, limits: Limits) -> Entry | None:
     """Resolve all interrupted submissions; return the entry of this file if Kaggle received it."""
     found = None
     for entry in ledger.entries():
-        if entry.status != "SENDING":
+        if entry.status != "SENDING" or entry.is_kernel:
             continue
         age = (datetime.now(UTC) - entry.time).total_seconds()
         listed = _find_listed(entry.token, limits, limits.appearance - age)
@@ -229,7 +229,7 @@ def _status_command(ledger: Ledger) -> str:
 
 def refresh_ledger(ledger: Ledger, limits: Limits = DEFAULT_LIMITS) -> None:
     """Update the submissions in the ledger that are not settled from Kaggle's list."""
-    waiting = [entry for entry in ledger.entries() if not entry.settled]
+    waiting = [entry for entry in ledger.entries() if not (entry.settled or entry.is_kernel)]
     listed = list_submissions(limits) if waiting else []
     for entry in waiting:
         for each in listed:
@@ -275,16 +275,19 @@ def describe_result(entry: Entry) -> str:
 
 
 def format_table(entries: Sequence[Entry]) -> str:
-    """Return submissions as a table in text, newest last."""
+    """Return submissions and kernels as a table in text, newest last."""
     if not entries:
         return "No submissions yet; send one with python -m pipeline kaggle submit"
-    lines = [f"{'sent (UTC)':16}  {'ref':10}  {'status':8}  {'score':7}  {'validation':10}  {'recipe':16}  message"]
+    width = max(10, *(len(entry.ref) for entry in entries))
+    lines = [
+        f"{'sent (UTC)':16}  {'ref':{width}}  {'status':8}  {'score':7}  {'validation':10}  {'recipe':16}  message"
+    ]
     for entry in entries:
         score = "-" if entry.public_score is None else f"{entry.public_score:.5f}"
         accuracy = "-" if entry.validation_accuracy is None else f"{entry.validation_accuracy:.5f}"
         leak = " (leaked)" if entry.leaked else ""
         lines.append(
-            f"{entry.time:%Y-%m-%d %H:%M}  {entry.ref or '-':10}  {entry.status:8}  {score:7}  {accuracy:10}  "
+            f"{entry.time:%Y-%m-%d %H:%M}  {entry.ref or '-':{width}}  {entry.status:8}  {score:7}  {accuracy:10}  "
             f"{entry.recipe or 'unknown':16}  {entry.message}{leak}"
         )
     return "\n".join(lines)

@@ -52,6 +52,17 @@ class KaggleServer(ThreadingHTTPServer):
         self.pending = 0
         """Number of list requests for which a new submission is still pending."""
         self.result: dict[str, Any] = {"status": "COMPLETE", "publicScore": "0.99321"}
+        self.kernels: dict[str, dict[str, Any]] = {}
+        """Pushed kernels by OWNER/NAME: the request that pushed each, and its number of "versions"."""
+        self.outcome: dict[str, Any] = {"status": "COMPLETE"}
+        """Status of a kernel that has ended, and "failureMessage"."""
+        self.running = 0
+        """Number of status requests for which a new kernel is still running."""
+        self.push_answer: dict[str, Any] = {}
+        """Fields of the answer to a push, such as "error"; with an error, no kernel is created."""
+        self.outputs: dict[str, bytes] = {}
+        """Output files of a kernel that has ended, by name."""
+        self.kernel_log = ""
         self.silent = threading.Event()
         """Set when a request is left without a response."""
         self.left = threading.Event()
@@ -99,8 +110,13 @@ class KaggleServer(ThreadingHTTPServer):
             "GetLeaderboard": lambda _: {
                 "submissions": [{"teamId": 7, "teamName": "the first", "score": "0.99900"}],
             },
+            "SaveKernel": self.push_kernel,
+            "GetKernelSessionStatus": self.kernel_status,
+            "ListKernelSessionOutput": self.list_output,
             "IntrospectToken": lambda request: {"active": request["token"] == TOKEN, "username": NAME},
         }
+        if method in ("GetKernelSessionStatus", "ListKernelSessionOutput") and _kernel_of(request) not in self.kernels:
+            return 403, {"code": 403, "message": "Permission 'kernels.get' was denied"}
         if method == "CreateSubmission" and len(self.submissions) >= self.daily:
             return 400, {"code": 400, "message": f"You have reached your daily submission limit of {self.daily}."}
         return 200, methods[method](request)
@@ -119,6 +135,29 @@ class KaggleServer(ThreadingHTTPServer):
         self.submissions.insert(0, submission)
         return {"message": "Successfully submitted to Digit Recognizer", "ref": number}
 
+    def push_kernel(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Add a kernel, or a version of an existing one."""
+        if "error" in self.push_answer:
+            return self.push_answer
+        versions = self.kernels.get(request["slug"], {"versions": 0})["versions"] + 1
+        self.kernels[request["slug"]] = {**request, "versions": versions, "times_asked": 0}
+        address = f"https://www.kaggle.com/code/{request['slug']}"
+        return {"ref": f"/code/{request['slug']}", "url": address, "versionNumber": versions, **self.push_answer}
+
+    def kernel_status(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Count a status request, and return the status: queued, then running, then the outcome."""
+        kernel = self.kernels[_kernel_of(request)]
+        kernel["times_asked"] += 1
+        if kernel["times_asked"] > self.running:
+            return self.outcome
+        return {"status": "QUEUED" if kernel["times_asked"] == 1 else "RUNNING"}
+
+    def list_output(self, _: dict[str, Any]) -> dict[str, Any]:
+        """Return the output of a kernel: the addresses of its files, and its log in Kaggle's form."""
+        files = [{"fileName": name, "url": f"{SERVER_URL}/output/{name}?signature=secret"} for name in self.outputs]
+        pieces = [{"stream_name": "stderr", "time": 1.0, "data": f"{line}\n"} for line in self.kernel_log.splitlines()]
+        return {"files": files, "log": json.dumps(pieces)}
+
     def list_entry(self, submission: dict[str, Any]) -> dict[str, Any]:
         """Count a list request, and return the submission as Kaggle lists it: pending at first, then scored."""
         submission["times_listed"] += 1
@@ -126,6 +165,11 @@ class KaggleServer(ThreadingHTTPServer):
         fields = {name: submission[name] for name in ("ref", "description", "fileName", "date")}
         submission |= self.result
         return fields | (pending if submission["times_listed"] <= self.pending else self.result)
+
+
+def _kernel_of(request: dict[str, Any]) -> str:
+    """Return OWNER/NAME of the kernel that a request names."""
+    return f"{request['userName']}/{request['kernelSlug']}"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -164,7 +208,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.calls.append("GET")
-        self.respond_or_fail("GET", lambda: (200, self.server.archive, {"Content-Type": "application/zip"}))
+        name = urlsplit(self.path).path.removeprefix("/output/")
+        content = self.server.outputs.get(name, self.server.archive)
+        self.respond_or_fail("GET", lambda: (200, content, {"Content-Type": "application/zip"}))
 
     def respond_or_fail(self, method: str, respond: Callable[[], tuple[int, bytes, dict[str, str]]]) -> None:
         """Send the result of `respond`, or the fault that is set for the method."""

@@ -87,7 +87,7 @@ def test_an_old_client_is_refused_with_the_remedy(found: str, home: Path, monkey
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
     monkeypatch.setattr("pipeline.kaggle.client.version", lambda _: found)
     with pytest.raises(UserError, match=f"client {found} is too old: pip install --upgrade kaggle"):
-        run_client("leaderboard", seconds=5)
+        run_client("competitions", "leaderboard", seconds=5)
 
 
 def test_denied_access_names_its_causes_in_order() -> None:
