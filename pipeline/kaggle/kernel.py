@@ -1,13 +1,16 @@
 """Access a Kaggle kernel through Kaggle's client: push it, ask for its status, fetch its log and its result."""
 
+import errno
 import json
 import re
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.digits import COMPETITION_URL
 from pipeline.kaggle.client import ACCOUNT_URL, KaggleError, run_client, summarise
-from pipeline.kaggle.competition import COMPETITION_NAME, Limits
+from pipeline.kaggle.competition import COMPETITION_NAME, MIN_FREE_BYTES, Limits
+from pipeline.utils.files import explain_write_error
 
 CPU = "none"
 """Accelerator: none, so that the kernel runs on Kaggle's CPU."""
@@ -109,8 +112,17 @@ def fetch_error(ref: str, limits: Limits) -> str:
 
 
 def download_result(ref: str, folder: Path, file: str, limits: Limits) -> None:
-    """Download a file of a kernel's output, and its log, into `folder`. The file may be missing in the output."""
-    _fetch_output(ref, str(folder), f"^{re.escape(file)}$", limits)
+    """Download a file of a kernel's output, and its log, into `folder`. The file may be missing in the output.
+
+    Raises:
+        UserError: Kaggle rejects the request or cannot be reached, or the disk is full.
+    """
+    try:
+        _fetch_output(ref, str(folder), f"^{re.escape(file)}$", limits)
+    except KaggleError:
+        if shutil.disk_usage(folder).free < MIN_FREE_BYTES:
+            raise explain_write_error(folder / file, OSError(errno.ENOSPC, "no space left")) from None
+        raise
 
 
 def _fetch_output(ref: str, folder: str, pattern: str, limits: Limits) -> None:

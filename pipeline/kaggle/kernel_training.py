@@ -3,6 +3,7 @@
 import base64
 import io
 import logging
+import os
 import secrets
 import shutil
 from datetime import UTC, datetime
@@ -46,6 +47,8 @@ PAUSES = 6
 """Pauses between two requests for the status: a training takes minutes."""
 RUNNING = ("NEW_SCRIPT", "QUEUED", "RUNNING", "CANCEL_REQUESTED")
 """Kaggle's words for a kernel that has not ended."""
+ENDED = {None: "it was deleted, or is another account's", "CANCEL_ACKNOWLEDGED": "it was cancelled"}
+"""Why a kernel ended, by Kaggle's word; for others, the kernel's log says it."""
 
 
 def train_on_kaggle(
@@ -72,7 +75,7 @@ def train_on_kaggle(
             not end in time; its run or submission is not valid; or a file cannot be written.
     """
     require_writable(out)
-    require_writable(CHECKPOINTS / ".kaggle")
+    require_writable(CHECKPOINTS / f"{recipe.name}.part")
     log.info("Signing in with the credentials in %s", require_credentials().location)
     job = hash_content(f"{_as_yaml(recipe)}{accelerator}".encode())
     with ledger.sending_lock(limits.upload + limits.appearance):
@@ -194,7 +197,7 @@ def _await_end(entry: Entry, ledger: Ledger, limits: Limits) -> None:
                 if status == "COMPLETE":
                     return
                 if status not in RUNNING:
-                    reason = fetch_error(entry.ref, limits) if status else "it was deleted, or is another account's"
+                    reason = ENDED.get(status) or fetch_error(entry.ref, limits)
                     _update(entry, "ERROR", ledger)
                     raise KaggleError(with_remedy(f"{entry.ref}: the training failed on Kaggle ({reason})"))
                 bar.set_description_str(f"{entry.ref} on Kaggle, {status.lower()}")
@@ -212,7 +215,7 @@ def _bring_back(entry: Entry, out: Path, ledger: Ledger, limits: Limits) -> Run:
             run = _unpack(folder, Run(folder / entry.run), solution)
         except (UserError, BadZipFile, FileNotFoundError) as error:
             _update(entry, "ERROR", ledger)
-            fault = str(error).replace(f"{name}/", "")
+            fault = str(error).replace(f"{name}{os.sep}", "")
             raise KaggleError(
                 f"{entry.ref}: its result is not valid ({fault}); the same command starts again"
             ) from None

@@ -61,6 +61,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
         ["sweep", "fast", "--trials", "1", "--source", "practice"],
         ["data", "--source", "practice", "--data", "new"],
         ["kaggle", "data", "--data", "kaggle"],
+        ["kaggle", "train", "fast"],
         ["kaggle", "submit", "--file", "submissions/mine.csv"],
         ["kaggle", "status"],
     ],

@@ -25,6 +25,7 @@ from pipeline import Run, Source
         ["submit", "--run", "RUN", "--source", "pipe"],
         ["data", "--source", "pipe"],
         ["sweep", "fast", "--trials", "1", "--source", "practice", "--space", "pipe"],
+        ["kaggle", "train", "pipe.yaml"],
         ["kaggle", "submit", "--file", "pipe"],
         ["kaggle", "submit", "--fix", "--file", "pipe"],
         ["kaggle", "status", "--ledger", "pipe"],

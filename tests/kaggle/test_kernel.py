@@ -1,5 +1,6 @@
 """Tests of trainings on Kaggle by the real client and a local server; no request leaves the machine."""
 
+import base64
 import io
 import os
 import re
@@ -15,14 +16,15 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from helpers.commands import Outcome
+from helpers.disk import small_disk
 from helpers.files import csv_text
 from helpers.kaggle_server import NAME, QUICK, TOKEN, Fault, KaggleServer
 from helpers.paths import PROJECT
 
 from pipeline import DigitTable, Recipe, Run, UserError
-from pipeline.kaggle.kernel_script import find_outdated
+from pipeline.kaggle.kernel_script import find_outdated, train_here
 from pipeline.kaggle.kernel_training import train_on_kaggle
-from pipeline.kaggle.ledger import Ledger
+from pipeline.kaggle.ledger import Entry, Ledger
 from pipeline.kaggle.solution import load_provenance, write_submission
 
 LIMITS = replace(QUICK, training=120)
@@ -104,7 +106,7 @@ def test_a_run_is_trained_on_kaggle_brought_back_and_recorded(
     assert pushed["competitionDataSources"] == ["digit-recognizer"]
     assert (pushed["isPrivate"], pushed["enableGpu"], pushed["machineShape"]) == (True, True, "NvidiaTeslaT4")
     assert not pushed["enableInternet"], "fast downloads nothing"
-    assert len(pushed["text"]) < 1_000_000, "Kaggle takes at most 1 MB"
+    assert len(pushed["text"]) < 1_000_000, "the whole project in one script"
     assert "Kaggle ran it without a GPU: verify your phone number" in caplog.text
 
     assert [line.split(",")[10] for line in ledger.path.read_text().splitlines()] == [
@@ -235,7 +237,7 @@ def test_killed_during_the_push_it_is_pushed_once(kaggle: KaggleServer, ledger: 
     program = (
         "import secrets; from pathlib import Path\n"
         "from pipeline import Recipe; from pipeline.kaggle import kernel_training\n"
-        "from pipeline.kaggle.ledger import Ledger\n"
+        "from pipeline.kaggle.ledger import Entry, Ledger\n"
         f"kernel_training.secrets.token_hex = lambda _: {FIRST!r}\n"
         "recipe, ledger = Recipe.load('fast'), Ledger(Path('submissions/ledger.csv'))\n"
         f"kernel_training.train_on_kaggle(recipe, Path({str(OUT)!r}), ledger, accelerator='NvidiaTeslaT4')\n"
@@ -299,6 +301,48 @@ def test_a_kernel_that_was_deleted_is_given_up(kaggle: KaggleServer, ledger: Led
     assert statuses(ledger) == ["ERROR"]
 
 
+def test_a_kernel_that_was_cancelled_is_given_up(kaggle: KaggleServer, ledger: Ledger) -> None:
+    kaggle.outcome = {"status": "CANCEL_ACKNOWLEDGED"}
+    with pytest.raises(UserError, match=r"the training failed on Kaggle \(it was cancelled\)"):
+        train(ledger)
+    assert statuses(ledger) == ["ERROR"]
+
+
+def test_interrupted_before_the_last_entry_it_brings_back_the_same_run(
+    kaggle: KaggleServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Ledger.add
+
+    def interrupt(kept: Ledger, entry: Entry) -> None:
+        if entry.status == "COMPLETE":
+            raise KeyboardInterrupt
+        record(kept, entry)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Ledger, "add", interrupt)
+        train(ledger)
+    assert brought_back(Path()) == [f"fast-k{FIRST}", "solution.csv", "solution.json"]
+    train(ledger)
+    assert brought_back(Path()) == [f"fast-k{FIRST}", "solution.csv", "solution.json"]
+    assert (kaggle.calls.count("SaveKernel"), statuses(ledger)) == (1, ["COMPLETE"])
+
+
+def test_a_full_disk_is_named_and_the_kernel_is_kept(
+    kaggle: KaggleServer, ledger: Ledger, result: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kaggle.outputs["result.zip"] = pack(result | {"padding": bytes(4_000_000)})
+    (tmp_path / "disk").mkdir()
+    with small_disk(tmp_path / "disk", 2000) as disk, monkeypatch.context() as patch:
+        patch.chdir(disk)
+        with pytest.raises(UserError, match="the disk is full: free some space and try again"):
+            train(ledger)
+        assert brought_back(disk) == []
+        patch.chdir(tmp_path)
+    assert statuses(ledger) == ["PENDING"]
+    assert train(ledger).card.finished
+    assert kaggle.calls.count("SaveKernel") == 1
+
+
 def test_half_a_result_is_fetched_again(kaggle: KaggleServer, ledger: Ledger) -> None:
     kaggle.faults["GET"] = Fault(kind="half", times=1)
     assert train(ledger).card.finished
@@ -313,11 +357,19 @@ def without(files: dict[str, bytes], name: str) -> dict[str, bytes]:
     return {path: content for path, content in files.items() if not path.endswith(name)}
 
 
+def unfinished(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {
+        path: content.replace(b'"finished": true', b'"finished": false') if path.endswith("card.json") else content
+        for path, content in files.items()
+    }
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda files: damaged(files, "model.safetensors"), "model.safetensors: missing or damaged"),
         (lambda files: damaged(files, "fingerprint.safetensors"), "fingerprint.safetensors: missing or damaged"),
+        (unfinished, "its training is not finished"),
         (lambda files: without(files, "history.csv"), "history.csv: missing or damaged"),
         (lambda files: without(files, "card.json"), "card.json: missing or damaged"),
         (lambda files: without(files, "solution.csv"), "solution.csv: no such file"),
@@ -325,7 +377,7 @@ def without(files: dict[str, bytes], name: str) -> dict[str, bytes]:
         (lambda files: without(files, "solution.json"), "does not predict the competition's digits"),
         (lambda _: {}, "card.json: missing or damaged"),
     ],
-    ids=["model", "fingerprint", "history", "card", "no solution", "solution", "provenance", "empty"],
+    ids=["model", "fingerprint", "unfinished", "history", "card", "no solution", "solution", "provenance", "empty"],
 )
 def test_an_invalid_result_leaves_nothing_behind(
     change: Callable[[dict[str, bytes]], dict[str, bytes]],
@@ -390,3 +442,23 @@ def test_older_and_missing_packages_are_named() -> None:
     older, missing = find_outdated(tested)
     assert re.fullmatch(r"numpy [\d.]+ \(tested with 999\.1\.0\)", older)
     assert missing == "no-such-package is missing"
+
+
+@pytest.mark.parametrize(
+    ("program", "status", "last"),
+    [
+        ("import pandas_of_the_future", 1, "error: Kaggle's image is too old: numpy "),
+        ("import sys; print('error: no data', file=sys.stderr); sys.exit(2)", 2, "error: no data"),
+    ],
+    ids=["a crash", "an error of the input"],
+)
+def test_the_script_names_old_packages_only_after_a_crash(
+    program: str, status: int, last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    project = base64.b64encode(pack({"pipeline/__main__.py": program.encode()})).decode()
+    with pytest.raises(SystemExit) as ended:
+        train_here(project, "mine", {"numpy": "999.0"})
+    assert ended.value.code == status
+    assert capfd.readouterr().err.splitlines()[-1].startswith(last)
+    assert list(tmp_path.iterdir()) == []
