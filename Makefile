@@ -8,6 +8,7 @@ DATA   ?= data
 SPACE  ?= space
 MINUTES ?= 10
 MESSAGE ?=
+TORCH  ?=
 
 define newline
 
@@ -17,15 +18,30 @@ endef
 quote     = '$(subst ','\'',$(subst $(newline), ,$(value $(1))))'
 
 VENV     := .venv
-# Install a file of requirements: in the versions that the tests passed with, or else in the newest ones.
-install   = $(VENV)/bin/python -m pip install --requirement $(1) --constraint constraints.txt || \
-	$(VENV)/bin/python -m pip install --requirement $(1)
+# PyTorch's index of builds for CPUs, without CUDA's libraries.
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+# Shell functions. `try` runs a command and shows its errors only if it fails; a full disk ends the recipe. `add` installs
+# packages in the versions that the tests passed with, or else in the newest ones.
+define functions
+fail() { echo "error: $$*" >&2; exit 2; }; \
+try() { \
+	{ errors=$$("$$@" 2>&1 >&3); } 3>&1 && return; \
+	case $$errors in *"No space left on device"* | *"Disk quota exceeded"*) \
+		fail "the disk is full: free 7 GB, or 3 GB with TORCH=cpu, or set TMPDIR to a folder on another disk; then run make again";; esac; \
+	printf '%s\n' "$$errors" >&2; return 1; \
+}; \
+pip() { $(VENV)/bin/python -m pip "$$@"; }; \
+add() { try pip install "$$@" --constraint constraints.txt || try pip install "$$@" || exit; }
+endef
 # These tests limit response times, and therefore run alone.
 TIMED    := tests/demo/test_load.py
 PIPELINE := $(VENV)/bin/python -m pipeline
 WHERE    := --source $(call quote,SOURCE) --data $(call quote,DATA)
 # SPACE=USER/NAME is a Space on the Hub, and assembled in .venv; anything else is a folder, ./USER/NAME too.
 ON_HUB   := $(shell printf '%s\n' $(call quote,SPACE) | grep -xE '[[:alnum:]][[:alnum:]_.-]*/[[:alnum:]_.-]+')
+ifneq ($(filter-out cpu,$(TORCH)),)
+$(error TORCH=$(TORCH): the only choice is TORCH=cpu)
+endif
 FOLDER   := $(if $(ON_HUB),$(VENV)/space,$(call quote,SPACE))
 
 .DEFAULT_GOAL := help
@@ -35,7 +51,8 @@ help:  ## list these targets
 	@echo "make TARGET [RECIPE="$(call quote,RECIPE)"] [SOURCE="$(call quote,SOURCE)"] [DATA="$(call quote,DATA)"] [RUN="$(call quote,RUN)"]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(VENV)/runs  ## install the requirements into .venv
+setup: $(VENV)/runs  ## install the requirements into .venv; TORCH=cpu takes PyTorch's build for CPUs, which is smaller
+	@$(functions); $(if $(TORCH),grep -qx cpu $< || fail "$(VENV) has another build of PyTorch; to replace it: make clean setup TORCH=cpu")
 
 data: $(VENV)/runs  ## find, download or create the data, and check every row
 	$(PIPELINE) data $(WHERE)
@@ -92,14 +109,29 @@ clean:  ## remove .venv and caches, but keep data, runs and submissions
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Each marker file records that its requirements are installed, which avoids a second installation.
-$(VENV)/runs: requirements.txt $(wildcard requirements/*.txt)
-	@$(call quote,PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is required; choose one, for example: make PYTHON=python3.13" >&2; exit 2; }
-	$(call quote,PYTHON) -m venv $(VENV)
-	$(call install,requirements.txt)
-	@touch $@
+# Each marker file records that its requirements are installed, which avoids a second installation. Without a program at
+# .venv/bin/python they are installed again: copies lose execute bits, and an upgrade of Python removes the old one.
+LOST := $(if $(wildcard $(VENV)/runs),$(shell [ -x $(VENV)/bin/python ] || echo lost))
+.PHONY: lost
+
+$(VENV)/runs: requirements.txt $(wildcard requirements/*.txt) $(LOST)
+	@$(functions); \
+	$(call quote,PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		fail "Python 3.11 or newer is required; choose one, for example: make PYTHON=python3.13"; \
+	if [ ! -x $(VENV)/bin/python ]; then \
+		try $(call quote,PYTHON) -m venv --without-pip $(VENV) && chmod +x $(VENV)/bin/* || exit; \
+		[ -x $(VENV)/bin/python ] || fail "$(VENV)/bin/python cannot be run: move the project from a mounted drive to a" \
+			"disk that runs programs (in Colab, to /content), or run make clean"; \
+	fi; \
+	if ! pip --version >/dev/null 2>&1; then \
+		$(VENV)/bin/python -c 'import ensurepip' 2>/dev/null || fail "Python lacks ensurepip, which installs pip: sudo" \
+			"apt install python3-venv, or" $(call quote,PYTHON) "-m pip --python $(VENV) install pip; then run make again"; \
+		try $(VENV)/bin/python -m ensurepip --default-pip || exit; \
+	fi; \
+	$(if $(TORCH),add torch torchvision --no-deps --index-url $(CPU_INDEX) --constraint requirements/core.txt;) \
+	add --requirement requirements.txt; \
+	echo $(TORCH) > $@
 
 $(VENV)/tests: requirements-dev.txt requirements-cluster.txt $(VENV)/runs
-	$(call install,requirements-dev.txt)
+	@$(functions); add --requirement requirements-dev.txt
 	@touch $@

@@ -22,7 +22,7 @@ from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe, load_saved_recipe, parity_only_message
 from pipeline.data.table import BLOCKS, Fingerprint
 from pipeline.errors import UserError, damaged_file, did_you_mean
-from pipeline.run_folder import CHECKPOINTS, SHIPPED, RunFolder, locate
+from pipeline.run_folder import CHECKPOINTS, MEMBERS, SHIPPED, RunFolder, locate
 from pipeline.utils.files import open_atomic, sha256, write_atomic
 from pipeline.utils.tensors import contiguous, extract_tensors, insert_tensors, read_tensors
 
@@ -111,7 +111,12 @@ class Run(RunFolder):
 
     @property
     def resume_command(self) -> str:
-        """The command that resumes the run, quoted for a shell; its settings are in the run's recipe."""
+        """The command that resumes the run, quoted for a shell; its settings are in the run's recipe.
+
+        A member is resumed with its ensemble.
+        """
+        if self.folder.parent.name == MEMBERS:
+            return type(self)(self.folder.parents[1]).resume_command
         command = ["python", "-m", "pipeline", "train", str(self.recipe_path), "--run", str(self), "--resume"]
         return shlex.join([*command, *(self.card.options if self.card_path.exists() else ())])
 

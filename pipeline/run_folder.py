@@ -11,6 +11,8 @@ from pipeline.errors import UserError, quote
 from pipeline.utils.files import explain_write_error
 
 CHECKPOINTS = Path("checkpoints")
+MEMBERS = "members"
+"""Folder, in the run of an incomplete ensemble, of its members' runs."""
 SHIPPED = (Path(__file__).parent / "shipped", Path(__file__).parents[1] / CHECKPOINTS)
 """Folders of the run that ships with the project, in an installed package and in a checkout."""
 LOCK_SECONDS = 5.0

@@ -16,6 +16,7 @@ from pipeline.cli.predict import export, predict, read, submit
 from pipeline.cli.train import recipes, sweep, train
 from pipeline.cli.weights import import_weights
 from pipeline.errors import UserError
+from pipeline.utils.device_errors import report_device_errors
 from pipeline.utils.distributed import claim_report, require_all_processes, world_size
 from pipeline.utils.imports import is_optional, missing_package
 from pipeline.utils.interrupts import exit_on_interrupt
@@ -44,7 +45,8 @@ def require_processes(context: Context) -> None:
 def main() -> None:
     """Run the command line. For a UserError, one process prints one line on stderr, and the exit status is 2.
 
-    So does a file that the system refuses, such as one with too long a name, and an optional package that is missing.
+    So does a file that the system refuses, such as one with too long a name, an optional package that is missing, and
+    a device that is not sufficient.
 
     Ctrl-C and SIGTERM end the program in the same way, with exit status 130 or 143; see `exit_on_interrupt`.
     """
@@ -53,7 +55,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal or pipe that cannot print a name shows "?" in it
     gc.set_threshold(50_000)  # garbage collection during imports takes a quarter of the start-up time and frees nothing
     try:
-        with exit_on_interrupt():
+        with exit_on_interrupt(), report_device_errors():
             app()
     except (UserError, ModuleNotFoundError) as error:
         if isinstance(error, ModuleNotFoundError):

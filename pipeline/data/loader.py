@@ -52,7 +52,7 @@ class DigitDataset(Dataset[Batch]):
 def training_loader(
     table: DigitTable, recipe: Recipe, device: torch.device = CPU, outliers: Pixels | None = None
 ) -> DataLoader[Batch]:
-    """Return the full batches of one epoch, reshuffled each epoch; an incomplete last batch is dropped.
+    """Return the full batches of one epoch, reshuffled each epoch; an incomplete last batch or update is dropped.
 
     A GPU stores the complete table, 784 bytes per image, unless the recipe sets `workers` or `pin_memory`; then the
     rows stay in host memory. If `epochs` passes over a small table make fewer than `minimum_updates` updates, an epoch
@@ -63,10 +63,13 @@ def training_loader(
     batch_size = min(recipe.batch_size, len(dataset))
     images_needed = recipe.minimum_updates * recipe.gradient_accumulation * batch_size
     passes = max(1, -(-images_needed // (recipe.epochs * len(dataset))))
+    images = passes * len(dataset)
+    # Smaller batches with as many images in an update then make as many updates.
+    incomplete = images % (batch_size * recipe.gradient_accumulation)
     return DataLoader(
         dataset,
         batch_size=batch_size,
-        sampler=RandomSampler(dataset, num_samples=passes * len(dataset)),
+        sampler=RandomSampler(dataset, num_samples=images - incomplete if incomplete < images else images),
         drop_last=True,
         collate_fn=_keep_batch,
         num_workers=min(recipe.workers, os.cpu_count() or 1),

@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import NoReturn
 
 import numpy as np
-import torch
 from optuna import Study, Trial, TrialPruned
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import TPESampler
@@ -20,6 +19,7 @@ from pipeline.search.study import Search
 from pipeline.sources.source import Source
 from pipeline.training.network import train_network
 from pipeline.training.trainer import DivergedError
+from pipeline.utils.device_errors import DeviceMemoryError
 
 SCHEDULE_STEPS = 1000
 """Steps per schedule at which the losses of trials are compared."""
@@ -69,7 +69,7 @@ def _validation_loss(search: Search, trial: Trial) -> float:
         run = train_network(recipe, source, str(folder), on_epoch=report, quiet=True)
     except DivergedError:
         _prune(trial, "diverged")
-    except torch.OutOfMemoryError:
+    except DeviceMemoryError:
         _prune(trial, "out of memory")
     except TRIAL_ERRORS as error:
         trial.set_user_attr("reason", f"{type(error).__name__} {error}".splitlines()[0])

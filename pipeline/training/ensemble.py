@@ -23,6 +23,7 @@ from pipeline.metrics.calibration import digit_threshold, fit_temperature, softm
 from pipeline.metrics.score import score
 from pipeline.models import build
 from pipeline.run import Run
+from pipeline.run_folder import MEMBERS
 from pipeline.sources.source import Source
 from pipeline.training.network import train_network
 from pipeline.training.setup import make_card, start_run
@@ -156,7 +157,7 @@ def _count_cores() -> int:
 
 def _member_run(run: Run, index: int) -> Run:
     """Return the run of one member. It is inside the ensemble's run until the ensemble is complete."""
-    return Run(run.folder / "members" / f"{index:02}")
+    return Run(run.folder / MEMBERS / f"{index:02}")
 
 
 def _is_complete(run: Run) -> bool:
@@ -197,7 +198,7 @@ def _merge_members(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDAr
     run.save_out_of_fold(OutOfFold(predicted, logits))
     run.save_history([_average_epochs(epochs) for epochs in zip(*histories, strict=True)])
     run.finish(card)
-    shutil.rmtree(run.folder / "members")
+    shutil.rmtree(run.folder / MEMBERS)
     log.info(
         "Out-of-fold, each row predicted by the %.1f of %d members not trained on it: %s",
         counts[predicted].mean(),

@@ -1,8 +1,10 @@
-"""Optimizers and learning-rate schedulers of recipes."""
+"""Accelerate, optimizers and learning-rate schedulers with the settings of recipes."""
 
 from typing import Any
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer, RMSprop, lr_scheduler
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
@@ -10,9 +12,20 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler,
 from pipeline.config.choices import SCHEDULERS
 from pipeline.config.recipe import Recipe
 from pipeline.training.muon import Muon
+from pipeline.utils.device import cuda_fails
 
 DENORMAL_LIMIT = 1e-25
 """Numbers of smaller magnitude are set to zero."""
+
+
+def make_accelerator(recipe: Recipe) -> Accelerator:
+    """Return Accelerate with the recipe's settings, on a GPU if there is one that works."""
+    loading = DataLoaderConfiguration(
+        split_batches=True, use_seedable_sampler=True, data_seed=recipe.seed, non_blocking=recipe.pin_memory
+    )
+    return Accelerator(
+        cpu=cuda_fails(), gradient_accumulation_steps=recipe.gradient_accumulation, dataloader_config=loading
+    )
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:

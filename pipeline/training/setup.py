@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from pipeline.data.table import DigitTable, concatenate
 from pipeline.errors import UserError
 from pipeline.run import Run
 from pipeline.sources.source import Source
+from pipeline.training.resume import find_resumable, how_to_continue
+from pipeline.utils.device_errors import report_device_errors
 from pipeline.utils.distributed import broadcast_from_main, world_size
 
 log = logging.getLogger(__name__)
@@ -74,7 +77,8 @@ def start_run(
 ) -> Iterator[tuple[Run, Rows | None]]:
     """Yield a new run, or the run to resume, and its rows. The rows are None if the run to resume is complete.
 
-    While the block runs, no other process can train this run. Arguments and errors are those of `train`.
+    While the block runs, no other process can train this run. An error of a device in the block names the command that
+    continues the run. Arguments and errors are those of `train`.
     """
     with ExitStack() as held:
         run = broadcast_from_main(lambda: _lock_run(held, recipe, name, resume=resume))
@@ -85,17 +89,25 @@ def start_run(
         rows = _split_rows(recipe, source, corrections, limit)
         require_equal_inputs(recipe, rows)
         if resume:
-            broadcast_from_main(lambda: rows.require_match(run))
-        yield run, rows
+            broadcast_from_main(lambda: _continue_run(run, recipe, rows))
+        with report_device_errors(partial(how_to_continue, run, recipe)):
+            yield run, rows
 
 
 def _lock_run(held: ExitStack, recipe: Recipe | FineTuning, name: str | None, *, resume: bool) -> Run:
     """Return a new run or the run to resume, locked until `held` is closed."""
-    run = _find_resumable(recipe, name) if resume else Run.create(name, recipe)
+    run = find_resumable(recipe, name) if resume else Run.create(name, recipe)
     held.enter_context(run.lock())
     if not resume:
         run.require_new()  # another process may have begun it in the meantime
     return run
+
+
+def _continue_run(run: Run, recipe: Recipe | FineTuning, rows: Rows) -> None:
+    """Save the settings with which a run is resumed. Raise a UserError if it was started on other rows."""
+    rows.require_match(run)
+    recipe.save(run.recipe_path)
+    run.recipe = recipe
 
 
 def _split_rows(
@@ -145,14 +157,6 @@ def require_divisible(batch_size: int, processes: int) -> None:
             f"batch_size {batch_size} is not divisible by {processes} processes; "
             f"use --set batch_size={divisible}, or start another number of processes"
         )
-
-
-def _find_resumable(recipe: Recipe | FineTuning, name: str | None) -> Run:
-    """Return the run to resume. Raise a UserError if it was started with another recipe."""
-    run = Run.open(name) if name else Run.unfinished(recipe.name)
-    if run.recipe.model_dump(exclude={"summary"}) != recipe.model_dump(exclude={"summary"}):
-        raise UserError(f"{run}: was started with other settings; resume it with {run.resume_command}")
-    return run
 
 
 def make_card(

@@ -9,8 +9,7 @@ from functools import partial
 from threading import Event
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -29,7 +28,7 @@ from pipeline.models.convolution import use_im2col
 from pipeline.run import Run
 from pipeline.training.finish import begin_epoch_run, finish_run
 from pipeline.training.log import RunLogger, format_epoch, log_start
-from pipeline.training.optim import flush_denormals, make_optimizer, make_scaler, make_scheduler
+from pipeline.training.optim import flush_denormals, make_accelerator, make_optimizer, make_scaler, make_scheduler
 from pipeline.training.setup import require_divisible
 from pipeline.utils.device import autocast, compute_dtype, keep_freed_memory, memory_format, tune_convolutions
 from pipeline.utils.distributed import broadcast_from_main, claim_report, defer_sigterm, report_lost_peer
@@ -75,12 +74,7 @@ class Trainer:
         self.on_epoch = on_epoch
         self.training, self.calibration = training, validation if calibration is None else calibration
         self.rows = len(training), len(validation)
-        self.accelerator = Accelerator(
-            gradient_accumulation_steps=recipe.gradient_accumulation,
-            dataloader_config=DataLoaderConfiguration(
-                split_batches=True, use_seedable_sampler=True, data_seed=recipe.seed, non_blocking=recipe.pin_memory
-            ),
-        )
+        self.accelerator = make_accelerator(recipe)
         self.stop_requested = Event()
         self.device = self.accelerator.device
         self.dtype = compute_dtype(recipe.precision, self.device)

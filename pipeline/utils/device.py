@@ -1,21 +1,71 @@
 """Choice of device, precision and memory layout, and memory allocation."""
 
 import ctypes
+import logging
+import re
 import sys
+import warnings
+from functools import cache
 
 import torch
+from torch.nn.functional import conv2d
+
+log = logging.getLogger(__name__)
 
 TENSOR_CORES = (7, 0)
 """First CUDA capability (Volta) whose float16 is faster than float32 and accumulated in float32."""
 
 
 def pick_device() -> torch.device:
-    """Return the fastest available device: CUDA, else Apple's MPS, else the CPU."""
-    if torch.cuda.is_available():
+    """Return the fastest device that works: CUDA, else Apple's MPS, else the CPU."""
+    if torch.cuda.is_available() and not cuda_fails():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+@cache
+def cuda_fails() -> bool:
+    """Return whether there is a CUDA device on which this PyTorch cannot compute; if so, log the reason once."""
+    fault = _cuda_fault() if torch.cuda.is_available() else None
+    if fault:
+        log.warning("The CPU is used instead of the GPU: %s", fault)
+    return fault is not None
+
+
+def _cuda_fault() -> str | None:
+    """Return why this PyTorch cannot compute on the CUDA device, by its list of architectures and one convolution."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch describes an unsupported device in several lines
+        try:
+            capability = torch.cuda.get_device_capability()
+            built_for = torch.cuda.get_arch_list() if torch.version.cuda else []  # ROCm's are no capabilities
+            if built_for and not any(_runs_on(name, capability) for name in built_for):
+                return (
+                    f"{torch.cuda.get_device_name()} has CUDA capability {capability[0]}.{capability[1]}, and this "
+                    f"PyTorch is built for {', '.join(built_for)}"
+                )
+            image = torch.ones(1, 1, 3, 3, device="cuda")
+            conv2d(image, image).item()
+        except RuntimeError as error:
+            return str(error).partition("\n")[0]
+    return None
+
+
+def _runs_on(architecture: str, capability: tuple[int, int]) -> bool:
+    """Return whether code for an architecture runs on a device.
+
+    Args:
+        architecture: "sm_86" for machine code, which runs on devices of the same major version and an equal or higher
+            minor one, or "compute_90" for code that the driver translates for all later devices.
+        capability: major and minor version of the device.
+    """
+    kind, _, number = architecture.partition("_")
+    major, minor = divmod(int(re.sub(r"\D", "", number)), 10)
+    if kind == "compute":
+        return (major, minor) <= capability
+    return major == capability[0] and minor <= capability[1]
 
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -105,8 +105,10 @@ def _preparation_group() -> "ProcessGroup":
     from accelerate import PartialState
     from accelerate.utils import parse_flag_from_env
 
+    from pipeline.utils.device import cuda_fails
+
     # Without a GPU, Accelerate does not join the processes of torchrun unless `cpu` is set.
-    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
+    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available() or cuda_fails()
     joined = PartialState(cpu=cpu, timeout=LOST_PEER_TIMEOUT).num_processes
     if joined != world_size():
         raise UserError(f"Accelerate joined {joined} of {world_size()} processes; start them again with torchrun")

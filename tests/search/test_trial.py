@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline import DigitTable, Recipe, Run, UserError
@@ -106,6 +107,16 @@ def test_an_error_of_torch_fails_only_its_trial(search: Search, monkeypatch: pyt
     assert failed.state == TrialState.FAIL
     assert "(ZeroDivisionError division by zero)" in format_trial(failed)
     assert run_with(search).state == TrialState.COMPLETE
+
+
+def test_settings_that_run_out_of_memory_are_pruned(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Recipe) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("pipeline.training.trainer.build", fail)
+    pruned = run_with(search)
+    assert pruned.state == TrialState.PRUNED
+    assert "(out of memory)" in format_trial(pruned)
 
 
 def test_an_error_that_every_trial_would_hit_ends_the_search(search: Search) -> None:
