@@ -35,6 +35,7 @@ NOT_RUN = {
     r".*-m pipeline kaggle submit": "sends to Kaggle; tests/kaggle does it with a server of its own",
     r".*--engine ray|ray ": "starts a cluster; tests/inference/test_cluster.py does it",
     r".*--to (transformers|onnx)": "takes long; tests/export/test_export.py does it",
+    r".*--to hub": "uploads to the Hub; tests/export/test_hub.py does it with a server of its own",
     r"accelerate launch": "needs GPUs; tests/training/test_distributed.py checks that it is refused without",
     r"\S*PYTHONPATH=\S+ python (benchmarks/|- )": "measures for minutes",
     r"(GRADIO_ROOT_PATH=\S+ )?python -m demo": "serves the page; tests/demo does it",

@@ -122,15 +122,30 @@ def submit(
 
 def export(
     run: RunName,
-    to: Annotated[str, Option("--to", metavar="transformers|onnx|safetensors", help="Format to write.")],
-    out: Annotated[Path, Option(metavar="PATH", help="Folder to write for transformers; file for the other formats.")],
+    to: Annotated[str, Option("--to", metavar="transformers|onnx|safetensors|hub", help="Format to write.")],
+    repository: Annotated[
+        str | None, Argument(metavar="[USER/NAME]", help="For hub: the repository on the Hugging Face Hub.")
+    ] = None,
+    out: Annotated[
+        Path | None, Option(metavar="PATH", help="Folder to write for transformers; file for onnx and safetensors.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Export a run to Transformers (a folder), ONNX or safetensors (one file)."""
+    """Export a run to Transformers (a folder), ONNX or safetensors (one file), or upload that folder to the Hub."""
     log_to_stdout(quiet)
-    from pipeline.export.formats import export
     from pipeline.run import Run
 
     found = Run.open(run)
+    if to == "hub":
+        if repository is None or out is not None:
+            raise UserError(f"--to hub: give the repository, and no --out: export {run} --to hub USER/NAME")
+        from pipeline.export.hub import publish
+
+        log.info("Uploaded %s to %s", found, publish(found, repository))
+        return
+    if out is None or repository is not None:
+        raise UserError(f"--to {to}: give the place to write to, and nothing else: export {run} --to {to} --out PATH")
+    from pipeline.export.formats import export
+
     export(found, to, out)
     log.info("Wrote %s: %s as %s", out, found, to)

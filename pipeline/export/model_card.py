@@ -16,10 +16,12 @@ in config.json.
 MNIST_TEST_ROWS = 10_000
 
 
-def model_card(run: Run, *, code: bool) -> str:
+def model_card(run: Run, address: str, *, code: bool) -> str:
     """Return the model card of a run in the format of the Hugging Face Hub: YAML front matter, then Markdown.
 
     Args:
+        run: the run.
+        address: the folder, or the repository on the Hub, that the model is loaded from.
         code: whether the folder contains custom code.
     """
     recipe, card = run.recipe, run.card
@@ -40,7 +42,7 @@ Classifies an image of one handwritten digit as {classes}. Recipe: {recipe.summa
 from PIL import Image
 from transformers import pipeline
 
-classifier = pipeline("image-classification", model="FOLDER"{trust})
+classifier = pipeline("image-classification", model="{address}"{trust})
 classifier(Image.open("digit.png"))  # one digit in MNIST's format: 28x28, white ink on black
 ```
 

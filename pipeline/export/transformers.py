@@ -47,8 +47,14 @@ def require_replaceable(folder: Path) -> None:
         raise UserError(f"{folder}: is neither empty nor an export; choose another --out, or empty the folder")
 
 
-def write_transformers(run: Run, out: Path) -> None:
-    """Write a folder with config.json, weights, the image processor's settings, a model card and, if needed, code."""
+def write_transformers(run: Run, out: Path, address: str = "FOLDER") -> None:
+    """Write a folder with config.json, weights, the image processor's settings, a model card and, if needed, code.
+
+    Args:
+        run: the run.
+        out: the folder.
+        address: from where the model card loads the model.
+    """
     recipe = run.recipe
     marker = {EXPORT_KEY: {"run": run.folder.name, "recipe": recipe.name}}
     with folder_atomic(out) as folder, quiet_transformers():
@@ -59,7 +65,7 @@ def write_transformers(run: Run, out: Path) -> None:
             code = False
         else:
             code = _write_digits(run, recipe, folder, marker)
-        (folder / "README.md").write_text(model_card(run, code=code), encoding="utf-8")
+        (folder / "README.md").write_text(model_card(run, address, code=code), encoding="utf-8")
 
 
 def _write_digits(run: Run, recipe: Recipe, folder: Path, marker: dict[str, Any]) -> bool:

@@ -49,13 +49,13 @@ def test_a_space_is_created_and_renewed_and_keeps_what_is_not_the_projects(insta
     assert (first.returncode, first.stdout) == (0, f"{hub.address}/spaces/me/digits\n"), first.stderr
     assert subprocess.run(["make", "--silent", "space", "SPACE=./me/digits"], cwd=installed, check=True).returncode == 0
     assembled = files_of(installed / "me" / "digits")
-    assert hub.spaces["me/digits"] == assembled | KEPT
+    assert hub.repositories["me/digits"] == assembled | KEPT
     assert assembled["checkpoints/sketchpad/model.safetensors"] in hub.objects.values()
 
     (installed / "demo" / "theme.py").unlink()
     assert publish(installed, "me/digits", hub.address).returncode == 0
-    assert assembled.keys() - hub.spaces["me/digits"].keys() == {"demo/theme.py"}
-    assert hub.spaces["me/digits"].items() >= KEPT.items()
+    assert assembled.keys() - hub.repositories["me/digits"].keys() == {"demo/theme.py"}
+    assert hub.repositories["me/digits"].items() >= KEPT.items()
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_token_that_is_missing_or_wrong_is_told_in_one_line(
     assert (refused.returncode, refused.stdout) == (2, "")
     assert error.startswith(f"error: {space}: {fault}")
     assert makes_own.startswith("make: ")
-    assert hub.spaces == {}
+    assert hub.repositories == {}
 
 
 def test_a_hub_that_cannot_be_reached_is_told_in_one_line(installed: Path) -> None:

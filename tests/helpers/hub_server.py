@@ -1,4 +1,4 @@
-"""A stand-in for the Hugging Face Hub on the loopback interface, with one user, one token and one Space."""
+"""A stand-in for the Hugging Face Hub on the loopback interface, with one user and one token."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ class HubServer(ThreadingHTTPServer):
     """The Hub; it accepts text in a commit, and other files only as Git LFS objects, as the real one does.
 
     Attributes:
-        spaces: the files of each Space.
+        repositories: the files of each Space and model.
         objects: the Git LFS objects by their SHA-256.
         commits: the number of commits.
     """
@@ -25,7 +25,7 @@ class HubServer(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.spaces: dict[str, dict[str, bytes]] = {}
+        self.repositories: dict[str, dict[str, bytes]] = {}
         self.objects: dict[str, bytes] = {}
         self.commits = 0
 
@@ -46,16 +46,17 @@ class HubServer(ThreadingHTTPServer):
 
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:
         """Return the status and the JSON of a request to one of the Hub's routes that need a token."""
-        space = "/".join(path.removeprefix("/api").split("/")[2:4])
+        name = "/".join(path.removeprefix("/api").split("/")[2:4])
         if path == "/api/repos/create":
             asked = json.loads(body)
-            space = f"{asked['organization']}/{asked['name']}"
+            name = f"{asked['organization']}/{asked['name']}"
+            url = f"{self.address}/{'spaces/' if asked.get('type') == 'space' else ''}{name}"
             if asked["organization"] != OWNER:
-                return 403, {"error": f"You don't have the rights to create a space under {asked['organization']}"}
-            if space in self.spaces:
-                return 409, {"error": "You already created this space repo", "url": f"{self.address}/spaces/{space}"}
-            self.spaces[space] = dict(KEPT)
-            return 200, {"url": f"{self.address}/spaces/{space}", "id": space}
+                return 403, {"error": f"You don't have the rights to create a repo under {asked['organization']}"}
+            if name in self.repositories:
+                return 409, {"error": "You already created this repo", "url": url}
+            self.repositories[name] = dict(KEPT)
+            return 200, {"url": url, "id": name}
         if path == "/api/validate-yaml":
             return 200, {"errors": [], "warnings": []}
         if path.endswith("/preupload/main"):
@@ -63,9 +64,9 @@ class HubServer(ThreadingHTTPServer):
         if path.endswith("/objects/batch"):
             return 200, {"objects": [self._place(each) for each in json.loads(body)["objects"]]}
         if path.endswith("/commit/main"):
-            return 200, self._commit(space, body)
+            return 200, self._commit(name, body)
         if path.endswith("/tree/main"):
-            files = self.spaces[space].items()
+            files = self.repositories[name].items()
             return 200, [{"type": "file", "path": name, "size": len(text), "oid": "0"} for name, text in files]
         return 404, {"error": f"no route {path}"}
 
@@ -73,9 +74,9 @@ class HubServer(ThreadingHTTPServer):
         """Return where an LFS object is to be sent."""
         return wanted | {"actions": {"upload": {"href": f"{self.address}/objects/{wanted['oid']}"}}}
 
-    def _commit(self, space: str, body: bytes) -> dict[str, Any]:
-        """Apply a commit to the files of a Space."""
-        files = self.spaces[space]
+    def _commit(self, name: str, body: bytes) -> dict[str, Any]:
+        """Apply a commit to the files of a repository."""
+        files = self.repositories[name]
         for line in body.splitlines():
             entry = json.loads(line)
             value = entry["value"]
@@ -86,7 +87,7 @@ class HubServer(ThreadingHTTPServer):
             elif entry["key"] == "deletedFile":
                 del files[value["path"]]
         self.commits += 1
-        return {"commitUrl": f"{self.address}/spaces/{space}/commit/1", "commitOid": 40 * "1", "success": True}
+        return {"commitUrl": f"{self.address}/spaces/{name}/commit/1", "commitOid": 40 * "1", "success": True}
 
 
 def _upload_mode(file: dict[str, Any]) -> dict[str, Any]:
