@@ -20,6 +20,7 @@ from pipeline.sources.source import Source
 from pipeline.training.network import train_network
 from pipeline.training.trainer import DivergedError
 from pipeline.utils.device_errors import DeviceMemoryError
+from pipeline.utils.interrupts import defer_interrupts
 
 SCHEDULE_STEPS = 1000
 """Steps per schedule at which the losses of trials are compared."""
@@ -58,8 +59,11 @@ def _validation_loss(search: Search, trial: Trial) -> float:
     def report(epoch: Epoch) -> None:
         assert epoch.validation_loss is not None, "the recipe has validation rows"
         # Steps are fractions of the schedule, because trials may differ in their number of epochs.
-        trial.report(epoch.validation_loss, int(SCHEDULE_STEPS * epoch.epoch // recipe.epochs))
-        if 1 < epoch.epoch < recipe.epochs and trial.should_prune():
+        step = int(SCHEDULE_STEPS * epoch.epoch // recipe.epochs)
+        with defer_interrupts():  # a transaction that is interrupted leaves a session that cannot store the failure
+            trial.report(epoch.validation_loss, step)
+            pruned = 1 < epoch.epoch < recipe.epochs and trial.should_prune()
+        if pruned:
             raise TrialPruned
 
     folder = search.folder / f"trial-{trial.number}"

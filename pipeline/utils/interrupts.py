@@ -53,3 +53,20 @@ def exit_on_interrupt() -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         sys.unraisablehook = report_ignored
+
+
+@contextmanager
+def defer_interrupts() -> Iterator[None]:
+    """Let SIGINT and SIGTERM take effect at the end of the block, which must be short and in the main thread."""
+    received: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda number, _: received.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if received:
+            os.kill(os.getpid(), received[0])

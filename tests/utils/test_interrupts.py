@@ -13,7 +13,7 @@ from helpers.commands import Outcome
 from helpers.paths import PROJECT
 
 from pipeline import Run, Source
-from pipeline.utils.interrupts import exit_on_interrupt
+from pipeline.utils.interrupts import defer_interrupts, exit_on_interrupt
 
 
 def interrupt_in_library(*_: object, **__: object) -> None:
@@ -93,3 +93,15 @@ def test_ctrl_c_while_the_program_is_loaded_prints_nothing(tmp_path: Path) -> No
     command = [sys.executable, "-m", "pipeline", "recipes"]
     ended = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (130, "")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_deferred_interrupt_takes_effect_at_the_end_of_the_block(sent: signal.Signals) -> None:
+    done = []
+    with pytest.raises(SystemExit) as caught, exit_on_interrupt():
+        with defer_interrupts():
+            os.kill(os.getpid(), sent)
+            done.append("in the block")
+        time.sleep(1)
+        done.append("after the block")
+    assert (caught.value.code, done) == (128 + sent, ["in the block"])
