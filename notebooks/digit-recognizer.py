@@ -63,7 +63,7 @@ Image.fromarray(np.hstack([np.vstack(train.pixels[start : start + 4]) for start 
 # %% [markdown]
 # ## A submission
 #
-# `fast` trains a small network, evaluates it on rows that were set aside, and predicts the test rows.
+# The recipe `fast` trains a small network, evaluates it on the validation rows, and predicts the test rows.
 
 # %%
 submission = submit(Recipe.load("fast"), source, Path("submission.csv"))
@@ -71,7 +71,7 @@ print("Validation accuracy:", submission.run.card.validation_in_words)
 Image.open(submission.run.folder / "figures" / "history.png")
 
 # %% [markdown]
-# What it gets wrong, of the rows that were set aside:
+# Its mistakes on the validation rows:
 
 # %%
 Image.open(submission.run.folder / "figures" / "mistakes.png")

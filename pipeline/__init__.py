@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.data.table import DigitTable, Fingerprint
     from pipeline.errors import UserError
     from pipeline.estimator.classifier import MNISTClassifier
+    from pipeline.export.hub import upload_to_hub
     from pipeline.flow import Submission, submit
     from pipeline.inference.activations import Activations, Cell, Layer
     from pipeline.inference.corrections import keep_correction, read_corrections
@@ -60,6 +61,7 @@ MODULE_BY_NAME = {
     "score": "metrics.score",
     "submit": "flow",
     "train": "training.train",
+    "upload_to_hub": "export.hub",
 }
 
 __all__ = [
@@ -93,6 +95,7 @@ __all__ = [
     "score",
     "submit",
     "train",
+    "upload_to_hub",
 ]
 
 drop_missing_backend()  # before anything that is imported later imports matplotlib

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
 import torch
 from helpers.commands import Outcome
 from helpers.files import csv_text, encode_idx
 from helpers.paths import PROJECT
 from PIL import Image
+from pyarrow import parquet
 from typer.main import get_command
 
 from pipeline import DigitTable, Recipe
@@ -116,8 +118,6 @@ def folder(tmp_path: Path, digits: DigitTable, monkeypatch: pytest.MonkeyPatch) 
 
 
 def write_parquet(path: Path, pixels: np.ndarray) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table({"pixels": [image.tobytes() for image in pixels]}), path)
 
 

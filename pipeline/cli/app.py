@@ -17,9 +17,9 @@ from pipeline.cli.train import recipes, sweep, train
 from pipeline.cli.weights import import_weights
 from pipeline.errors import UserError
 from pipeline.utils.device_errors import report_device_errors
-from pipeline.utils.distributed import claim_report, require_all_processes, world_size
 from pipeline.utils.imports import is_optional, missing_package
-from pipeline.utils.interrupts import exit_on_interrupt
+from pipeline.utils.processes.distributed import claim_report, require_all_processes, world_size
+from pipeline.utils.processes.interrupts import exit_on_interrupt
 
 app = Typer(
     help="Recognise handwritten digits: train a recipe, evaluate it, predict, and write a submission for Kaggle.",

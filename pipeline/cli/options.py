@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 from typer import Argument, Option
 
-from pipeline.utils.distributed import is_main_process
+from pipeline.utils.processes.distributed import is_main_process
 
 if TYPE_CHECKING:
     from pipeline.sources.source import Source

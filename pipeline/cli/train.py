@@ -16,7 +16,7 @@ from pipeline.cli.options import (
     log_to_stdout,
     with_options,
 )
-from pipeline.utils.distributed import is_main_process, main_process_first
+from pipeline.utils.processes.distributed import is_main_process, main_process_first
 
 
 def train(

@@ -18,7 +18,7 @@ from pipeline.utils.imports import import_optional
 STATE = "state.json"
 """File of a saved Dataset that lists its Arrow files."""
 SPLITS = "dataset_dict.json"
-"""File of a saved DatasetDict that lists its splits, each of which is a folder with a Dataset."""
+"""File of a saved DatasetDict that lists its splits. Each split is a folder with a saved Dataset."""
 
 
 @dataclass(frozen=True)

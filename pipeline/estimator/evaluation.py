@@ -1,5 +1,6 @@
 """Evaluation of a trained classifier: accuracy, classification report and figures."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class EvaluationMixin:
+class EvaluationMixin(ABC):
     """Methods that evaluate a classifier on MNIST's 10,000 test images, which are the default, or on other images.
 
     They raise NotFittedError if no model has been trained or loaded.
@@ -27,13 +28,13 @@ class EvaluationMixin:
     state_: FittedState
     history_: list[Epoch]
 
+    @abstractmethod
     def predict_proba(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
         """Return the probability of each class; see `MNISTClassifier`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def predict_batch(self, images: Any) -> NDArray[Any]:
         """Return the most probable label of each image; see `MNISTClassifier`."""
-        raise NotImplementedError
 
     def evaluate(self, X: Any = None, y: Any = None) -> float:  # noqa: N803
         """Return the accuracy in percent, 0..100, on MNIST's 10,000 test images or on `X` and `y`."""

@@ -26,8 +26,8 @@ from pipeline.search.study import (
 )
 from pipeline.sources.source import Source
 from pipeline.utils.files import require_writable
+from pipeline.utils.processes.workers import deal
 from pipeline.utils.progress import hide_bar
-from pipeline.utils.workers import deal
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -20,7 +20,7 @@ from pipeline.sources.source import Source
 from pipeline.training.network import train_network
 from pipeline.training.trainer import DivergedError
 from pipeline.utils.device_errors import DeviceMemoryError
-from pipeline.utils.interrupts import defer_interrupts
+from pipeline.utils.processes.interrupts import defer_interrupts
 
 SCHEDULE_STEPS = 1000
 """Steps per schedule at which the losses of trials are compared."""

@@ -116,7 +116,7 @@ def _download_mnist(folder: Path, mirrors: list[str]) -> None:
 def answering_mirrors() -> list[str]:
     """Return torchvision's MNIST mirrors that answer within MIRROR_TIMEOUT_SECONDS; query all of them in parallel.
 
-    A page in place of the file, such as the sign-in page of a network, is no answer.
+    A mirror that returns a web page, such as a network's sign-in page, does not count.
     """
     from torchvision.datasets import MNIST
 

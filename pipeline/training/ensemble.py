@@ -28,9 +28,9 @@ from pipeline.sources.source import Source
 from pipeline.training.network import train_network
 from pipeline.training.setup import make_card, start_run
 from pipeline.utils.device import compute_dtype, pick_device
-from pipeline.utils.distributed import world_size
+from pipeline.utils.processes.distributed import world_size
+from pipeline.utils.processes.workers import deal
 from pipeline.utils.progress import hide_bar
-from pipeline.utils.workers import deal
 
 log = logging.getLogger(__name__)
 

@@ -27,8 +27,8 @@ from pipeline.sources.source import Source
 from pipeline.training.log import RunLogger, format_epoch, log_start
 from pipeline.training.setup import make_card, start_run
 from pipeline.utils.device import compute_dtype, pick_device
-from pipeline.utils.distributed import world_size
 from pipeline.utils.files import folder_atomic
+from pipeline.utils.processes.distributed import world_size
 from pipeline.utils.progress import hide_bar
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from pipeline.run import Run
 from pipeline.sources.lines.material import held_out_shapes, training_shapes
 from pipeline.sources.lines.numbers import Numbers, make_numbers
 from pipeline.sources.lines.shapes import Shape
-from pipeline.training.optim import FusedAdam
+from pipeline.training.optim.factory import FusedAdam
 from pipeline.utils.device import keep_freed_memory, memory_format, pick_device
 from pipeline.utils.prefetch import prefetch
 

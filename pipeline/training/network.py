@@ -13,7 +13,7 @@ from pipeline.sources.source import Source
 from pipeline.training.line import train_line
 from pipeline.training.setup import make_card, start_run
 from pipeline.training.trainer import Trainer
-from pipeline.utils.distributed import main_process_first
+from pipeline.utils.processes.distributed import main_process_first
 
 
 def train_network(

@@ -24,7 +24,7 @@ from pipeline.run import Run
 from pipeline.sources.source import Source
 from pipeline.training.resume import find_resumable, how_to_continue
 from pipeline.utils.device_errors import report_device_errors
-from pipeline.utils.distributed import broadcast_from_main, world_size
+from pipeline.utils.processes.distributed import broadcast_from_main, world_size
 
 log = logging.getLogger(__name__)
 

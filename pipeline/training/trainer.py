@@ -28,10 +28,16 @@ from pipeline.models.convolution import use_im2col
 from pipeline.run import Run
 from pipeline.training.finish import begin_epoch_run, finish_run
 from pipeline.training.log import RunLogger, format_epoch, log_start
-from pipeline.training.optim import flush_denormals, make_accelerator, make_optimizer, make_scaler, make_scheduler
+from pipeline.training.optim.factory import (
+    flush_denormals,
+    make_accelerator,
+    make_optimizer,
+    make_scaler,
+    make_scheduler,
+)
 from pipeline.training.setup import require_divisible
 from pipeline.utils.device import autocast, compute_dtype, keep_freed_memory, memory_format, tune_convolutions
-from pipeline.utils.distributed import broadcast_from_main, claim_report, defer_sigterm, report_lost_peer
+from pipeline.utils.processes.distributed import broadcast_from_main, claim_report, defer_sigterm, report_lost_peer
 from pipeline.utils.progress import hide_bar
 
 log = logging.getLogger(__name__)

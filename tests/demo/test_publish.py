@@ -67,7 +67,11 @@ def test_a_space_is_created_and_renewed_and_keeps_what_is_not_the_projects(insta
             "there is no token for the Hugging Face Hub; run `hf auth login`, or set HF_TOKEN, with a ",
         ),
         ("me/digits", "hf_wrong", "not uploaded; the Hub does not accept the token; run `hf auth login`, or set HF_TO"),
-        ("you/digits", TOKEN, "not uploaded; the token may not write there; use a write token of the Space's owner\n"),
+        (
+            "you/digits",
+            TOKEN,
+            "not uploaded; the token may not write there; use a write token of the repository's owner\n",
+        ),
     ],
 )
 def test_a_token_that_is_missing_or_wrong_is_told_in_one_line(

@@ -245,7 +245,7 @@ def test_sigterm_ends_a_process_after_it_has_reported_its_error(block: str, expe
     lines = [
         "import os, signal",
         "from pipeline.errors import UserError",
-        "from pipeline.utils.distributed import defer_sigterm",
+        "from pipeline.utils.processes.distributed import defer_sigterm",
         "reason = ''",
         "try:",
         f"    with defer_sigterm(): {block}",

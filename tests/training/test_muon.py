@@ -7,8 +7,8 @@ from torch import nn
 
 from pipeline import Recipe, Run
 from pipeline.models import build
-from pipeline.training.muon import Muon, orthogonalise
-from pipeline.training.optim import make_optimizer
+from pipeline.training.optim.factory import make_optimizer
+from pipeline.training.optim.muon import Muon, orthogonalise
 
 
 @pytest.mark.parametrize("shape", [(16, 25), (64, 576), (64, 9)])

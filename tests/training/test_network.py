@@ -18,7 +18,7 @@ from torch.optim import SGD
 from pipeline import DigitTable, Recipe, Run, Source, UserError, train
 from pipeline.data.loader import normalise, ordered_loader, to_ink
 from pipeline.reports.evaluate import labelled_rows
-from pipeline.training.optim import make_scheduler
+from pipeline.training.optim.factory import make_scheduler
 from pipeline.training.trainer import Trainer
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from pipeline import Recipe
 from pipeline.config.choices import SCHEDULERS
-from pipeline.training.optim import DENORMAL_LIMIT, flush_denormals, make_optimizer, make_scheduler
+from pipeline.training.optim.factory import DENORMAL_LIMIT, flush_denormals, make_optimizer, make_scheduler
 
 
 @pytest.mark.parametrize(

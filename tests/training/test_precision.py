@@ -8,7 +8,7 @@ import torch
 from helpers.interrupts import interrupted_evaluation
 
 from pipeline import Predictor, Recipe, Source, train
-from pipeline.training.optim import make_scaler
+from pipeline.training.optim.factory import make_scaler
 from pipeline.utils.device import autocast, compute_dtype, tune_convolutions
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")

@@ -11,7 +11,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from pipeline import Recipe
-from pipeline.training.optim import make_accelerator
+from pipeline.training.optim.factory import make_accelerator
 from pipeline.utils.device import cuda_fails, pick_device
 
 PROGRAM = """

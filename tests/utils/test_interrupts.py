@@ -13,7 +13,7 @@ from helpers.commands import Outcome
 from helpers.paths import PROJECT
 
 from pipeline import Run, Source
-from pipeline.utils.interrupts import defer_interrupts, exit_on_interrupt
+from pipeline.utils.processes.interrupts import defer_interrupts, exit_on_interrupt
 
 
 def interrupt_in_library(*_: object, **__: object) -> None:

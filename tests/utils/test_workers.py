@@ -14,7 +14,7 @@ from helpers.paths import PROJECT
 from helpers.waiting import wait_until
 
 from pipeline import UserError
-from pipeline.utils.workers import Outcome, deal
+from pipeline.utils.processes.workers import Outcome, deal
 
 
 def square(number: int) -> int:
@@ -88,7 +88,7 @@ def test_workers_end_with_a_killed_parent_whatever_they_compute(sent: signal.Sig
 def test_a_script_needs_no_main_guard(standard_input: bool, tmp_path: Path) -> None:
     script = (
         "import math\n"
-        "from pipeline.utils.workers import deal\n"
+        "from pipeline.utils.processes.workers import deal\n"
         "print(sorted(outcome.result for outcome in deal(math.sqrt, [1.0, 4.0, 9.0], 2)))\n"
     )
     (tmp_path / "script.py").write_text(script)

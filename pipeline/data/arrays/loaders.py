@@ -15,7 +15,7 @@ from pipeline.digits import SIDE
 from pipeline.errors import UserError
 from pipeline.utils.compressed import open_decompressed
 from pipeline.utils.files import open_member
-from pipeline.utils.workers import deal
+from pipeline.utils.processes.workers import deal
 
 
 def load_npz(path: Path, part: Part) -> Arrays:

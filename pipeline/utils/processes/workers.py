@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from pipeline.errors import UserError
-from pipeline.utils.interrupts import exit_on_interrupt
+from pipeline.utils.processes.interrupts import exit_on_interrupt
 
 GRACE_SECONDS = 2.0
 """Time in which a worker whose parent has ended can delete its temporary files."""

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler,
 
 from pipeline.config.choices import SCHEDULERS
 from pipeline.config.recipe import Recipe
-from pipeline.training.muon import Muon
+from pipeline.training.optim.muon import Muon
 from pipeline.utils.device import cuda_fails
 
 DENORMAL_LIMIT = 1e-25

@@ -1,0 +1,1 @@
+"""Optimizers, their learning-rate schedulers, and Muon."""

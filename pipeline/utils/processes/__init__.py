@@ -1,0 +1,1 @@
+"""Processes: those of a distributed training, pools of workers, and interrupts."""
