@@ -77,8 +77,6 @@ class ParityNetwork:
         Raises:
             UserError: the folder is missing or damaged, or its model has another number of classes.
         """
-        if not (folder / "config.json").exists():
-            raise UserError(f"{folder}: contains no model; the run is unfinished: resume it with --resume")
         return cls.from_folder(folder, None)
 
     @classmethod

@@ -54,7 +54,7 @@ def _find(kind: str, data: Path) -> Source:
         except UnreachableError as error:
             raise UserError(f"{error}, or use --source practice, which needs no network") from None
     if kind == "kaggle":
-        attached = notebook.find_attached()
+        attached = None if holds_competition(data) else notebook.find_attached()
         return competition_source(attached, "the notebook's input") if attached else from_kaggle(data)
     if kind != "auto":
         return _at_path(Path(kind))

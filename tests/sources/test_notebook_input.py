@@ -33,10 +33,13 @@ def test_the_competitions_files_are_found_in_a_kaggle_notebooks_input(
     assert (len(found.read_train()), len(found.read_test())) == (30, 20)
 
 
-def test_own_files_in_the_data_folder_take_precedence(attached: Path, tmp_path: Path, digits: DigitTable) -> None:
+@pytest.mark.parametrize("kind", ["auto", "kaggle"])
+def test_own_files_in_the_data_folder_take_precedence(
+    kind: str, attached: Path, tmp_path: Path, digits: DigitTable
+) -> None:
     for folder in (attached / "digit-recognizer", tmp_path / "data"):
         write_competition(folder, digits)
-    assert find_source("auto", tmp_path / "data").path == tmp_path / "data"
+    assert find_source(kind, tmp_path / "data").path == tmp_path / "data"
 
 
 @pytest.mark.usefixtures("attached")
