@@ -177,11 +177,14 @@ def plot_overall(figure: Figure, score: Score) -> None:
     prepare_figure(figure, 7, 4.2, f"Overall metrics, means over the {kind}")
     axes = figure.subplots()
     floor = _axis_floor(min(metrics.values()))
-    frame_axes(axes, f"The axis starts at {floor:g}, not at 0" if floor else "")
+    frame_axes(axes, f"The axis starts at {100 * floor:g}%, not at 0" if floor else "")
     values = np.array(list(metrics.values()))
     axes.bar(list(metrics), values - floor, bottom=floor, width=0.6, color=BLUE, edgecolor=GROUND)
     for place, value in enumerate(values):
-        axes.text(place, value, f"{value:.2%}", color=INK, fontsize=TEXT, ha="center", va="bottom")
+        axes.annotate(
+            f"{value:.2%}", (place, value), (0, -5), textcoords="offset points",
+            color=GROUND, fontsize=TEXT, ha="center", va="top",
+        )  # fmt: skip
     axes.set_ylim(floor, 1)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(percent_tick)
