@@ -109,6 +109,9 @@ class Recipe(Settings):
     """muon, sgd, rmsprop: momentum."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     label_smoothing: Fraction = 0.0
+    ema_decay: Fraction = 0.0
+    """Decay, per update, of an exponential moving average of the weights. The average is what is validated and saved;
+    0 averages nothing."""
     warmup: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """one-cycle: fraction of the updates in which the learning rate increases."""
     step_size: Annotated[int, Field(ge=1)] | None = None

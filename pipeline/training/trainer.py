@@ -21,13 +21,14 @@ from pipeline.config.recipe import Recipe
 from pipeline.data.augment import augment
 from pipeline.data.loader import normalise, ordered_loader, to_ink, training_loader
 from pipeline.data.table import DigitTable
-from pipeline.digits import CLASSES, Pixels
+from pipeline.digits import Pixels
 from pipeline.errors import UserError
 from pipeline.models import build
 from pipeline.models.convolution import use_im2col
 from pipeline.run import Run
 from pipeline.training.finish import begin_epoch_run, finish_run
 from pipeline.training.log import RunLogger, format_epoch, log_start
+from pipeline.training.optim.average import average_weights
 from pipeline.training.optim.factory import (
     flush_denormals,
     make_accelerator,
@@ -36,6 +37,7 @@ from pipeline.training.optim.factory import (
     make_scheduler,
 )
 from pipeline.training.setup import require_divisible
+from pipeline.training.validate import validate
 from pipeline.utils.device import autocast, compute_dtype, keep_freed_memory, memory_format, tune_convolutions
 from pipeline.utils.processes.distributed import broadcast_from_main, claim_report, defer_sigterm, report_lost_peer
 from pipeline.utils.progress import hide_bar
@@ -103,6 +105,7 @@ class Trainer:
         self.model, self.optimizer, self.batches, self.validation = self.accelerator.prepare(
             model, optimizer, batches, ordered_loader(validation, -(-EVALUATION_BATCH_SIZE // processes) * processes)
         )
+        self.averaged = average_weights(self.network, recipe.ema_decay) if recipe.ema_decay else None
         self.history: list[Epoch] = []
         self.best_loss = float("inf")
         self.stale_epochs = 0
@@ -153,6 +156,11 @@ class Trainer:
             self.accelerator.end_training()
 
     @property
+    def result(self) -> nn.Module:
+        """The network whose weights are validated and saved: the average, if the recipe has one."""
+        return self.averaged.module if self.averaged else self.network
+
+    @property
     def should_stop_early(self) -> bool:
         """Whether the validation loss has not improved for `patience` epochs."""
         return self.recipe.patience is not None and self.stale_epochs >= self.recipe.patience
@@ -196,7 +204,7 @@ class Trainer:
         )
         self.history.append(epoch)
         if self.accelerator.is_main_process:
-            weights = self.network.state_dict()
+            weights = self.result.state_dict()
             if improved:
                 self.run.save_model(weights)
             self.run.save_history(self.history)
@@ -227,8 +235,11 @@ class Trainer:
                 loss = cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
                 accelerator.backward(loss)
                 self.optimizer.step()
-                if accelerator.sync_gradients and SCHEDULERS[recipe.scheduler].per_update:
-                    self.scheduler.step()
+                if accelerator.sync_gradients:
+                    if SCHEDULERS[recipe.scheduler].per_update:
+                        self.scheduler.step()
+                    if self.averaged:
+                        self.averaged.update_parameters(self.network)
                 self.optimizer.zero_grad()
             if index % FLUSH_INTERVAL_BATCHES == 0 and self.device.type == "cpu":
                 flush_denormals(self.optimizer)
@@ -242,31 +253,16 @@ class Trainer:
         total_loss, total_correct, total_images = accelerator.reduce(totals, reduction="sum").tolist()
         return total_loss / total_images, total_correct / total_images
 
-    @torch.inference_mode()
     def evaluate(self) -> tuple[float, float] | tuple[None, None]:
-        """Return the loss, with label smoothing as in training, and the accuracy on the validation rows.
-
-        Both are computed in float32 and count each row once. They are None if there are no validation rows.
-        """
-        if not self.rows[1]:
-            return None, None
-        self.model.eval()
-        gathered = [
-            self.accelerator.gather_for_metrics((self.model(normalise(to_ink(pixels), self.recipe)), labels))
-            for pixels, labels in self.validation
-        ]
-        logits = torch.cat([batch[0] for batch in gathered])
-        labels = torch.cat([batch[1] for batch in gathered])
-        if len(labels) != self.rows[1]:
-            raise RuntimeError(f"evaluation counted {len(labels)} rows, not each of {self.rows[1]} once")
-        loss = cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        return loss.item(), (logits[:, :CLASSES].argmax(1) == labels).sum().item() / len(labels)
+        """Return the loss and the accuracy on the validation rows, as `validate`."""
+        return validate(self.result, self.validation, self.rows[1], self.recipe, self.accelerator)
 
     def save_progress(self) -> None:
         """Save the state from which the training can be resumed."""
         self.run.save_progress(
             {
                 "model": self.network.state_dict(),
+                "averaged": self.averaged.state_dict() if self.averaged else {},
                 "optimizer": self.optimizer.state_dict(),
                 "scheduler": self.scheduler.state_dict(),
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
@@ -280,6 +276,8 @@ class Trainer:
         """Restore the state that `save_progress` saved."""
         state = broadcast_from_main(self.run.load_progress)
         self.network.load_state_dict(state["model"])
+        if self.averaged:
+            self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         # Give the optimizer's tensors the memory layout of the weights: another order of operations rounds differently.
         for parameter, tensors in self.optimizer.state.items():

@@ -54,6 +54,7 @@ def test_another_seed_gives_other_weights(tmp_path: Path, practice: Source, reci
         [],
         ["scheduler=plateau", "scheduler_patience=0", "gamma=0.5", "optimizer=sgd", "learning_rate=0.05"],
         ["scheduler=step", "step_size=1", "gamma=0.1", "optimizer=adam", "gradient_accumulation=2"],
+        ["ema_decay=0.9"],
     ],
 )
 def test_an_interrupted_run_resumes_to_identical_weights(settings: list[str], tmp_path: Path, practice: Source) -> None:
