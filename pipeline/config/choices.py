@@ -90,7 +90,10 @@ SCHEDULERS = {
     "none": Scheduler("ConstantLR"),
     "step": Scheduler("StepLR", {"step_size": "step_size", "gamma": "gamma"}),
     "exponential": Scheduler("ExponentialLR", {"gamma": "gamma"}),
-    "plateau": Scheduler("ReduceLROnPlateau", {"gamma": "factor", "scheduler_patience": "patience"}),
+    "plateau": Scheduler(
+        "ReduceLROnPlateau",
+        {"gamma": "factor", "scheduler_patience": "patience", "scheduler_threshold": "threshold"},
+    ),
     "cosine": Scheduler("CosineAnnealingLR", per_update=True),
     "one-cycle": Scheduler("OneCycleLR", per_update=True, optional=frozenset({"warmup"})),
 }

@@ -120,6 +120,8 @@ class Recipe(Settings):
     """step, exponential, plateau: factor that the learning rate is multiplied by."""
     scheduler_patience: Annotated[int, Field(ge=0)] | None = None
     """plateau: number of epochs without a lower validation loss that are tolerated before a decrease."""
+    scheduler_threshold: Fraction = 1e-4
+    """plateau: a validation loss is lower if it is below the lowest one by more than this fraction."""
     scheduler: Annotated[str, AfterValidator(partial(require_known, "scheduler"))]
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -97,6 +97,14 @@ def test_plateau_decays_if_the_validation_loss_stagnates_beyond_its_patience() -
     assert found == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01])
 
 
+def test_plateau_decays_if_the_validation_loss_decreases_by_less_than_its_threshold() -> None:
+    losses = [5.0, 4, 3.9, 3.8, 3.5, 3.4, 3, 2, 1, 1]
+    settings = ["scheduler=plateau", "gamma=0.1", "scheduler_patience=0", "scheduler_threshold=0.1"]
+    found = rates(settings, losses)
+    # 3.9 and 3.8 are within a tenth of 4, and 3.4 within a tenth of 3.5.
+    assert found == pytest.approx([1, 1, 1, 0.1, 0.01, 0.01, 0.001, 0.001, 0.001, 0.001])
+
+
 def test_one_cycle_rises_and_falls() -> None:
     found = rates(["scheduler=one-cycle", "warmup=0.3"])
     assert found.index(max(found)) == 3
