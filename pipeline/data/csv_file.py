@@ -1,6 +1,5 @@
 """CSV files of digits, read in chunks and validated as a DigitTable."""
 
-import csv
 import io
 import re
 from collections.abc import Iterator
@@ -9,12 +8,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn, Self
+from typing import IO, NoReturn, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.data.columns import INDEX_NAMES, ColumnError, Layout, count_columns, find_columns, find_fault
+from pipeline.data.csv_rows import Values, read_rows
 from pipeline.data.csv_stream import DOWNLOAD_REMEDY, open_csv
 from pipeline.data.csv_text import MAX_LINE_BYTES, CsvText, has_row_names, is_numbered, read_text, split_cells
 from pipeline.data.pixel_format import SAMPLE_ROWS, PixelFormat, detect_format, needs_more_rows
@@ -25,9 +24,6 @@ from pipeline.utils.compressed import is_compressed
 from pipeline.utils.files import is_zip
 from pipeline.utils.prefetch import prefetch
 
-if TYPE_CHECKING:
-    import pandas
-
 CHUNK_ROWS = 4096
 """Rows per chunk: 26 MB as int64, independent of the file's size."""
 
@@ -36,9 +32,6 @@ PART_BYTES = 64 << 20
 
 COMPETITION_FILE = re.compile(r"(?:train|test)\.csv(?:\.gz|\.zip)?|digit-recognizer.*\.zip", re.IGNORECASE)
 """Names of the competition's files; for faults of other files no one is sent to Kaggle."""
-
-Values = NDArray[Any]
-"""The used columns of some rows, (N, columns)."""
 
 
 @dataclass(frozen=True)
@@ -181,38 +174,21 @@ class CsvFile:
         return detect_format(pixels[sample], None if labels is None else labels[sample], lowest, highest)
 
     def _values(self, layout: Layout, chunk_rows: int = CHUNK_ROWS) -> Iterator[Values]:
-        """Yield the used columns of the selected rows, `chunk_rows` at a time, int64 or float64 (N, columns)."""
-        from pandas.errors import EmptyDataError
-
+        """Yield the used columns of the selected rows, `chunk_rows` at a time; see `read_rows`."""
         text, rows = self._text, 0
         width = len(text.first_rows[0]) if text.first_rows else 0
         if not text.first_rows:
             return
         if width != len(layout.names) and not (width == len(layout.names) + 1 and text.first_rows[0][-1] == ""):
             self._raise_first_fault(layout, None, 0)
-        # uint8 would silently wrap 300 to 44; int64 keeps the value for the range check.
-        kind, used = np.float64 if text.fractions else np.int64, layout.used
-        others = dict.fromkeys(sorted(set(range(width)) - set(used)), str)
         with self._open() as stream:
             for _ in range(text.skipped):
                 stream.readline(MAX_LINE_BYTES)
             try:
                 # In the main thread pandas would swallow a KeyboardInterrupt, and report a fault in the file.
-                frames = _parse_rows(
-                    self._select_rows(stream),
-                    sep=r"\s+" if text.separator == " " else text.separator,
-                    decimal=text.decimal,
-                    quoting=csv.QUOTE_MINIMAL if text.quoted else csv.QUOTE_NONE,
-                    dtype=others | dict.fromkeys(used, kind) if others else kind,
-                    chunksize=chunk_rows,
-                )
-                for frame in prefetch(frames):
-                    if frame.shape[1] != width:
-                        raise ValueError("the first selected row has another number of values")
-                    yield (frame[used] if others else frame).to_numpy()
-                    rows += len(frame)
-            except EmptyDataError:
-                return
+                for values in prefetch(read_rows(self._select_rows(stream), text, layout.used, chunk_rows)):
+                    yield values
+                    rows += len(values)
             except (ValueError, OverflowError):  # a ParserError is a ValueError
                 self._raise_first_fault(layout, None, rows)
 
@@ -258,10 +234,3 @@ class CsvFile:
             return f"{len(cells)} values, expected {len(layout.names)}"
         whole = form.whole_numbers if form else not text.fractions
         return find_fault(layout, cells, form.bounds if form else (-np.inf, np.inf), whole_numbers=whole)
-
-
-def _parse_rows(stream: IO[bytes], **options: Any) -> "Iterator[pandas.DataFrame]":
-    """Yield the rows of a CSV without a header in chunks; `options` are those of pandas.read_csv."""
-    import pandas
-
-    yield from pandas.read_csv(stream, header=None, na_filter=False, encoding_errors="replace", **options)

@@ -15,6 +15,8 @@ from pipeline.utils.files import is_zip, open_member
 DOWNLOAD_REMEDY = f"download it again from {COMPETITION_URL}/data"
 HEAD_BYTES = 1 << 17
 """Bytes at the start of a file that show its encoding."""
+ARCHIVE_BUFFER_BYTES = 1 << 16
+"""Buffer of a file in an archive: zipfile's own lines are slow."""
 BYTE_ORDER_MARKS = {
     b"\xff\xfe\0\0": "utf-32",
     b"\0\0\xfe\xff": "utf-32",
@@ -41,7 +43,7 @@ def open_csv(path: Path, member: str, remedy: str) -> Iterator[IO[bytes]]:
                 zipfile.ZipFile(path) as archive,
                 open_member(archive, _find_member(archive, member, remedy)) as stream,
             ):
-                yield _open_as_utf8(stream)
+                yield _open_as_utf8(io.BufferedReader(stream, ARCHIVE_BUFFER_BYTES))  # type: ignore[type-var]
         elif is_compressed(path):
             with open_decompressed(path) as stream:
                 yield _open_as_utf8(io.BufferedReader(stream))  # type: ignore[type-var]

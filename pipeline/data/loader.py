@@ -56,16 +56,16 @@ def training_loader(
 
     A GPU stores the complete table, 784 bytes per image, unless the recipe sets `workers` or `pin_memory`; then the
     rows stay in host memory. If `epochs` passes over a small table make fewer than `minimum_updates` updates, an epoch
-    consists of several passes. There are at most as many `workers` as cores.
+    has its share of them: several passes, of which the last may be incomplete. There are at most as many `workers` as
+    cores.
     """
     on_gpu = device.type == "cuda" and not recipe.workers and not recipe.pin_memory
     dataset = DigitDataset(table, device if on_gpu else CPU, outliers)
     batch_size = min(recipe.batch_size, len(dataset))
-    images_needed = recipe.minimum_updates * recipe.gradient_accumulation * batch_size
-    passes = max(1, -(-images_needed // (recipe.epochs * len(dataset))))
-    images = passes * len(dataset)
+    images_per_update = batch_size * recipe.gradient_accumulation
+    images = max(len(dataset), -(-recipe.minimum_updates // recipe.epochs) * images_per_update)
     # Smaller batches with as many images in an update then make as many updates.
-    incomplete = images % (batch_size * recipe.gradient_accumulation)
+    incomplete = images % images_per_update
     return DataLoader(
         dataset,
         batch_size=batch_size,

@@ -176,8 +176,8 @@ class Fingerprint:
 def _block_means(pixels: Pixels) -> NDArray[np.uint8]:
     """Return the rounded mean of each 4x4 block, uint8 (N, 49), of images, uint8 (N, 28, 28)."""
     area, count = BLOCK_SIDE_PX * BLOCK_SIDE_PX, SIDE // BLOCK_SIDE_PX
-    blocks = pixels.reshape(len(pixels), count, BLOCK_SIDE_PX, count, BLOCK_SIDE_PX)
-    sums = blocks.sum(axis=(2, 4), dtype=np.uint16)
+    rows = pixels.reshape(-1, count, BLOCK_SIDE_PX, SIDE).sum(axis=2, dtype=np.uint16)  # one axis at a time is faster
+    sums = rows.reshape(-1, count, count, BLOCK_SIDE_PX).sum(axis=3, dtype=np.uint16)
     means: NDArray[np.uint8] = ((sums + area // 2) // area).astype(np.uint8).reshape(len(pixels), BLOCKS)
     return means
 

@@ -32,6 +32,7 @@ from pipeline.reports.style import (
     percent,
     percent_tick,
     prepare_figure,
+    write_centred,
 )
 
 MAX_SUBMISSION_LABELS = 8
@@ -121,7 +122,7 @@ def _draw_matrix(
     for (label, digit), value in np.ndenumerate(values):
         if value:
             colour = GROUND if label != digit and value > largest * 0.75 else INK
-            axes.text(digit, label, format_value(value), color=colour, fontsize=SMALL, ha="center", va="center")
+            write_centred(axes, digit, label, format_value(value), colour, SMALL)
     axes.set_aspect("equal")
     axes.invert_yaxis()
     axes.set_xticks(range(len(classes)), classes)

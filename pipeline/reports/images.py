@@ -7,7 +7,18 @@ from numpy.typing import NDArray
 
 from pipeline.digits import CLASSES, PARITIES, Labels, Pixels
 from pipeline.metrics.score import most_confident_mistakes
-from pipeline.reports.style import BLUE, INK, MUTED, ORANGE, PAPER_AND_INK, SMALL, TEXT, percent, prepare_figure
+from pipeline.reports.style import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER_AND_INK,
+    SMALL,
+    TEXT,
+    percent,
+    prepare_figure,
+    write_centred,
+)
 
 MAX_IMAGES = 40
 IMAGES_PER_ROW = 8
@@ -67,9 +78,9 @@ def _draw_sheet(
         colour, width = (MUTED, 0.8) if right else (ORANGE, 2.4)
         axes.add_patch(Rectangle((left, top), 0.9, 0.9, fill=False, edgecolor=colour, linewidth=width))
         text = f"\N{CHECK MARK} {digit}" if right else f"\N{BALLOT X} {names[label]} \N{RIGHTWARDS ARROW} {digit}"
-        axes.text(middle, top + 1.05, text, color=BLUE if right else INK, fontsize=TEXT, ha="center", va="center")
+        write_centred(axes, middle, top + 1.05, text, BLUE if right else INK, TEXT)
         confidence = percent(scores.max()) + "%"
-        axes.text(middle, top + 1.24, confidence, color=MUTED, fontsize=SMALL, ha="center", va="center")
+        write_centred(axes, middle, top + 1.24, confidence, MUTED, SMALL)
     axes.set_aspect("equal", anchor="NW")
     axes.set_xlim(-0.02, columns - 0.08)
     axes.set_ylim(1.46 * rows - 0.1, -0.02)

@@ -35,6 +35,7 @@ from pipeline.training.optim.factory import (
     make_optimizer,
     make_scaler,
     make_scheduler,
+    prepare,
 )
 from pipeline.training.setup import require_divisible
 from pipeline.training.validate import validate
@@ -99,12 +100,11 @@ class Trainer:
         batches = training_loader(training, recipe, self.device, outliers)
         processes = self.accelerator.num_processes
         require_divisible(batches.batch_size or 1, processes)
-        updates = -(-len(batches) // recipe.gradient_accumulation)
         # The scheduler is not prepared: Accelerate would step it once per process.
-        self.scheduler = make_scheduler(recipe, optimizer, updates)
-        self.model, self.optimizer, self.batches, self.validation = self.accelerator.prepare(
-            model, optimizer, batches, ordered_loader(validation, -(-EVALUATION_BATCH_SIZE // processes) * processes)
-        )
+        self.scheduler = make_scheduler(recipe, optimizer, -(-len(batches) // recipe.gradient_accumulation))
+        held_out = ordered_loader(validation, -(-EVALUATION_BATCH_SIZE // processes) * processes)
+        prepared = prepare(self.accelerator, model, optimizer, batches, held_out)
+        self.model, self.optimizer, self.batches, self.validation = prepared
         self.averaged = average_weights(self.network, recipe.ema_decay) if recipe.ema_decay else None
         self.history: list[Epoch] = []
         self.best_loss = float("inf")

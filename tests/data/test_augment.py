@@ -5,11 +5,12 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
+from torch.nn.functional import affine_grid
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import affine
 
 from pipeline import DigitTable, Recipe
-from pipeline.data.augment import augment, blur, elastic_displacements, erase, warp
+from pipeline.data.augment import augment, blur, elastic_displacements, erase, sampling_grid, warp
 from pipeline.data.loader import to_ink
 
 NO_AUGMENTATION = {"rotation": 0, "shift": 0, "zoom": 0, "shear": 0, "elastic": 0, "blur": 0, "erase": 0}
@@ -31,6 +32,12 @@ def warped(
 def test_no_warp_changes_nothing(images: Tensor) -> None:
     assert torch.allclose(warped(images), images, atol=1e-6)
     assert augment(images, Recipe.load("fast").model_copy(update=NO_AUGMENTATION)) is images
+
+
+def test_the_sampling_grid_is_that_of_torch() -> None:
+    transform = torch.randn(3, 2, 3, generator=torch.Generator().manual_seed(0))
+    expected = affine_grid(transform, [3, 1, 20, 28], align_corners=False)
+    assert torch.allclose(sampling_grid(transform[:, :, :2], transform[:, :, 2:], 20, 28), expected, atol=1e-6)
 
 
 def test_a_rotation_is_counter_clockwise(images: Tensor) -> None:

@@ -148,17 +148,27 @@ def test_a_missing_idx_file_is_named(tmp_path: Path) -> None:
         read_idx(tmp_path / "train-images", tmp_path / "labels")
 
 
+@pytest.mark.parametrize("mark", ["", '"'])
 def test_an_interrupt_while_rows_are_parsed_is_no_fault_of_the_file(
-    digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mark: str, digits: DigitTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Interrupted(io.BytesIO):
-        def read(self, size: int | None = -1) -> bytes:
+        def interrupt(self) -> None:
             if self.tell() == 0:
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(0.1)  # the signal arrives in this call
+
+        def readline(self, size: int | None = -1) -> bytes:
+            self.interrupt()
+            return super().readline(size)
+
+        def read(self, size: int | None = -1) -> bytes:  # pandas, which reads numbers in quotation marks, calls this
+            self.interrupt()
             return super().read(size)
 
-    (tmp_path / "train.csv").write_text(csv_text(digits))
+    header, *rows = csv_text(digits).splitlines()
+    marked = [mark + row.replace(",", f"{mark},{mark}") + mark for row in rows]
+    (tmp_path / "train.csv").write_text("\n".join([header, *marked]))
     monkeypatch.setattr(CsvFile, "_select_rows", lambda _, stream: Interrupted(stream.read()))
     with pytest.raises(KeyboardInterrupt):
         CsvFile(tmp_path / "train.csv").read(labels_required=True)

@@ -48,6 +48,15 @@ def test_an_epoch_of_a_small_table_has_several_passes_up_to_minimum_updates(digi
     assert loader.batch_size == 50
 
 
+def test_minimum_updates_are_not_exceeded_to_complete_a_pass(digits: DigitTable) -> None:
+    table = digits.select(np.arange(1280))
+    loader = training_loader(table, Recipe.load("fast", ["epochs=2", "minimum_updates=30", "batch_size=128"]))
+    batches = [pixels.numpy().reshape(128, -1) for pixels, _ in loader]
+    assert len(batches) == 15
+    complete_pass = {row.tobytes() for row in np.concatenate(batches[:10])}
+    assert complete_pass == {image.tobytes() for image in table.pixels}
+
+
 def test_an_epoch_of_a_large_table_has_one_pass(digits: DigitTable) -> None:
     loader = training_loader(digits, Recipe.load("fast", ["epochs=4", "minimum_updates=10", "batch_size=100"]))
     assert len(loader) == len(digits) // 100

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import yaml
-from scipy.interpolate import CubicSpline
 
 from pipeline.digits import CLASSES
 from pipeline.sources.drawings.strokes import Drawing, Points
@@ -87,6 +86,8 @@ def deform(skeleton: Skeleton, random: np.random.Generator) -> tuple[Points, ...
 
 def _curve(piece: Points) -> Points:
     """Return a dense smooth curve through the points of a piece: a cubic spline, straight through two points."""
+    from scipy.interpolate import CubicSpline  # a slow import, which only recipes with skeletons need
+
     lengths = np.hypot(*np.diff(piece, axis=0).T).clip(0.1)
     positions = np.concatenate([[0], np.cumsum(np.sqrt(lengths))])  # centripetal: no loops between close points
     samples = np.linspace(0, positions[-1], max(2, round(POINTS_PER_UNIT * lengths.sum())))
