@@ -19,6 +19,7 @@ from pipeline.utils.files import open_atomic
 
 HERE = Path(__file__).parent
 IMAGES_PER_PASS = {
+    "linear": (54_000, 6_000),
     "fast": (12_000, 3_000),
     "light-cnn": (6_000, 1_500),
     "branch-cnn": (640, 160),

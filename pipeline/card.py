@@ -71,6 +71,8 @@ class Card(BaseModel):
     """Whether the run ships with the project: an evaluation changes none of its files, see `Run.report_folder`."""
     options: list[str] = []
     """Options of `train` that select the rows, for the command that resumes the run; empty outside the command line."""
+    trackers: dict[str, str] = {}
+    """Experiment trackers to which the run is logged, each with the run's identifier there."""
     checksums: dict[str, str] = {}
     """SHA-256 of the run's safetensors files by name, in hexadecimal digits; empty if an old version trained it."""
     scores: dict[str, float] = {}

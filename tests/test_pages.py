@@ -13,7 +13,7 @@ from pipeline.cli.app import app
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe, load_recipe
 
-PAGES = ["docs/coming-from.md", "docs/troubleshooting.md", "CONTRIBUTING.md", "README.md"]
+PAGES = ["docs/lesson.md", "docs/coming-from.md", "docs/troubleshooting.md", "CONTRIBUTING.md", "README.md"]
 GUIDE = (PROJECT / "docs" / "coming-from.md").read_text()
 TROUBLE = (PROJECT / "docs" / "troubleshooting.md").read_text()
 
@@ -28,7 +28,7 @@ def anchors(text: str) -> set[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_of_a_page_has_a_target(page: str) -> None:
     path = PROJECT / page
-    for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+    for target in re.findall(r"(?:\]\(|<img src=\")([^)\"]+)", path.read_text()):
         if not target.startswith("http"):
             name, _, anchor = target.partition("#")
             file = path.parent / name if name else path

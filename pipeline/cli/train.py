@@ -37,6 +37,14 @@ def train(
         int | None, Option(metavar="N", min=10, help="Train on at most N rows, and validate on at most N/5.")
     ] = None,
     resume: Annotated[bool, Option("--resume", help="Resume RUN, or the newest unfinished run of RECIPE.")] = False,
+    tracker: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            help="Log to a tracker too: tensorboard, trackio, wandb or mlflow.",
+            show_default="tensorboard",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a recipe and save the run in checkpoints/. Use torchrun to train on several processes."""
@@ -58,7 +66,9 @@ def train(
     from pipeline.reports.evaluate import report
     from pipeline.training.train import train
 
-    trained = train(settings, found, run, corrections=corrections, limit=limit, resume=resume, quiet=quiet)
+    trained = train(
+        settings, found, run, corrections=corrections, limit=limit, resume=resume, tracker=tracker, quiet=quiet
+    )
     if is_main_process():
         report(trained, found)
         log.info("Validation accuracy: %s", trained.card.validation_in_words)

@@ -67,7 +67,8 @@ class Scheduler:
 
 
 ARCHITECTURES = {
-    "fast": Architecture("fast", "fast", range(27, 39), ("width", "stem_stride")),
+    "linear": Architecture("linear", "linear", range(1, 513), ("image_size",)),
+    "fast": Architecture("fast", "fast", range(27, 39), ("width", "stem_stride", "batch_norm")),
     "resnet18": Architecture("resnet", "resnet18", range(1, 513), pretrained=True),
     "resnet50": Architecture("resnet", "resnet50", range(1, 513), pretrained=True),
     "vgg16": Architecture("vgg16", "vgg16", range(32, 513), ("image_size", "dropout"), pretrained=True),

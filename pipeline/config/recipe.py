@@ -31,6 +31,8 @@ class Recipe(Settings):
     """fast: multiplier for the number of channels."""
     stem_stride: Literal[1, 2] = 2
     """fast: stride of the first convolution; with 1 its output is max-pooled instead."""
+    batch_norm: bool = True
+    """fast: normalise each channel after its convolution."""
     hidden_size: Annotated[int, Field(ge=1)] = 128
     """light-cnn: number of units in the hidden linear layer."""
     feature_dropout: Fraction = 0.0

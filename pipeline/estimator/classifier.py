@@ -18,7 +18,7 @@ from pipeline.estimator.evaluation import EvaluationMixin
 from pipeline.estimator.network import NetworkMaker
 from pipeline.estimator.state import DataSpec, FittedState, fit_network, scheduler_parameters, storable
 from pipeline.sources.mnist import mnist_source
-from pipeline.training.log import log_to_stdout
+from pipeline.training.tracking.log import log_to_stdout
 
 UNSAVED_PARAMETERS = ["data", "verbose"]
 """Parameters that do not change the training; model files do not store them."""

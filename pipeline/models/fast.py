@@ -3,7 +3,7 @@
 from torch import nn
 
 
-def fast(classes: int, width: int, stem_stride: int) -> nn.Module:
+def fast(classes: int, width: int, stem_stride: int, batch_norm: bool) -> nn.Module:
     """Return the network: 28x28 -> 12x12 -> 10x10 -> 5x5 -> 3x3 -> one value per channel.
 
     It has 70,586 parameters at width 1 for ten classes. The first layer can use stride 2: a 24x24 map and its pooling
@@ -14,31 +14,29 @@ def fast(classes: int, width: int, stem_stride: int) -> nn.Module:
         classes: number of classes.
         width: multiplier of the channel counts.
         stem_stride: stride of the first layer: 2, or 1 followed by max pooling.
+        batch_norm: whether batch norm follows each convolution; without it, the convolutions have biases.
     """
+
+    def convolution(inputs: int, outputs: int, size: int, stride: int = 1, padding: int = 1) -> nn.Module:
+        return nn.Conv2d(inputs, outputs, size, stride, padding, bias=not batch_norm)
+
+    def norm_relu(channels: int) -> list[nn.Module]:
+        return [*([nn.BatchNorm2d(channels)] if batch_norm else []), nn.ReLU(inplace=True)]
+
     narrow, middle, wide = 16 * width, 32 * width, 64 * width
     pooling = [nn.MaxPool2d(2)] if stem_stride == 1 else []
     return nn.Sequential(
         # 1 x 28 x 28; channel counts in these comments are for width 1
-        _convolution(1, narrow, 5, stride=stem_stride, padding=0), *pooling, *_norm_relu(narrow),
+        convolution(1, narrow, 5, stride=stem_stride, padding=0), *pooling, *norm_relu(narrow),
         # 16 x 12 x 12
-        _convolution(narrow, middle, 3, padding=0), *_norm_relu(middle),
+        convolution(narrow, middle, 3, padding=0), *norm_relu(middle),
         # 32 x 10 x 10
-        _convolution(middle, middle, 3), nn.MaxPool2d(2), *_norm_relu(middle),
+        convolution(middle, middle, 3), nn.MaxPool2d(2), *norm_relu(middle),
         # 32 x 5 x 5
-        _convolution(middle, wide, 3), *_norm_relu(wide),
-        _convolution(wide, wide, 3, padding=0), *_norm_relu(wide),
+        convolution(middle, wide, 3), *norm_relu(wide),
+        convolution(wide, wide, 3, padding=0), *norm_relu(wide),
         # 64 x 3 x 3
         nn.MaxPool2d(3),
         nn.Flatten(),
         nn.Linear(wide, classes),
     )  # fmt: skip
-
-
-def _convolution(inputs: int, outputs: int, size: int, stride: int = 1, padding: int = 1) -> nn.Conv2d:
-    """Return a convolution without bias: the batch norm after it has one."""
-    return nn.Conv2d(inputs, outputs, size, stride, padding, bias=False)
-
-
-def _norm_relu(channels: int) -> tuple[nn.Module, nn.Module]:
-    """Return batch norm and ReLU."""
-    return nn.BatchNorm2d(channels), nn.ReLU(inplace=True)

@@ -27,6 +27,7 @@ from pipeline.run_folder import MEMBERS
 from pipeline.sources.source import Source
 from pipeline.training.network import train_network
 from pipeline.training.setup import make_card, start_run
+from pipeline.training.tracking.log import RunLogger
 from pipeline.utils.device import compute_dtype, pick_device
 from pipeline.utils.processes.distributed import world_size
 from pipeline.utils.processes.workers import deal
@@ -43,6 +44,7 @@ def train_ensemble(
     corrections: DigitTable | None = None,
     limit: int | None = None,
     resume: bool = False,
+    tracker: str | None = None,
     quiet: bool = False,
 ) -> Run:
     """Train the recipe's members and return the run of the ensemble.
@@ -71,7 +73,7 @@ def train_ensemble(
         # Corrections are the last rows. No fold contains them, and every member is trained on them.
         folds = held_out_folds(recipe, rows.training.select(np.arange(len(rows.training) - rows.corrections)))
         _train_members(run, recipe, source, rows.training, folds, quiet=quiet)
-        _merge_members(run, recipe, rows.training, folds)
+        _merge_members(run, recipe, rows.training, folds, tracker, quiet=quiet)
         return run
 
 
@@ -165,7 +167,9 @@ def _is_complete(run: Run) -> bool:
     return run.recipe_path.exists() and run.card.finished
 
 
-def _merge_members(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDArray[np.int64]]) -> None:
+def _merge_members(
+    run: Run, recipe: Recipe, table: DigitTable, folds: list[NDArray[np.int64]], tracker: str | None, *, quiet: bool
+) -> None:
     """Merge the members, evaluate and calibrate the ensemble on out-of-fold predictions, and finalise the run."""
     weights: dict[str, Tensor] = {}
     sums = np.zeros((len(table), recipe.classes), dtype=np.float32)
@@ -196,15 +200,19 @@ def _merge_members(run: Run, recipe: Recipe, table: DigitTable, folds: list[NDAr
     card.finished = True
     run.save_model(weights)
     run.save_out_of_fold(OutOfFold(predicted, logits))
-    run.save_history([_average_epochs(epochs) for epochs in zip(*histories, strict=True)])
+    history = [_average_epochs(epochs) for epochs in zip(*histories, strict=True)]
+    run.save_history(history)
     run.finish(card)
     shutil.rmtree(run.folder / MEMBERS)
-    log.info(
-        "Out-of-fold, each row predicted by the %.1f of %d members not trained on it: %s",
-        counts[predicted].mean(),
-        len(folds),
-        result,
-    )
+    with RunLogger(run, recipe, 0, tracker, quiet=quiet) as run_logger:
+        for epoch in history:
+            run_logger.add(epoch)
+        log.info(
+            "Out-of-fold, each row predicted by the %.1f of %d members not trained on it: %s",
+            counts[predicted].mean(),
+            len(folds),
+            result,
+        )
 
 
 def _average_epochs(epochs: tuple[Epoch, ...]) -> Epoch:

@@ -24,8 +24,8 @@ from pipeline.metrics.score import score
 from pipeline.models.parity import ParityNetwork, quiet_transformers
 from pipeline.run import Run
 from pipeline.sources.source import Source
-from pipeline.training.log import RunLogger, format_epoch, log_start
 from pipeline.training.setup import make_card, start_run
+from pipeline.training.tracking.log import RunLogger, format_epoch, log_start
 from pipeline.utils.device import compute_dtype, pick_device
 from pipeline.utils.files import folder_atomic
 from pipeline.utils.processes.distributed import world_size
@@ -44,6 +44,7 @@ def fine_tune(
     corrections: DigitTable | None = None,
     limit: int | None = None,
     resume: bool = False,
+    tracker: str | None = None,
     quiet: bool = False,
 ) -> Run:
     """Fine-tune a network on the parity of a source's labelled rows and return the finished run.
@@ -69,7 +70,7 @@ def fine_tune(
                     recipe, rows, source, network.model, trainer.args.device, trainer.dtype, "transformers"
                 )
                 run.begin(recipe, card, rows.seen.fingerprint)
-            trainer.fit()
+            trainer.fit(tracker)
         return run
 
 
@@ -144,17 +145,17 @@ class FineTuningTrainer(Trainer):
         )
         self.remove_callback(PrinterCallback)
 
-    def fit(self) -> None:
+    def fit(self, tracker: str | None) -> None:
         """Train to the end, from the last checkpoint if there is one, and save the best model.
 
-        After an interrupt the run can be resumed from its last checkpoint.
+        After an interrupt the run can be resumed from its last checkpoint. `tracker` is as in `RunLogger`.
         """
         run, recipe = self.run, self.recipe
         checkpoint = _last_checkpoint(self.folder)
         log.info("Run: %s", run)
         steps = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         try:
-            with RunLogger(run.folder, steps) as run_logger:
+            with RunLogger(run, recipe, steps, tracker, quiet=self.quiet) as run_logger:
                 self.add_callback(HistoryCallback(run, recipe.epochs, run_logger))
                 self.add_callback(ProgressBarCallback(self.quiet))
                 log_start(recipe, str(self.args.device), self.dtype, self.rows)

@@ -24,6 +24,7 @@ def train_network(
     corrections: DigitTable | None = None,
     limit: int | None = None,
     resume: bool = False,
+    tracker: str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     quiet: bool = False,
 ) -> Run:
@@ -58,5 +59,5 @@ def train_network(
             card = make_card(recipe, rows, source, trainer.model, trainer.device, trainer.dtype, "accelerate")
             run.begin(recipe, card, rows.seen.fingerprint)
         train_second = partial(train_line, run, recipe, rows.training, rows.validation, source.data_dir)
-        trainer.fit(quiet=quiet, before_finish=train_second)
+        trainer.fit(quiet=quiet, tracker=tracker, before_finish=train_second)
         return run

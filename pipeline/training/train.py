@@ -1,5 +1,7 @@
 """The entry point for training any recipe."""
 
+from typing import Any
+
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe
 from pipeline.data.table import DigitTable
@@ -15,6 +17,7 @@ def train(
     corrections: DigitTable | None = None,
     limit: int | None = None,
     resume: bool = False,
+    tracker: str | None = None,
     quiet: bool = False,
 ) -> Run:
     """Train a recipe on a source's labelled rows and return the finished run.
@@ -29,18 +32,27 @@ def train(
         corrections: labelled rows to train on in addition to the source's. None of them is used for validation.
         limit: maximum number of training rows from the source; a fifth of it is the maximum for validation rows.
         resume: resume the run `name`, or the newest unfinished run of the recipe.
+        tracker: an experiment tracker to log the run to: trackio, wandb or mlflow; tensorboard is always logged to, if
+            it is installed. A resumed run continues in its tracker.
         quiet: show no progress bar.
 
     Raises:
-        UserError: the rows are invalid or too few, the loss diverged, or the run to resume has another recipe or other
-            data.
+        UserError: the tracker is not installed, the rows are invalid or too few, the loss diverged, or the run to
+            resume has another recipe or other data.
     """
+    if tracker:
+        from pipeline.training.tracking.trackers import require_tracker
+
+        require_tracker(tracker)
+    options: Any = {
+        "corrections": corrections, "limit": limit, "resume": resume, "tracker": tracker, "quiet": quiet
+    }  # fmt: skip
     if isinstance(recipe, FineTuning):
         from pipeline.training.fine_tune import fine_tune  # imports Transformers, which is slow
 
-        return fine_tune(recipe, source, name, corrections=corrections, limit=limit, resume=resume, quiet=quiet)
+        return fine_tune(recipe, source, name, **options)
     from pipeline.training.ensemble import train_ensemble
     from pipeline.training.network import train_network
 
     loop = train_ensemble if recipe.members > 1 else train_network
-    return loop(recipe, source, name, corrections=corrections, limit=limit, resume=resume, quiet=quiet)
+    return loop(recipe, source, name, **options)

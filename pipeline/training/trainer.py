@@ -27,7 +27,6 @@ from pipeline.models import build
 from pipeline.models.convolution import use_im2col
 from pipeline.run import Run
 from pipeline.training.finish import begin_epoch_run, finish_run
-from pipeline.training.log import RunLogger, format_epoch, log_start
 from pipeline.training.optim.average import average_weights
 from pipeline.training.optim.factory import (
     flush_denormals,
@@ -38,6 +37,7 @@ from pipeline.training.optim.factory import (
     prepare,
 )
 from pipeline.training.setup import require_divisible
+from pipeline.training.tracking.log import RunLogger, format_epoch, log_start
 from pipeline.training.validate import validate
 from pipeline.utils.device import autocast, compute_dtype, keep_freed_memory, memory_format, tune_convolutions
 from pipeline.utils.processes.distributed import broadcast_from_main, claim_report, defer_sigterm, report_lost_peer
@@ -110,7 +110,7 @@ class Trainer:
         self.best_loss = float("inf")
         self.stale_epochs = 0
 
-    def fit(self, *, quiet: bool, before_finish: Callable[[], None] = lambda: None) -> None:
+    def fit(self, *, quiet: bool, tracker: str | None = None, before_finish: Callable[[], None] = lambda: None) -> None:
         """Train to the end of the schedule, or until `patience` epochs bring no improvement.
 
         The run keeps the model of the epoch with the lowest validation loss, or the last one if there are no validation
@@ -124,7 +124,7 @@ class Trainer:
                 defer_sigterm() as self.stop_requested,
                 report_lost_peer(lambda: f"to resume: {self.run.resume_command}"),
             ):
-                self.run_epochs(quiet=quiet)
+                self.run_epochs(quiet=quiet, tracker=tracker)
         except KeyboardInterrupt:
             if claim_report():
                 kept = "; the best model so far is kept" if self.history else ""
@@ -136,11 +136,13 @@ class Trainer:
             before_finish()
             self.finish(self.run)
 
-    def run_epochs(self, *, quiet: bool) -> None:
-        """Run the epochs without finalising the run."""
+    def run_epochs(self, *, quiet: bool, tracker: str | None = None) -> None:
+        """Run the epochs without finalising the run. `tracker` is as in `RunLogger`."""
         is_main = self.accelerator.is_main_process
         try:
-            with RunLogger(self.run.folder, len(self.history)) if is_main else nullcontext() as run_logger:
+            with (
+                RunLogger(self.run, self.recipe, len(self.history), tracker, quiet=quiet) if is_main else nullcontext()
+            ) as run_logger:
                 devices = self.accelerator.num_processes
                 device = str(self.device) if devices == 1 else f"{devices} x {self.device.type}"
                 log_start(self.recipe, device, self.dtype, self.rows)

@@ -15,6 +15,7 @@ def test_every_recipe_is_valid_and_has_the_name_of_its_file(name: str) -> None:
 
 def test_all_built_in_recipes_exist() -> None:
     assert set(recipe_names()) == {
+        "linear",
         "fast",
         "best",
         "sketch",

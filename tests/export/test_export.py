@@ -26,6 +26,8 @@ TEMPERATURE = 0.7
 NETWORKS = {
     "fast": ["fast"],
     "fast-27": ["fast", "image_size=27"],
+    "fast-plain": ["fast", "batch_norm=false"],
+    "linear": ["linear"],
     "light-cnn": ["light-cnn"],
     "branch-cnn": ["branch-cnn"],
     "vgg16": ["vgg16"],
@@ -184,7 +186,9 @@ def test_a_transformers_pipeline_predicts_the_same_digit(
     assert answer["score"] == pytest.approx(predictions.confidence[0], abs=0.02)  # type: ignore[index]
 
 
-@pytest.mark.parametrize("name", ["fast", "fast-27", "light-cnn", "branch-cnn", "vgg16", "resnet18"])
+@pytest.mark.parametrize(
+    "name", ["fast", "fast-27", "fast-plain", "linear", "light-cnn", "branch-cnn", "vgg16", "resnet18"]
+)
 def test_onnx_gives_our_logits_for_any_number_of_images(
     name: str, runs: dict[str, Run], pixels: np.ndarray, tmp_path: Path
 ) -> None:

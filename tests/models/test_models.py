@@ -12,6 +12,7 @@ from pipeline.models.pretrained import load_pretrained
 from pipeline.utils.device import compute_dtype
 
 PARAMETERS = {
+    "linear": 7_850,
     "fast": 70_586,
     "best": 10 * 1_111_754,
     "sketch": 279_531,
@@ -39,6 +40,13 @@ def test_light_cnn_has_the_documented_parameters_per_layer() -> None:
     assert [count for count in layers if count] == [320, 18_496, 1_179_776, 1_290]
 
 
+def test_fast_without_batch_norm_has_a_bias_in_each_convolution() -> None:
+    layers = list(build(Recipe.load("fast", ["batch_norm=false"])).modules())
+    convolutions = [layer for layer in layers if isinstance(layer, torch.nn.Conv2d)]
+    assert len(convolutions) == 5 and all(layer.bias is not None for layer in convolutions)
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in layers)
+
+
 def test_branch_cnn_concatenates_its_branches_to_512_channels_of_7x7() -> None:
     model = build(Recipe.load("branch-cnn"))
     features = model.stem(torch.zeros(2, 1, 28, 28))  # type: ignore[operator]
@@ -56,7 +64,7 @@ def test_dropout_follows_the_recipe(name: str, rates: list[float]) -> None:
     assert dropouts(Recipe.load(name, ["dropout=0.1"]))[-1] == 0.1
 
 
-@pytest.mark.parametrize("name", ["fast", "resnet18", "resnet50", "vgg16", "branch-cnn", "light-cnn"])
+@pytest.mark.parametrize("name", ["linear", "fast", "resnet18", "resnet50", "vgg16", "branch-cnn", "light-cnn"])
 def test_a_network_accepts_its_documented_image_sizes(name: str) -> None:
     sizes = ARCHITECTURES[name].sizes
     for size in (sizes[0], min(sizes[-1], sizes[0] + 40)):

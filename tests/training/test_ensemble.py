@@ -85,7 +85,7 @@ def test_the_members_runs_are_deleted_at_the_end(trained: Run) -> None:
 def test_an_interrupted_ensemble_resumes(
     recipe: Recipe, practice: Source, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     folder = tmp_path / "again"

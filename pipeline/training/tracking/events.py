@@ -31,7 +31,7 @@ class EventFile:
         self._append(Event(wall_time=time.time(), step=first_step, file_version="brain.Event:2"))
         self._append(Event(wall_time=time.time(), step=first_step, session_log=start))
 
-    def add(self, metrics: Mapping[str, float], step: int) -> None:
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Append an event for each metric."""
         for name, value in metrics.items():
             summary = Summary(value=[Summary.Value(tag=name, simple_value=value)])
