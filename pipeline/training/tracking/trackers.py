@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
+from textwrap import shorten
 from typing import Any
 
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker
@@ -24,6 +25,9 @@ MLFLOW_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TI
 """Environment variables that are set unless the user has set them: MLflow would wait for minutes for its server."""
 WANDB_LIMITS = {"init_timeout": 30, "finish_timeout": 60, "finish_timeout_raises": True}
 """Seconds that Weights & Biases may take to start a run, and to send what is left when the training ends."""
+
+MAX_REASON_CHARACTERS = 160
+"""Longest part of an error's message that is shown."""
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +92,7 @@ class TrackedRun:
                 yield
         except Exception as error:  # whatever a tracker raises must not end the training
             self.tracker = None
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = shorten(str(error) or type(error).__name__, MAX_REASON_CHARACTERS, placeholder="...")
             log.warning("%s failed: %s; the training continues without it", self.name, reason)
 
 
