@@ -1,6 +1,6 @@
 """Measure a run on pen drawings of 30 writers: accuracy, time per reading, and rejection of non-digits.
 
-Usage: PYTHONPATH=. python benchmarks/handwriting.py RUN [DATA]
+Usage: PYTHONPATH=.:tests python benchmarks/handwriting.py RUN [DATA]
 
 The drawings are those of UCI's set 81 (in DATA) that no recipe trains on; see pipeline/sources/drawings/pendigits.py.
 They are drawn with a round brush. The non-digit characters are Omniglot's Greek alphabet, on which no recipe trains
@@ -8,11 +8,13 @@ either. The other non-digits are generated as for training, but from other drawi
 """
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from PIL import Image
+from helpers.writing import write_joined
+from PIL import Image, ImageOps
 from sklearn.metrics import roc_auc_score
 
 from pipeline import Predictor, UserError
@@ -24,8 +26,8 @@ from pipeline.sources.drawings.strokes import Drawing, Points, render_strokes
 from pipeline.sources.outliers import load_characters, make_non_digits
 from pipeline.vision.frame import glyphs
 
-NUMBER_COUNT = 500
-"""Numbers of two to six digits."""
+NUMBER_COUNT, SIX_COUNT = 500, 100
+"""Numbers of several lengths, apart or touching, and numbers of six digits."""
 GENERATED_OUTLIER_COUNT = 1_000
 """Non-digit images, generated from the held-out drawings or from random strokes."""
 PAD_SIDE_PX = 400
@@ -59,19 +61,39 @@ def draw_number(drawings: list[Drawing], random: np.random.Generator) -> Image.I
     return draw_strokes(placed, max(PAD_SIDE_PX, round(left + brush)), brush)
 
 
-def measure(predictor: Predictor, jobs: list[list[Drawing]]) -> tuple[int, int, list[float]]:
+def draw_touching(drawings: list[Drawing], random: np.random.Generator) -> Image.Image:
+    """Return digits in a row whose ink overlaps by 1 to 4 pixels at a height of 20, in black on white paper."""
+    brush, height = random.uniform(8, 18), random.uniform(80, 160)
+    writing = write_joined(drawings, height, brush, random.uniform(1, 4), random)
+    return ImageOps.invert(ImageOps.expand(writing.ink, border=round(height / 3)))
+
+
+def measure(
+    predictor: Predictor,
+    jobs: list[list[Drawing]],
+    draw: Callable[[list[Drawing], np.random.Generator], Image.Image],
+) -> tuple[int, int, list[float]]:
     """Return how many numbers are read correctly, how many have the correct digit count, and the time of each in ms."""
     random = np.random.default_rng(0)
     correct = segmented = 0
     times = []
     for job in jobs:
-        image = draw_digit(job[0], random) if len(job) == 1 else draw_number(job, random)
+        image = draw(job, random)
         start = perf_counter()
         reading = predictor.read(image)
         times.append(1000 * (perf_counter() - start))
         correct += reading.text == "".join(str(drawing.label) for drawing in job)
         segmented += len(reading.glyphs) == len(job)
     return correct, segmented, times
+
+
+def pick_numbers(drawings: list[Drawing], lengths: Sequence[int], count: int) -> list[list[Drawing]]:
+    """Return the digits of `count` numbers, each of one of the lengths."""
+    random = np.random.default_rng(2)
+    return [
+        [drawings[index] for index in random.choice(len(drawings), length)]
+        for length in random.choice(lengths, count).tolist()
+    ]
 
 
 def report_rejected(predictor: Predictor, held_out: list[Drawing], greek: Pixels) -> None:
@@ -104,23 +126,19 @@ def main() -> None:
     except UserError as error:
         print(f"no measurement: {error}")
         return
-    random = np.random.default_rng(2)
-    lengths = random.integers(2, 7, NUMBER_COUNT)
-    jobs = {
-        "single digits": [[drawing] for drawing in held_out],
-        "numbers of 2 to 6": [
-            [held_out[index] for index in random.choice(len(held_out), length)] for length in lengths
-        ],
-        "numbers of 6": [[held_out[index] for index in random.choice(len(held_out), 6)] for _ in range(100)],
-    }
     predictor = Predictor.load(run)
-    predictor.read(draw_digit(held_out[0], random))  # warm-up
+    predictor.read(draw_digit(held_out[0], np.random.default_rng(2)))  # warm-up
     print("| drawings | correct | correct digit count | p50 ms | p95 ms |\n|---|---|---:|---:|---:|")
-    for name, each in jobs.items():
-        correct, segmented, times = measure(predictor, each)
+    for name, jobs, draw in (
+        ("single digits", [[drawing] for drawing in held_out], lambda job, random: draw_digit(job[0], random)),
+        ("numbers of 2 to 6", pick_numbers(held_out, range(2, 7), NUMBER_COUNT), draw_number),
+        ("numbers of 6", pick_numbers(held_out, [6], SIX_COUNT), draw_number),
+        ("numbers of 2 to 5, touching", pick_numbers(held_out, range(2, 6), NUMBER_COUNT), draw_touching),
+    ):
+        correct, segmented, times = measure(predictor, jobs, draw)
         p50, p95 = np.percentile(times, [50, 95])
-        found = format_accuracy(correct, len(each))
-        print(f"| {name} | {found} | {segmented / len(each):.1%} | {p50:.1f} | {p95:.1f} |", flush=True)
+        found = format_accuracy(correct, len(jobs))
+        print(f"| {name} | {found} | {segmented / len(jobs):.1%} | {p50:.1f} | {p95:.1f} |", flush=True)
     report_rejected(predictor, held_out, greek)
 
 

@@ -20,7 +20,7 @@ from pipeline.sources.lines.material import held_out_shapes, training_shapes
 from pipeline.sources.lines.numbers import Numbers, make_numbers
 from pipeline.sources.lines.shapes import Shape
 from pipeline.training.optim.factory import FusedAdam
-from pipeline.utils.device import keep_freed_memory, memory_format, pick_device
+from pipeline.utils.device import autocast, compute_dtype, keep_freed_memory, memory_format, pick_device
 from pipeline.utils.prefetch import prefetch
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,8 @@ def train_line(run: Run, recipe: Recipe, training: DigitTable, validation: Digit
     device = pick_device()
     log.info("Network for touching digits: %d updates", recipe.line_updates)
     shapes = training_shapes(recipe, training, data)
-    model = train_line_network(shapes, recipe.line_updates, recipe.seed, device)
+    dtype = compute_dtype(recipe.precision, device)
+    model = train_line_network(shapes, recipe.line_updates, recipe.seed, device, dtype)
     held_out = held_out_shapes(recipe, validation if len(validation) else training, data)
     batches = make_numbers(held_out, BATCH_SIZE, recipe.seed)
     temperature, accuracy = calibrate_line(model, [next(batches) for _ in range(CALIBRATION_BATCHES)], device)
@@ -66,7 +67,9 @@ def train_line(run: Run, recipe: Recipe, training: DigitTable, validation: Digit
     run.save_card(run.card.model_copy(update={"line_temperature": temperature}))
 
 
-def train_line_network(shapes: Sequence[Shape], updates: int, seed: int, device: torch.device) -> LineNetwork:
+def train_line_network(
+    shapes: Sequence[Shape], updates: int, seed: int, device: torch.device, dtype: torch.dtype
+) -> LineNetwork:
     """Return a network trained on numbers of these shapes, on `device`, in evaluation mode.
 
     AdamW with one cycle of the learning rate, on the CTC loss. The result depends on the arguments only.
@@ -76,6 +79,7 @@ def train_line_network(shapes: Sequence[Shape], updates: int, seed: int, device:
         updates: number of batches of BATCH_SIZE numbers, at least 2.
         seed: seed of the weights and of the numbers.
         device: the device that trains.
+        dtype: of the convolutions' arithmetic.
     """
     keep_freed_memory()
     with torch.random.fork_rng(devices=[]):
@@ -88,7 +92,9 @@ def train_line_network(shapes: Sequence[Shape], updates: int, seed: int, device:
     scheduler = OneCycleLR(optimizer, LEARNING_RATE, updates, pct_start=WARMUP, cycle_momentum=False)
     started, losses = time.perf_counter(), torch.zeros((), device=device)
     for index, batch in enumerate(_first(make_numbers(shapes, BATCH_SIZE, seed), updates), start=1):
-        loss = line_loss(model(batch.lines.to(device, memory_format=memory_format(device))), batch.symbols)
+        with autocast(dtype, device):
+            logits = model(batch.lines.to(device, memory_format=memory_format(device)))
+        loss = line_loss(logits, batch.symbols)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT)

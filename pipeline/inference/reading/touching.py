@@ -22,8 +22,10 @@ VIEW_HEIGHTS = (0.82, 0.95)
 """Heights of a digit, relative to its row, at which a line is shown: a row's parts are higher if their digits jump."""
 CERTAIN_WIDTH = 1.4
 """Width, relative to the height of its row, from which a part is more than one digit, however doubtful its line."""
-MIN_PROBABILITY = 0.5
+MIN_PROBABILITY = 0.2
 """Probability of a line from which it is believed."""
+CERTAIN_PROBABILITY = 0.5
+"""Probability of a line from which its digits are certain; those of other lines get its probability as their score."""
 NARROW = 0.9
 """Width of a line, relative to the height of its row, up to which it is more probably one letter than two digits."""
 MIN_NARROW_PROBABILITY = 0.9
@@ -120,7 +122,7 @@ def _is_believed(reading: LineReading, chain: Sequence[Candidate], width: float)
 def _pieces(ink: Ink, whole: Part, width: int, reading: LineReading) -> list[Candidate]:
     """Return the digits of a line of `width` columns, with the ink in their columns."""
     scale = whole.width / max(1, width - 2 * MARGIN_PX)
-    p_digit = 1.0 if reading.probability > MIN_PROBABILITY else reading.probability
+    p_digit = 1.0 if reading.probability > CERTAIN_PROBABILITY else reading.probability
     pieces = []
     for probabilities, (start, stop) in zip(reading.probabilities, reading.columns, strict=True):
         left, right = (int(np.clip(round((column - MARGIN_PX) * scale), 0, whole.width)) for column in (start, stop))

@@ -13,7 +13,7 @@ from pipeline.sources.lines.shapes import Shape, make_shapes
 
 MAX_ROWS = 54_000
 """Maximum number of training rows that become shapes."""
-MAX_RENDERINGS = 2
+DRAWING_RENDERINGS = 6
 """Shapes of each pen drawing."""
 MAX_SKELETONS = 4_000
 """Maximum number of digits drawn from skeletons."""
@@ -53,7 +53,7 @@ def _shapes(recipe: Recipe, rows: DigitTable, data: Path, *, held_out: bool) -> 
         count = round(recipe.validation_fraction * len(drawings))
         chosen = drawings[:count] if held_out else drawings[count:]
         if chosen:
-            tables.append(render_drawings(chosen, min(recipe.pen_drawings, MAX_RENDERINGS), seed))
+            tables.append(render_drawings(chosen, DRAWING_RENDERINGS, seed))
     if recipe.skeletons:
         drawn = skeletons.sample_digits(max(1, round(share * min(recipe.skeletons, MAX_SKELETONS))), seed)
         tables.append(render_drawings(drawn, 1, seed))
