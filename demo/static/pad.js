@@ -1,7 +1,7 @@
 // The pad: canvas, tools and keys around a drawing. It reports every change of the drawing.
 
 import { exampleStrokes, replay } from "./examples.js";
-import { isBlank, paint, toPicture } from "./ink.js";
+import { isBlank, MARGIN, paint, toPicture } from "./ink.js";
 import { watchPen } from "./pen.js";
 
 // Width of a stroke, as a fraction of the pad's height and of its width; the smaller one counts, so that six digits fit on
@@ -154,6 +154,30 @@ export class Pad {
 
   refit() {
     this.view = this.drawing.fit(this.width, this.height);
+    this.placeBoxes();
+  }
+
+  // Shows the boxes of a reading, an element of the sent picture's shape; null shows none.
+  showBoxes(boxes) {
+    this.boxes?.remove();
+    this.boxes = boxes;
+    this.boxed = { view: this.view, width: this.width, height: this.height };
+    if (!boxes) return;
+    this.canvas.after(boxes);
+    this.placeBoxes();
+  }
+
+  // Keeps the boxes on their ink if the pad has changed since.
+  placeBoxes() {
+    if (!this.boxes) return;
+    const { view, width, height } = this.boxed;
+    const scale = this.view.scale / view.scale;
+    const margin = MARGIN * Math.max(width, height);
+    const { style } = this.boxes;
+    style.left = `${this.view.left - (view.left + margin) * scale}px`;
+    style.top = `${this.view.top - (view.top + margin) * scale}px`;
+    style.width = `${(width + 2 * margin) * scale}px`;
+    style.height = `${(height + 2 * margin) * scale}px`;
   }
 
   repaint() {
