@@ -39,6 +39,12 @@ export class Pad {
     return this.drawing.empty ? null : toPicture(this.drawing.strokes, this.view, this.width, this.height);
   }
 
+  // Returns the picture, and remembers the pad's size and view for the boxes of its reading.
+  takePicture() {
+    this.taken = { view: this.view, width: this.width, height: this.height };
+    return this.picture;
+  }
+
   listen() {
     const { element, canvas } = this;
     element.addEventListener("click", ({ target }) => {
@@ -157,20 +163,19 @@ export class Pad {
     this.placeBoxes();
   }
 
-  // Shows the boxes of a reading, an element of the sent picture's shape; null shows none.
+  // Shows the boxes of the taken picture's reading, an element of the picture's shape; null shows none.
   showBoxes(boxes) {
     this.boxes?.remove();
     this.boxes = boxes;
-    this.boxed = { view: this.view, width: this.width, height: this.height };
     if (!boxes) return;
     this.canvas.after(boxes);
     this.placeBoxes();
   }
 
-  // Keeps the boxes on their ink if the pad has changed since.
+  // Keeps the boxes on their ink if the pad has changed since then.
   placeBoxes() {
     if (!this.boxes) return;
-    const { view, width, height } = this.boxed;
+    const { view, width, height } = this.taken;
     const scale = this.view.scale / view.scale;
     const margin = MARGIN * Math.max(width, height);
     const { style } = this.boxes;

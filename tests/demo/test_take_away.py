@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from helpers.browser import draw, on_pad, opened, result
 from helpers.page import Page
+from helpers.waiting import wait_until
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, expect
 from playwright.sync_api import Page as Tab
@@ -85,6 +86,12 @@ def edges_of_boxes(tab: Tab) -> list[list[float]]:
     return edges
 
 
+def ends_of_boxes(tab: Tab) -> list[float]:
+    """Return left, right, top and bottom of all boxes together, within padding and border."""
+    lefts, rights, tops, bottoms = zip(*edges_of_boxes(tab), strict=True)
+    return [min(lefts) + 7, max(rights) - 7, min(tops) + 7, max(bottoms) - 7]
+
+
 def test_the_boxes_of_the_digits_lie_around_their_ink(tab: Tab) -> None:
     draw(tab, "71")
     boxes = tab.locator(".paper .split span")
@@ -96,10 +103,7 @@ def test_the_boxes_of_the_digits_lie_around_their_ink(tab: Tab) -> None:
         assert right - left < max(ink) - min(ink) + 60
     for size in ((700, 900), (1024, 500)):
         tab.set_viewport_size({"width": size[0], "height": size[1]})
-        tab.wait_for_timeout(200)  # until the pad has its new size
-        lefts, rights, tops, bottoms = zip(*edges_of_boxes(tab), strict=True)
-        found = min(lefts) + 7, max(rights) - 7, min(tops) + 7, max(bottoms) - 7  # padding and border
-        assert found == pytest.approx(tab.evaluate(INK), abs=6), size
+        wait_until(lambda: ends_of_boxes(tab) == pytest.approx(tab.evaluate(INK), abs=6), f"{size}: beside their ink")
     tab.keyboard.press("Delete")
     expect(boxes.first).to_be_hidden()
 
