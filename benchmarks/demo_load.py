@@ -42,9 +42,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=60)
     arguments = parser.parse_args()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     page = subprocess.Popen([sys.executable, "-m", "demo", "--run", arguments.run, "--port", str(port)])
     address = f"http://127.0.0.1:{port}"
     try:
@@ -70,6 +68,14 @@ def main() -> None:
         f"({len(seconds) / arguments.seconds:.0f} a second), {errors} errors, "
         f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms, longest {seconds.max() * 1000:.0f} ms"
     )
+
+
+def free_port() -> int:
+    """Return a port of this machine at which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def memory_mb(process: int) -> float:

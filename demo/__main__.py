@@ -60,11 +60,12 @@ def serve(
     from demo.listener import open_socket
 
     listener = open_socket(host, port)
+    from demo.lean_imports import import_gradio, leave_out_unused_modules
+
+    leave_out_unused_modules()
     from demo.predictors import PredictorPool
 
     pool = PredictorPool(run)
-    from demo.gradio_import import import_gradio
-
     import_gradio()
     from demo.app import build_page
     from demo.server import Server, public_link

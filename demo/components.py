@@ -7,11 +7,8 @@ from demo.static_files import import_module
 _BOXES = """\
 element.onclick = ({target}) => target.closest("button") && trigger("click");
 watch("value", () => {
-  const paper = element.closest(".column").querySelector(".paper");
-  if (!paper) return;
-  paper.querySelector(".split")?.remove();
-  const boxes = element.querySelector(".split");
-  if (boxes) paper.append(boxes.cloneNode(true));
+  const canvas = element.closest(".column").querySelector(".paper canvas");
+  canvas?.pad.showBoxes(element.querySelector(".split")?.cloneNode(true));
 });"""
 _GAME = f"""\
 element.querySelector("button").addEventListener("click", async () => {{

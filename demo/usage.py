@@ -25,9 +25,9 @@ TEMPLATE = """\
   (left, top, right, bottom), its row, its digit and ten probabilities; for each mark its box, its symbol and its
   row; and the boxes of ink that is left out. Several rows are separated by spaces.</p>
   <h2>Python</h2>
-  <pre><code>${python.replaceAll("ADDRESS", location.href.split(/[/]*([?#]|$)/)[0])}</code></pre>
+  <pre tabindex="0"><code>${python.replaceAll("ADDRESS", location.href.split(/[/]*([?#]|$)/)[0])}</code></pre>
   <h2>Shell</h2>
-  <pre><code>${curl.replaceAll("ADDRESS", location.href.split(/[/]*([?#]|$)/)[0])}</code></pre>
+  <pre tabindex="0"><code>${curl.replaceAll("ADDRESS", location.href.split(/[/]*([?#]|$)/)[0])}</code></pre>
   <p>The cookie in <code>visitor.txt</code> identifies you. Only the visitor who uploaded a picture can use it.</p>
   <p><code>GET /healthz</code> returns 200 while the page is running.</p>
 </div>

@@ -7,6 +7,7 @@ import { links } from "./links.js";
 import { Sheet } from "./maps.js";
 import { pace } from "./pad.js";
 
+const STYLES = ["inside.css", "layers.css", "cell.css"];
 const LIVE = 60; // minimum time between two reports of the pad while the panel is open, in milliseconds
 const [ROOM_ABOVE, ROOM_BELOW] = [40, 20]; // for the bars of logits, in CSS pixels
 const FOOTNOTE =
@@ -21,8 +22,8 @@ export function lookInside(tab, section, pressed) {
   panels.get(section).open(cards.indexOf(pressed.closest(".card")));
 }
 
-function loadStyle() {
-  const href = new URL("inside.css", import.meta.url).href;
+function loadStyle(name) {
+  const href = new URL(name, import.meta.url).href;
   return new Promise((loaded) => {
     const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href, onload: loaded });
     document.head.append(link);
@@ -34,7 +35,7 @@ class Panel {
     this.tab = tab;
     this.section = section;
     this.host = section.closest(".block.inside-host");
-    this.styled = loadStyle();
+    this.styled = Promise.all(STYLES.map(loadStyle));
     this.chosen = -1; // index of the digit; -1 is the last one
     this.place = null; // the value that is explained: layer, channel, row, column
     this.sheets = [];

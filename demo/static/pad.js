@@ -1,7 +1,7 @@
 // The pad: canvas, tools and keys around a drawing. It reports every change of the drawing.
 
 import { exampleStrokes, replay } from "./examples.js";
-import { isBlank, paint, toPicture } from "./ink.js";
+import { isBlank, MARGIN, paint, toPicture } from "./ink.js";
 import { watchPen } from "./pen.js";
 
 // Width of a stroke, as a fraction of the pad's height and of its width; the smaller one counts, so that six digits fit on
@@ -37,6 +37,12 @@ export class Pad {
   // The pad as a PNG, a data URL; null without ink.
   get picture() {
     return this.drawing.empty ? null : toPicture(this.drawing.strokes, this.view, this.width, this.height);
+  }
+
+  // Returns the picture, and remembers the pad's size and view for the boxes of its reading.
+  takePicture() {
+    this.taken = { view: this.view, width: this.width, height: this.height };
+    return this.picture;
   }
 
   listen() {
@@ -154,6 +160,29 @@ export class Pad {
 
   refit() {
     this.view = this.drawing.fit(this.width, this.height);
+    this.placeBoxes();
+  }
+
+  // Shows the boxes of the taken picture's reading, an element of the picture's shape; null shows none.
+  showBoxes(boxes) {
+    this.boxes?.remove();
+    this.boxes = boxes;
+    if (!boxes) return;
+    this.canvas.after(boxes);
+    this.placeBoxes();
+  }
+
+  // Keeps the boxes on their ink if the pad has changed since then.
+  placeBoxes() {
+    if (!this.boxes) return;
+    const { view, width, height } = this.taken;
+    const scale = this.view.scale / view.scale;
+    const margin = MARGIN * Math.max(width, height);
+    const { style } = this.boxes;
+    style.left = `${this.view.left - (view.left + margin) * scale}px`;
+    style.top = `${this.view.top - (view.top + margin) * scale}px`;
+    style.width = `${(width + 2 * margin) * scale}px`;
+    style.height = `${(height + 2 * margin) * scale}px`;
   }
 
   repaint() {

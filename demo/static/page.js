@@ -23,7 +23,7 @@ export function adoptPad(element, props, trigger) {
   document.getElementById("first")?.remove();
   outrank();
   send = () => {
-    props.value = pad.picture;
+    props.value = pad.takePicture();
     trigger("input");
   };
   if (!pad.drawing.empty) send();

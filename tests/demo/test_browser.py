@@ -208,6 +208,8 @@ def test_with_a_password_the_page_opens_after_the_login(browser: Browser) -> Non
         refused: list[str] = []
         tab.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
         tab.goto(address)
+        axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+        assert axe.run(tab).violations_count == 0
         tab.get_by_label("username").fill("ada")
         tab.get_by_label("password").fill("wrong")
         tab.get_by_role("button", name="Sign in").click()

@@ -30,6 +30,8 @@ def test_the_layers_follow_a_stroke_and_the_largest_logit_is_the_answer(tab: Tab
     draw(tab, "7")
     tab.get_by_role("button", name="Look inside").first.click()
     expect(panel(tab).locator(".logits .best b")).to_have_text("7")
+    tops = "items => new Set(items.map(item => item.getBoundingClientRect().top)).size"
+    assert panel(tab).locator(".logits li").evaluate_all(tops) == 1, "the bars have different grounds"
     tab.keyboard.press("Delete")
     (points,) = on_pad(tab, "1")
     before = updates(tab)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from helpers.browser import draw, on_pad, opened, result
 from helpers.page import Page
+from helpers.waiting import wait_until
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, expect
 from playwright.sync_api import Page as Tab
@@ -63,18 +64,46 @@ def test_the_card_and_the_digits_are_files(tab: Tab, tmp_path: Path) -> None:
     assert CsvFile(tmp_path / "digits.csv").read(labels_required=True).known_labels.tolist() == [1, 7]
 
 
+INK = """() => {
+  const canvas = document.querySelector(".paper canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const places = [...Array(canvas.width * canvas.height).keys()].filter((place) => data[4 * place + 3] > 64);
+  const { left, top } = canvas.getBoundingClientRect();
+  const across = places.map((place) => place % canvas.width), down = places.map((place) => place / canvas.width);
+  const ends = (values, start) => [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))]
+    .map((each) => start + each / devicePixelRatio);
+  return [...ends(across, left), ...ends(down, top)];
+}"""
+"""Returns the bounds of the ink on the pad: left, right, top, bottom, in pixels of the window."""
+
+
+def edges_of_boxes(tab: Tab) -> list[list[float]]:
+    """Return left, right, top and bottom of each digit's box on the pad, in pixels of the window."""
+    edges: list[list[float]] = tab.evaluate(
+        "[...document.querySelectorAll('.paper .split span')].map((box) => box.getBoundingClientRect())"
+        ".map(({ left, right, top, bottom }) => [left, right, top, bottom])"
+    )
+    return edges
+
+
+def ends_of_boxes(tab: Tab) -> list[float]:
+    """Return left, right, top and bottom of all boxes together, within padding and border."""
+    lefts, rights, tops, bottoms = zip(*edges_of_boxes(tab), strict=True)
+    return [min(lefts) + 7, max(rights) - 7, min(tops) + 7, max(bottoms) - 7]
+
+
 def test_the_boxes_of_the_digits_lie_around_their_ink(tab: Tab) -> None:
     draw(tab, "71")
     boxes = tab.locator(".paper .split span")
     expect(boxes).to_have_text(["7", "1"])
-    edges = tab.evaluate(
-        "[...document.querySelectorAll('.paper .split span')].map((box) => box.getBoundingClientRect())"
-        ".map(({ left, right }) => [left, right])"
-    )
+    edges = [(left, right) for left, right, _, _ in edges_of_boxes(tab)]
     for (left, right), stroke in zip(edges, on_pad(tab, "71"), strict=True):
         ink = [x for x, _ in stroke]
         assert left < min(ink) < max(ink) < right
         assert right - left < max(ink) - min(ink) + 60
+    for size in ((700, 900), (1024, 500)):
+        tab.set_viewport_size({"width": size[0], "height": size[1]})
+        wait_until(lambda: ends_of_boxes(tab) == pytest.approx(tab.evaluate(INK), abs=6), f"{size}: beside their ink")
     tab.keyboard.press("Delete")
     expect(boxes.first).to_be_hidden()
 

@@ -5,7 +5,7 @@ import pytest
 from helpers.judges import FakeLines
 
 from pipeline.inference.reading.lattice import Candidate
-from pipeline.inference.reading.touching import split_touching
+from pipeline.inference.reading.touching import VIEW_HEIGHTS, split_touching
 from pipeline.models.line import NON_DIGIT
 from pipeline.vision.binarise import Ink
 from pipeline.vision.part import Part
@@ -63,7 +63,7 @@ def test_a_wide_part_is_read_as_a_line_even_if_the_network_is_sure() -> None:
 @pytest.mark.parametrize(
     ("width", "score", "symbols", "probability"),
     [
-        (75, 0.2, (4, 2), 0.45),
+        (75, 0.1, (4, 2), 0.15),
         (75, 0.85, (4, 2), 0.8),
         (75, 0.2, (4,), 0.99),
         (75, 0.2, (4, NON_DIGIT), 0.99),
@@ -89,6 +89,12 @@ def test_a_part_too_wide_for_one_digit_is_split_by_any_line_but_stays_in_doubt()
     assert certainty < 0.5
 
 
+def test_a_wide_line_is_split_but_stays_in_doubt_if_it_is_more_probable_wrong_than_right() -> None:
+    found, _ = split([candidate(50, 75, 0.2)], FakeLines((4, 2), 0.45))
+    assert digits(found) == [4, 2]
+    assert [each.p_digit for each in found] == [0.45, 0.45]
+
+
 def test_neighbours_of_a_part_in_doubt_are_read_with_it() -> None:
     far = candidate(200, 40, 0.99, digit=6)
     lines = FakeLines((4, 2, 7), 0.9)
@@ -98,12 +104,15 @@ def test_neighbours_of_a_part_in_doubt_are_read_with_it() -> None:
     assert len(lines.asked) == 1
 
 
-def test_a_line_is_shown_in_two_sizes() -> None:
+def test_a_line_is_shown_in_several_sizes() -> None:
     lines = FakeLines((4, 2), 0.9)
     split([candidate(50, 80, 0.3)], lines)
-    [(first, second)] = lines.asked
-    assert first.shape[0] == second.shape[0] == 28
-    assert first.shape[1] != second.shape[1]
+    [views] = lines.asked
+    assert {view.shape[0] for view in views} == {28}
+    widths = [view.shape[1] for view in views]
+    assert len(widths) == len(VIEW_HEIGHTS)
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] > widths[-1]
 
 
 def test_the_certainty_is_the_product_over_all_lines() -> None:

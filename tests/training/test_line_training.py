@@ -38,9 +38,7 @@ def mean_loss(model: LineNetwork, shapes: list[Shape]) -> float:
 
 
 def test_a_short_training_reduces_the_loss_and_is_reproducible(shapes: list[Shape]) -> None:
-    first, again, longer = (
-        train_line_network(shapes, updates, 0, CPU, torch.float32) for updates in (2, 2, 25)
-    )
+    first, again, longer = (train_line_network(shapes, updates, 0, CPU, torch.float32) for updates in (2, 2, 25))
     assert mean_loss(longer, shapes) < 0.8 * mean_loss(first, shapes)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
 

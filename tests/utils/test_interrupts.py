@@ -53,6 +53,20 @@ def test_an_interrupt_in_a_finaliser_is_not_lost(number: signal.Signals, capfd: 
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_status_is_the_same_if_the_interrupt_passes_through_code_in_a_string(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    (tmp_path / "interrupted.py").write_text(f"""
+from pipeline.utils.processes.interrupts import exit_on_interrupt
+with exit_on_interrupt():
+    exec("import os; os.kill(os.getpid(), {number.value})")
+""")
+    command, environment = [sys.executable, "-m", "interrupted"], {**os.environ, "PYTHONPATH": str(PROJECT)}
+    ended = subprocess.run(command, check=False, cwd=tmp_path, env=environment, capture_output=True)
+    assert (ended.returncode, ended.stderr) == (128 + number, b"")
+
+
 def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

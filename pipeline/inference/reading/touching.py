@@ -18,7 +18,7 @@ DOUBTFUL_SCORE = 0.9
 """Score below which a part may be something else than one digit."""
 DOUBTFUL_WIDTH = 1.05
 """Width of a part, relative to the height of its row, from which it may be several digits."""
-VIEW_HEIGHTS = (0.82, 0.95)
+VIEW_HEIGHTS = (0.75, 0.82, 0.88, 0.95, 1.02)
 """Heights of a digit, relative to its row, at which a line is shown: a row's parts are higher if their digits jump."""
 CERTAIN_WIDTH = 1.4
 """Width, relative to the height of its row, from which a part is more than one digit, however doubtful its line."""

@@ -47,6 +47,9 @@ def exit_on_interrupt() -> Iterator[None]:
         yield
     except BaseException:
         if received:
+            # An interrupt that has passed through code in a string, as in imports of dataclasses, is marked as not
+            # handled, and `python -m` would end by SIGINT. Other code in a string removes the mark.
+            exec("")
             raise SystemExit(128 + received[0]) from None
         raise
     finally:
