@@ -5,7 +5,7 @@ import pytest
 from helpers.judges import FakeLines
 
 from pipeline.inference.reading.lattice import Candidate
-from pipeline.inference.reading.touching import VIEW_HEIGHTS, split_touching
+from pipeline.inference.reading.touching import VIEW_HEIGHTS, WIDE_VIEW_HEIGHTS, split_touching
 from pipeline.models.line import NON_DIGIT
 from pipeline.vision.binarise import Ink
 from pipeline.vision.part import Part
@@ -104,13 +104,14 @@ def test_neighbours_of_a_part_in_doubt_are_read_with_it() -> None:
     assert len(lines.asked) == 1
 
 
-def test_a_line_is_shown_in_several_sizes() -> None:
+@pytest.mark.parametrize(("width", "heights"), [(50, VIEW_HEIGHTS), (80, WIDE_VIEW_HEIGHTS)])
+def test_a_line_is_shown_in_several_sizes_and_in_more_if_it_is_wide(width: int, heights: tuple[float, ...]) -> None:
     lines = FakeLines((4, 2), 0.9)
-    split([candidate(50, 80, 0.3)], lines)
+    split([candidate(50, width, 0.3)], lines)
     [views] = lines.asked
     assert {view.shape[0] for view in views} == {28}
     widths = [view.shape[1] for view in views]
-    assert len(widths) == len(VIEW_HEIGHTS)
+    assert len(widths) == len(heights)
     assert widths == sorted(widths, reverse=True)
     assert widths[0] > widths[-1]
 

@@ -18,8 +18,10 @@ DOUBTFUL_SCORE = 0.9
 """Score below which a part may be something else than one digit."""
 DOUBTFUL_WIDTH = 1.05
 """Width of a part, relative to the height of its row, from which it may be several digits."""
-VIEW_HEIGHTS = (0.75, 0.82, 0.88, 0.95, 1.02)
+VIEW_HEIGHTS = (0.82, 0.95)
 """Heights of a digit, relative to its row, at which a line is shown: a row's parts are higher if their digits jump."""
+WIDE_VIEW_HEIGHTS = (0.75, 0.82, 0.88, 0.95, 1.02)
+"""Those of a line that is too wide for one digit: more views are more accurate, and slower."""
 CERTAIN_WIDTH = 1.4
 """Width, relative to the height of its row, from which a part is more than one digit, however doubtful its line."""
 MIN_PROBABILITY = 0.2
@@ -50,7 +52,7 @@ def split_touching(
     doubtful = [(row, chain) for row, found in zip(rows, chains, strict=True) for chain in found if chain.in_doubt]
     wholes = [join([candidate.part for candidate in chain.candidates]) for _, chain in doubtful]
     views = [
-        [frame_line(whole.mask, factor * row.height) for factor in VIEW_HEIGHTS]
+        [frame_line(whole.mask, factor * row.height) for factor in _view_heights(whole.width / row.height)]
         for whole, (row, _) in zip(wholes, doubtful, strict=True)
     ]
     readings = iter(zip(wholes, views, lines.read(views), strict=True))
@@ -101,6 +103,11 @@ def _is_in_doubt(row: Row, candidate: Candidate) -> bool:
     """Return whether a candidate may be something else than the digit that the network predicts."""
     wide = candidate.part.width > DOUBTFUL_WIDTH * max(row.height, candidate.part.height)
     return wide or candidate.score < DOUBTFUL_SCORE
+
+
+def _view_heights(width: float) -> tuple[float, ...]:
+    """Return the heights of the views of a line of a width relative to the height of its row."""
+    return WIDE_VIEW_HEIGHTS if width > DOUBTFUL_WIDTH else VIEW_HEIGHTS
 
 
 def _is_believed(reading: LineReading, chain: Sequence[Candidate], width: float) -> bool:
