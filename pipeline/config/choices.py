@@ -93,7 +93,8 @@ SCHEDULERS = {
     "exponential": Scheduler("ExponentialLR", {"gamma": "gamma"}),
     "plateau": Scheduler(
         "ReduceLROnPlateau",
-        {"gamma": "factor", "scheduler_patience": "patience", "scheduler_threshold": "threshold"},
+        {"gamma": "factor", "scheduler_patience": "patience"},
+        optional=frozenset({"scheduler_threshold"}),
     ),
     "cosine": Scheduler("CosineAnnealingLR", per_update=True),
     "one-cycle": Scheduler("OneCycleLR", per_update=True, optional=frozenset({"warmup"})),

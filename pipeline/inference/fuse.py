@@ -91,10 +91,13 @@ class FusedConvReLU(nn.Module):
 
 @cache
 def _has_fused_kernel(dtype: torch.dtype) -> bool:
-    """Return whether oneDNN computes a convolution with its ReLU; in bfloat16 it requires AVX-512 or newer."""
+    """Return whether oneDNN computes a convolution with its ReLU; 16 bits require instructions for them."""
     if not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
         return False
-    supported: bool = dtype is not torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    supported: bool = {
+        torch.bfloat16: torch.ops.mkldnn._is_mkldnn_bf16_supported,
+        torch.float16: torch.ops.mkldnn._is_mkldnn_fp16_supported,
+    }.get(dtype, lambda: True)()
     return supported
 
 

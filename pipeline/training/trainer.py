@@ -9,7 +9,7 @@ from functools import partial
 from threading import Event
 
 import torch
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast, broadcast_object_list
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -158,11 +158,6 @@ class Trainer:
             self.accelerator.end_training()
 
     @property
-    def result(self) -> nn.Module:
-        """The network whose weights are validated and saved: the average, if the recipe has one."""
-        return self.averaged.module if self.averaged else self.network
-
-    @property
     def should_stop_early(self) -> bool:
         """Whether the validation loss has not improved for `patience` epochs."""
         return self.recipe.patience is not None and self.stale_epochs >= self.recipe.patience
@@ -206,7 +201,7 @@ class Trainer:
         )
         self.history.append(epoch)
         if self.accelerator.is_main_process:
-            weights = self.result.state_dict()
+            weights = (self.averaged.module if self.averaged else self.network).state_dict()
             if improved:
                 self.run.save_model(weights)
             self.run.save_history(self.history)
@@ -257,7 +252,10 @@ class Trainer:
 
     def evaluate(self) -> tuple[float, float] | tuple[None, None]:
         """Return the loss and the accuracy on the validation rows, as `validate`."""
-        return validate(self.result, self.validation, self.rows[1], self.recipe, self.accelerator)
+        for buffer in self.averaged.module.buffers() if self.averaged else ():
+            broadcast(buffer)  # each process has its own, as in training
+        model = self.averaged.module if self.averaged else self.model
+        return validate(model, self.validation, self.rows[1], self.recipe, self.accelerator)
 
     def save_progress(self) -> None:
         """Save the state from which the training can be resumed."""

@@ -17,13 +17,19 @@ from helpers.paths import PROJECT
 from helpers.waiting import wait_until
 from PIL import Image
 
-from demo import server, usage
+from demo import lean_imports, server, usage
 from demo.__main__ import main
 from demo.handlers import Handlers, decode_drawing
 from demo.predictors import PredictorPool
 from pipeline import UserError
 
 FILE = {"_type": "gradio.FileData"}
+
+
+@pytest.fixture(autouse=True)
+def all_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep `main` from leaving modules out of this process, which is that of other tests too."""
+    monkeypatch.setattr(lean_imports, "leave_out_unused_modules", lambda: None)
 
 
 @pytest.fixture(scope="module")

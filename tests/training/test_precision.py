@@ -78,7 +78,7 @@ def test_images_for_which_float16_overflows_are_predicted_again_in_float32(
 ) -> None:
     predictor = Predictor.load(run.folder)  # type: ignore[attr-defined]
     pixels = practice.read_test().pixels[:20]
-    predictor.dtype = torch.float32
+    predictor.fused, predictor.dtype = predictor.fused_float32, torch.float32
     expected = predictor.predict(pixels).probabilities
     compute: Callable = predictor.logits
 

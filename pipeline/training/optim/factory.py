@@ -119,5 +119,7 @@ def make_scheduler(recipe: Recipe, optimizer: Optimizer, updates_per_epoch: int)
             return ConstantLR(optimizer, factor=1)
     row = SCHEDULERS[recipe.scheduler]
     arguments = {argument: getattr(recipe, setting) for setting, argument in row.arguments.items()}
+    if recipe.scheduler == "plateau":
+        arguments["threshold"] = recipe.scheduler_threshold
     scheduler: LRScheduler = getattr(lr_scheduler, row.torch_name)(optimizer, **arguments)
     return scheduler
