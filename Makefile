@@ -37,6 +37,8 @@ endef
 TIMED    := tests/demo/test_load.py
 PIPELINE := $(VENV)/bin/python -m pipeline
 WHERE    := --source $(call quote,SOURCE) --data $(call quote,DATA)
+# Rooms of the pipeline that a page does not enter; a Space omits them.
+UNUSED   := cli estimator export kaggle reports search sources training
 # SPACE=USER/NAME is a Space on the Hub, and assembled in .venv; anything else is a folder, ./USER/NAME too.
 ON_HUB   := $(shell printf '%s\n' $(call quote,SPACE) | grep -xE '[[:alnum:]][[:alnum:]_.-]*/[[:alnum:]_.-]+')
 ifneq ($(filter-out cpu,$(TORCH)),)
@@ -82,7 +84,7 @@ space: $(if $(ON_HUB),$(VENV)/runs)  ## assemble SPACE, a folder ready for Huggi
 	mkdir -p $(FOLDER)
 	rm -rf $(FOLDER)/pipeline $(FOLDER)/demo $(FOLDER)/checkpoints/sketchpad
 	tar -c --exclude=__pycache__ --exclude=demo/space --exclude=demo/publish.py --exclude=fingerprint.safetensors \
-		pipeline demo checkpoints/sketchpad LICENSE | tar -x -C $(FOLDER)
+		$(UNUSED:%=--exclude=pipeline/%) pipeline demo checkpoints/sketchpad LICENSE | tar -x -C $(FOLDER)
 	cp demo/space/* $(FOLDER)
 	@$(if $(ON_HUB),$(VENV)/bin/python -m demo.publish $(FOLDER) $(ON_HUB),echo $(FOLDER)": ready for a Space; see docs/deploy.md")
 

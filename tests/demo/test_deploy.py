@@ -80,7 +80,7 @@ def test_a_space_is_assembled(tmp_path: Path) -> None:
     (required,) = [line for line in lines if line.startswith("gradio>=")]
     assert settings["sdk_version"].startswith(required.removeprefix("gradio>="))
     assert not list(folder.rglob("__pycache__"))
-    assert sum(path.stat().st_size for path in folder.rglob("*")) < 3_500_000
+    assert sum(path.stat().st_size for path in folder.rglob("*")) < 3_000_000
 
 
 def test_a_space_requires_the_versions_of_the_project(tmp_path: Path) -> None:
