@@ -55,9 +55,8 @@ def training_loader(
     """Return the full batches of one epoch, reshuffled each epoch; an incomplete last batch or update is dropped.
 
     A GPU stores the complete table, 784 bytes per image, unless the recipe sets `workers` or `pin_memory`; then the
-    rows stay in host memory. If `epochs` passes over a small table make fewer than `minimum_updates` updates, an epoch
-    has its share of them: several passes, of which the last may be incomplete. There are at most as many `workers` as
-    cores.
+    rows stay in host memory. An epoch makes at least its share of `minimum_updates` updates. For that it repeats a
+    small table, and may end in the middle of it. There are at most as many `workers` as cores.
     """
     on_gpu = device.type == "cuda" and not recipe.workers and not recipe.pin_memory
     dataset = DigitDataset(table, device if on_gpu else CPU, outliers)

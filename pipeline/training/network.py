@@ -6,11 +6,11 @@ from functools import partial
 from pipeline.card import Epoch
 from pipeline.config.recipe import Recipe
 from pipeline.data.table import DigitTable
-from pipeline.models.pretrained import load_pretrained
 from pipeline.run import Run
 from pipeline.sources.extra import add_extra_data, fetch_extra_data
 from pipeline.sources.source import Source
 from pipeline.training.line import train_line
+from pipeline.training.pretrained import load_pretrained
 from pipeline.training.setup import make_card, start_run
 from pipeline.training.trainer import Trainer
 from pipeline.utils.processes.distributed import main_process_first

@@ -8,7 +8,7 @@ import torchvision
 from pipeline import Recipe, Source, UserError, train
 from pipeline.config.choices import ARCHITECTURES
 from pipeline.models import build
-from pipeline.models.pretrained import load_pretrained
+from pipeline.training.pretrained import load_pretrained
 from pipeline.utils.device import compute_dtype
 
 PARAMETERS = {

@@ -90,9 +90,13 @@ VALIDATE_1001_ROWS = [*THREE_EPOCHS, "validation_fraction=0.7718"]
 
 @pytest.fixture(scope="module")
 def distributed(practice: Source, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Outcome]:
+    return train_on_two_processes(tmp_path_factory.mktemp("distributed"), practice)
+
+
+def train_on_two_processes(folder: Path, practice: Source, *overrides: str) -> tuple[Run, Outcome]:
     """Train on two processes, with 1,001 validation rows, in an empty folder."""
-    folder = tmp_path_factory.mktemp("distributed")
-    with launched(folder, *torchrun(), "-m", "--", "pipeline", *settings(practice, *VALIDATE_1001_ROWS)) as launcher:
+    words = settings(practice, *VALIDATE_1001_ROWS, *overrides)
+    with launched(folder, *torchrun(), "-m", "--", "pipeline", *words) as launcher:
         out, err = launcher.communicate(timeout=300)
     assert launcher.returncode == 0, err
     [run] = (folder / "checkpoints").iterdir()
@@ -110,7 +114,16 @@ def test_two_processes_write_one_run_and_one_log(distributed: tuple[Run, Outcome
 
 
 def test_two_processes_validate_on_each_row_once(distributed: tuple[Run, Outcome], practice: Source) -> None:
-    run, _ = distributed
+    check_validation(distributed[0], practice)
+
+
+def test_two_processes_validate_the_average_that_is_saved(practice: Source, tmp_path: Path) -> None:
+    run, _ = train_on_two_processes(tmp_path, practice, "ema_decay=0.9")
+    check_validation(run, practice)
+
+
+def check_validation(run: Run, practice: Source) -> None:
+    """Assert that the scores of a run are those of its model on the 1,001 validation rows."""
     recipe = run.require_digits()
     _, validation = practice.read_train().split(recipe.validation_fraction, recipe.seed)
     assert len(validation) == run.card.validation_rows == 1001
