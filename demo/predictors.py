@@ -1,8 +1,6 @@
 """Predictors of the page, one per run in use."""
 
-import ctypes
 import os
-import sys
 from functools import lru_cache
 from pathlib import Path
 from threading import Semaphore
@@ -34,7 +32,6 @@ class PredictorPool:
             UserError: the run does not exist or is damaged.
         """
         torch.set_num_threads(1)
-        _share_heap()
         self.first = Run.open(run)
         self.slots = Semaphore(os.cpu_count() or 1)
         self.load = lru_cache(MAX_PREDICTORS)(Predictor.load)
@@ -90,14 +87,3 @@ class PredictorPool:
         if found is None:
             raise UserError(f"The run {run} no longer exists; choose another in the tab Models.")
         return self.load(found.folder)
-
-
-def _share_heap() -> None:
-    """Let all threads allocate from one heap of glibc, because the heap of each thread would keep what it frees.
-
-    Other C libraries are not changed.
-    """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if set_option:
-        arena_max = -8  # M_ARENA_MAX of <malloc.h>
-        set_option(arena_max, 1)
