@@ -1,6 +1,6 @@
 """Run the steps of docs/lesson.md: print their table, and draw their pictures in docs/lesson/.
 
-Usage: PYTHONPATH=. python benchmarks/lesson.py RUNS [--seeds N] [--data DATA]
+Usage: PYTHONPATH=.:tests python benchmarks/lesson.py RUNS [--seeds N] [--data DATA]
 
 The commands are those on the page, with another folder and, from the second on, other seeds: 0, 100, 200 and so on. A
 run that is complete in the folder RUNS is not trained again; an empty folder gives new seconds. Nothing is chosen on

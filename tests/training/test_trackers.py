@@ -176,10 +176,10 @@ def test_a_tracker_that_cannot_start_costs_one_warning(
     assert len(warnings) == 1 and f" {tracker} failed: " in warnings[0]
 
 
-def test_a_tracker_that_fails_later_costs_one_warning(
+def test_a_tracker_that_fails_later_costs_one_warning_and_takes_the_next_run(
     tmp_path: Path, practice: Source, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("mlflow", reason="needs mlflow")
+    mlflow = pytest.importorskip("mlflow", reason="needs mlflow")
     database = tmp_path / "mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
 
@@ -190,6 +190,25 @@ def test_a_tracker_that_fails_later_costs_one_warning(
     run = train_network(recipe, practice, str(tmp_path / "mine"), tracker="mlflow", on_epoch=damage, quiet=True)
     assert run.card.finished and len(run.history) == 3
     assert (run.folder / "training.log").read_text().count("mlflow failed: ") == 1
+    assert mlflow.active_run() is None
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    train(recipe, practice, str(tmp_path / "next"), tracker="mlflow", quiet=True)
+    ((_, metrics),) = read_mlflow()
+    assert len(metrics["loss/validation"]) == 3
+
+
+def test_a_run_is_logged_inside_the_active_run_of_a_notebook(
+    tmp_path: Path, practice: Source, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="needs mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_experiment("digit-recognizer")
+    with mlflow.start_run(run_name="own") as own:
+        run = train(recipe, practice, str(tmp_path / "mine"), tracker="mlflow", quiet=True)
+        assert mlflow.active_run().info.run_id == own.info.run_id
+    logged = mlflow.get_run(run.card.trackers["mlflow"])
+    assert logged.data.tags["mlflow.parentRunId"] == own.info.run_id
+    assert logged.data.metrics["loss/validation"] == pytest.approx(run.history[-1].validation_loss)
 
 
 def test_a_tracker_that_is_unknown_or_not_installed_is_refused_before_the_training(

@@ -4,7 +4,7 @@ import io
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from textwrap import shorten
@@ -61,11 +61,12 @@ class TrackedRun:
             for variable, value in MLFLOW_LIMITS.items():
                 os.environ.setdefault(variable, value)
             project = os.environ.get(f"{name.upper()}_PROJECT", PROJECT)
-            self.tracker = LOGGER_TYPE_TO_CLASS[name](project, **_arguments(name, run, known))
-            self.tracker.start()
+            tracker = LOGGER_TYPE_TO_CLASS[name](project, **_arguments(name, run, known))
+            tracker.start()
+            self.tracker = tracker
             if known is None:
-                self.tracker.store_init_configuration(recipe.model_dump(mode="json"))
-                identifier = _identifier(name, self.tracker.tracker)
+                tracker.store_init_configuration(recipe.model_dump(mode="json"))
+                identifier = _identifier(name, tracker.tracker)
                 run.save_card(run.card.model_copy(update={"trackers": run.card.trackers | {name: identifier}}))
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
@@ -77,23 +78,29 @@ class TrackedRun:
     def finish(self) -> None:
         """Send what is left, and end the run in the tracker. It can be resumed."""
         with self._report_failure():
-            if self.tracker is not None:
-                # Accelerate's method lets trackio finish the run once more when the process ends.
-                (import_module("trackio") if self.name == "trackio" else self.tracker).finish()
+            self._end()
+
+    def _end(self) -> None:
+        """End the run in the tracker, which is not used again."""
+        tracker, self.tracker = self.tracker, None
+        if tracker is not None:
+            # Accelerate's method lets trackio finish the run once more when the process ends.
+            (import_module("trackio") if self.name == "trackio" else tracker).finish()
 
     @contextmanager
     def _report_failure(self) -> Iterator[None]:
         """Warn once if the tracker fails in the block, and ignore it from then on; if `quiet`, hide what it prints."""
-        try:
-            with ExitStack() as hidden:
-                if self.quiet:
-                    hidden.enter_context(redirect_stdout(io.StringIO()))
-                    hidden.enter_context(redirect_stderr(io.StringIO()))
+        with ExitStack() as hidden:
+            if self.quiet:
+                hidden.enter_context(redirect_stdout(io.StringIO()))
+                hidden.enter_context(redirect_stderr(io.StringIO()))
+            try:
                 yield
-        except Exception as error:  # whatever a tracker raises must not end the training
-            self.tracker = None
-            reason = shorten(str(error) or type(error).__name__, MAX_REASON_CHARACTERS, placeholder="...")
-            log.warning("%s failed: %s; the training continues without it", self.name, reason)
+            except Exception as error:  # whatever a tracker raises must not end the training
+                with suppress(Exception):
+                    self._end()  # MLflow has one active run in a process, and would refuse the next one
+                reason = shorten(str(error) or type(error).__name__, MAX_REASON_CHARACTERS, placeholder="...")
+                log.warning("%s failed: %s; the training continues without it", self.name, reason)
 
 
 def _arguments(name: str, run: Run, identifier: str | None) -> dict[str, Any]:
@@ -105,7 +112,7 @@ def _arguments(name: str, run: Run, identifier: str | None) -> dict[str, Any]:
             return {"name": title, "id": identifier, "resume": "allow", **place}
         case "trackio":
             return {"name": identifier or title, "resume": "allow" if identifier else "never"}
-    return {"run_name": title, "run_id": identifier}
+    return {"run_name": title, "run_id": identifier, "nested_run": True}
 
 
 def _identifier(name: str, started: Any) -> str:
