@@ -70,6 +70,7 @@ class Server:
             application = PageCache(application)
         config = uvicorn.Config(
             Gateway(application, Schema(page), uploads, login=bool(auth)),
+            loop="asyncio",  # whether uvloop, which others install, is there or not
             http=TimedProtocol,
             ws="none",
             log_level="error",
