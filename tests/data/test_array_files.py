@@ -6,19 +6,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from helpers.files import csv_text
 from helpers.formats import (
-    flat,
     write_emnist,
     write_idx,
     write_keras,
     write_libsvm,
+    write_matlab_7,
     write_mnist_original,
     write_npy,
     write_pictures,
     write_positional,
+    write_usps,
     zip_folder,
 )
 from PIL import Image
@@ -39,6 +41,8 @@ FILES: dict[str, Callable[[Path, DigitTable], None]] = {
     "npy with the label first": write_npy,
     "EMNIST's .mat": write_emnist,
     "mnist-original.mat": write_mnist_original,
+    "usps.h5": write_usps,
+    "MATLAB 7.3": write_matlab_7,
     "LIBSVM": write_libsvm,
 }
 
@@ -53,7 +57,7 @@ def test_a_file_of_arrays_is_read_whatever_its_name(kind: str, digits: DigitTabl
     assert np.array_equal(found.known_labels, table.known_labels)
 
 
-@pytest.mark.parametrize("kind", ["Keras' mnist.npz", "EMNIST's .mat"])
+@pytest.mark.parametrize("kind", ["Keras' mnist.npz", "EMNIST's .mat", "usps.h5"])
 def test_the_test_rows_of_a_file_are_separate_and_used_for_evaluation(
     kind: str, table: DigitTable, tmp_path: Path
 ) -> None:
@@ -70,12 +74,11 @@ def test_hdf5_needs_h5py_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
         open_digits(path).read(labels_required=True)
 
 
-def test_hdf5_is_read_with_h5py(table: DigitTable, tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py", reason="h5py, which reads HDF5, is not installed")
-    path = tmp_path / "usps.h5"
-    with h5py.File(path, "w") as file:
-        file["train/data"], file["train/target"] = flat(table) / 255, table.known_labels
-    assert np.array_equal(open_digits(path).read(labels_required=True).pixels, table.pixels)
+def test_hdf5_whose_shape_asks_for_all_memory_is_damaged(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "usps.h5", "w") as file:
+        file.create_dataset("train/data", (10**10, 784), np.uint8, chunks=(1000, 784))
+    with pytest.raises(UserError, match=r"usps\.h5: is damaged, .*train/data of shape .* is stored in 0 bytes"):
+        open_digits(tmp_path / "usps.h5").read(labels_required=True)
 
 
 @pytest.mark.parametrize("shape", [(-1, 28, 28, 1), (-1, 1, 28, 28), (-1, 784)])

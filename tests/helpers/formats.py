@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pyarrow
 from PIL import Image
@@ -59,6 +60,21 @@ def write_emnist(path: Path, table: DigitTable) -> None:
 
 def write_mnist_original(path: Path, table: DigitTable) -> None:
     savemat(path, {"data": flat(table).T, "label": table.known_labels[None].astype(float)}, appendmat=False)
+
+
+def write_usps(path: Path, table: DigitTable) -> None:
+    with h5py.File(path, "w") as file:
+        for part, rows in (("train", table), ("test", table.select(np.arange(9)))):
+            file.create_dataset(f"{part}/data", data=flat(rows).astype(np.float32) / 255, compression="gzip")
+            file[f"{part}/target"] = rows.known_labels
+
+
+def write_matlab_7(path: Path, table: DigitTable) -> None:
+    """Write MATLAB's newest format: HDF5 after 512 bytes of text, with the axes of each array reversed."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["images"], file["labels"] = flat(table).T, table.known_labels[None].astype(float)
+    with path.open("r+b") as raw:
+        raw.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512))
 
 
 def write_parquet(path: Path, table: DigitTable) -> None:
@@ -132,6 +148,8 @@ WRITERS: dict[str, Callable[[Path, DigitTable], object]] = {
     "npz": write_keras,
     "npy": write_npy,
     "mat": write_emnist,
+    "h5": write_usps,
+    "mat of version 7.3": write_matlab_7,
     "idx": write_images,
     "libsvm": write_libsvm,
     "pictures in a zip": write_picture_zip,

@@ -1,6 +1,7 @@
 """Arrays in NumPy, MATLAB, HDF5 and LIBSVM files."""
 
 import zipfile
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from numpy.lib.format import read_array
 from numpy.typing import NDArray
 
 from pipeline.data.arrays.contents import Arrays, Part, find_labels, pick_arrays
+from pipeline.data.arrays.hdf5 import read_h5
 from pipeline.data.arrays.matlab import read_mat
 from pipeline.data.pixel_format import SIZES
 from pipeline.digits import SIDE
@@ -39,31 +41,25 @@ def load_npy(path: Path, part: Part) -> Arrays:
 
 
 def load_mat(path: Path, part: Part) -> Arrays:
-    """Return the arrays of a MATLAB file, such as EMNIST's.
-
-    SciPy's reader can crash on a damaged file, and therefore runs in a process of its own.
-    """
-    (outcome,) = deal(read_mat, [path], 1)
-    if outcome.result is None:
-        raise ValueError(f"reading it ended with {outcome.death}")
-    return pick_arrays(outcome.result, part, str(path))
+    """Return the arrays of a MATLAB file, such as EMNIST's."""
+    return pick_arrays(_read_in_process(read_mat, path), part, str(path))
 
 
 def load_h5(path: Path, part: Part) -> Arrays:
     """Return the arrays of an HDF5 file, such as usps.h5 with the groups train and test; needs h5py."""
     try:
-        h5py = import_module("h5py")
+        import_module("h5py")
     except ModuleNotFoundError:
         raise UserError(f"{path}: to read HDF5, run: pip install h5py") from None
-    named: dict[str, NDArray[Any]] = {}
+    return pick_arrays(_read_in_process(read_h5, path), part, str(path))
 
-    def collect(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "buif":
-            named[name] = item[()]
 
-    with h5py.File(path) as file:
-        file.visititems(collect)
-    return pick_arrays(named, part, str(path))
+def _read_in_process(read: Callable[[Path], dict[str, NDArray[Any]]], path: Path) -> dict[str, NDArray[Any]]:
+    """Return what a library reads from a file in a process of its own: on a damaged file, the library can crash."""
+    (outcome,) = deal(read, [path], 1)
+    if outcome.result is None:
+        raise ValueError(f"reading it ended with {outcome.death}")
+    return outcome.result
 
 
 def load_libsvm(path: Path, part: Part) -> Arrays:
