@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: a command ends silently with status 130 or 143, whatever libraries make of the interrupt."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -65,6 +66,20 @@ with exit_on_interrupt():
     command, environment = [sys.executable, "-m", "interrupted"], {**os.environ, "PYTHONPATH": str(PROJECT)}
     ended = subprocess.run(command, check=False, cwd=tmp_path, env=environment, capture_output=True)
     assert (ended.returncode, ended.stderr) == (128 + number, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_import_is_completed_before_the_interrupt(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"interrupted_by_{number.name.lower()}"
+    (tmp_path / f"{name}.py").write_text(f"import os; os.kill(os.getpid(), {number.value}); complete = True")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SystemExit) as end, exit_on_interrupt():
+        assert importlib.import_module(name).complete
+        time.sleep(60)
+        pytest.fail("the block continues")
+    assert end.value.code == 128 + number
 
 
 def test_an_ignored_signal_stays_ignored() -> None:

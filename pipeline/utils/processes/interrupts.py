@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Timer
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 REPEAT_SECONDS = 0.05
-"""Time in which Python leaves the finaliser or callback that has swallowed an interrupt."""
+"""Time in which Python leaves the finaliser or callback that has swallowed an interrupt, or goes on with an import."""
+IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
 
 
 @contextmanager
@@ -22,21 +23,30 @@ def exit_on_interrupt() -> Iterator[None]:
     """Let SIGINT and SIGTERM raise KeyboardInterrupt in the block, and then exit with status 130 or 143, silently.
 
     The exit status is the same if a library turns the KeyboardInterrupt into another error. If a finaliser or a
-    callback swallows it, it is raised again. A signal that this process ignores stays ignored.
+    callback swallows it, it is raised again. During an import, it is raised afterwards: it would abort the process in a
+    C++ callback, of which torch has some. A signal that this process ignores stays ignored.
     """
     received: list[int] = []
+    timers: list[Timer] = []
 
-    def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):
+            send_later(number)
+            return
         received.append(number)
         raise KeyboardInterrupt
 
     def repeat(ignored: "UnraisableHookArgs") -> None:
         if issubclass(ignored.exc_type, KeyboardInterrupt) and received:
-            timer = Timer(REPEAT_SECONDS, os.kill, (os.getpid(), received[0]))
-            timer.daemon = True
-            timer.start()
+            send_later(received[0])
         else:
             report_ignored(ignored)
+
+    def send_later(number: int) -> None:
+        timer = Timer(REPEAT_SECONDS, os.kill, (os.getpid(), number))
+        timer.daemon = True
+        timer.start()
+        timers.append(timer)
 
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     handlers = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}
@@ -53,9 +63,18 @@ def exit_on_interrupt() -> Iterator[None]:
             raise SystemExit(128 + received[0]) from None
         raise
     finally:
+        for timer in timers:
+            timer.cancel()
         for number, handler in handlers.items():
             signal.signal(number, handler)
         sys.unraisablehook = report_ignored
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Return whether a frame, or one that called it, belongs to Python's import system."""
+    while frame is not None and frame.f_code.co_filename != IMPORT_SYSTEM:
+        frame = frame.f_back
+    return frame is not None
 
 
 @contextmanager
