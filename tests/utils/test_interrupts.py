@@ -82,6 +82,15 @@ def test_an_import_is_completed_before_the_interrupt(
     assert end.value.code == 128 + number
 
 
+def test_a_script_that_is_imported_is_interrupted_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.utils.processes.interrupts.MAX_REPEATS", 3)
+    (tmp_path / "long_script.py").write_text("import os, time; os.kill(os.getpid(), 2); time.sleep(60)")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SystemExit) as end, exit_on_interrupt():
+        importlib.import_module("long_script")
+    assert end.value.code == 130
+
+
 def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

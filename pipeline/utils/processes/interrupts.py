@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 REPEAT_SECONDS = 0.05
 """Time in which Python leaves the finaliser or callback that has swallowed an interrupt, or goes on with an import."""
+MAX_REPEATS = 200
+"""Repetitions until an import is interrupted all the same: it runs for 10 s, and may be a script that is imported."""
 IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
 
 
@@ -30,7 +32,7 @@ def exit_on_interrupt() -> Iterator[None]:
     timers: list[Timer] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if _is_importing(frame):
+        if _is_importing(frame) and len(timers) < MAX_REPEATS:
             send_later(number)
             return
         received.append(number)
