@@ -260,7 +260,9 @@ def _require_same_training(recipe: Recipe, data_spec: DataSpec, checkpoint: Fitt
 
 
 def recipe_of(parameters: Mapping[str, Any]) -> Recipe:
-    """Return the recipe `light-cnn` with a classifier's parameters.
+    """Return the recipe `light-cnn` with a classifier's parameters, and without the average of its weights.
+
+    The average needs some hundred updates; a classifier may be fitted to few images.
 
     Raises:
         UserError: a parameter is not valid; the message names it.
@@ -271,7 +273,7 @@ def recipe_of(parameters: Mapping[str, Any]) -> Recipe:
         raise UserError(f"train_split: {train_split} is not valid: give a fraction in (0, 1]; 1 trains on all rows")
     values["validation_fraction"] = 1 - train_split
     try:
-        return Recipe.model_validate(Recipe.load("light-cnn").model_dump() | values)
+        return Recipe.model_validate(Recipe.load("light-cnn", ["ema_decay=0"]).model_dump() | values)
     except ValidationError as error:
         key, fault = first_error(error, Recipe.model_fields)
         raise UserError(f"{PARAMETERS.get(key, key)}{fault.removeprefix(key)}") from None

@@ -38,6 +38,8 @@ MAX_STROKE_TO_LENGTH = 0.5
 """Strokes are at most this wide, relative to the longer side of what they form."""
 HAIRLINE_WIDTH_PX = 3.0
 """Stroke width up to which an antialiased line may break when it is binarised."""
+MAX_GAP_PX, MIN_HEIGHT_TO_GAP = 4, 15
+"""Gaps in hairlines up to this width are closed, if the tallest stroke is higher by this factor: chalk and dry pens."""
 LOW_INK_THRESHOLD = 0.2
 """In a drawing, ink above this belongs to a connected component that has darker ink."""
 
@@ -224,16 +226,18 @@ def connected_components(mask: Mask) -> tuple[NDArray[np.int32], list[Box]]:
 
 
 def _join_hairlines(amount: Grey, mask: Mask) -> Mask:
-    """Return the mask of ink; for hairlines on even paper, threshold with hysteresis.
+    """Return the mask of ink; for hairlines on even paper, threshold with hysteresis, and close gaps.
 
     An antialiased line of one pixel is fainter than 0.5 where it passes between two pixels. Hysteresis keeps ink above
-    LOW_INK_THRESHOLD in components that contain ink above 0.5.
+    LOW_INK_THRESHOLD in components that contain ink above 0.5. Small gaps remain where chalk or a dry pen left no ink.
     """
     if stroke_width(mask) > HAIRLINE_WIDTH_PX:
         return mask
     labels, _ = connected_components(amount > LOW_INK_THRESHOLD)
-    marked: Mask = np.isin(labels, np.unique(labels[mask]))
-    return marked & (labels > 0)
+    marked: Mask = np.isin(labels, np.unique(labels[mask])) & (labels > 0)
+    tallest = max((rows.stop - rows.start for rows, _ in connected_components(marked)[1]), default=0)
+    gap = min(MAX_GAP_PX, tallest // MIN_HEIGHT_TO_GAP)
+    return marked | ndimage.binary_closing(marked, iterations=gap // 2) if gap >= 2 else marked
 
 
 def stroke_width(mask: Mask) -> float:

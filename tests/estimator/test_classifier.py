@@ -100,12 +100,13 @@ def test_the_workflow_from_training_to_figures(mnist: Path, tmp_path: Path, monk
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint_epoch_2.pth", "mnist_model.pth"]
 
 
-def test_the_defaults_are_those_of_the_recipe_light_cnn() -> None:
+def test_the_defaults_are_those_of_the_recipe_light_cnn_except_for_what_few_images_do_not_allow() -> None:
     parameters = MNISTClassifier().get_params()
     del parameters["data"], parameters["verbose"], parameters["network"]
     recipe, shipped = (settings.model_dump() for settings in (recipe_of(parameters), Recipe.load("light-cnn")))
     assert recipe.pop("validation_fraction") == pytest.approx(shipped.pop("validation_fraction"))
-    assert recipe == shipped
+    for_mnist = {"batch_size": 128, "epochs": 12, "rotation": 10, "shift": 0.1, "zoom": 0.1, "ema_decay": 0.998}
+    assert recipe | for_mnist == shipped
 
 
 def test_each_parameter_reaches_the_recipe(eights: tuple[np.ndarray, np.ndarray]) -> None:

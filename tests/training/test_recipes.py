@@ -55,7 +55,7 @@ def test_light_cnn_trains_with_every_setting(setting: str, digits: DigitTable, t
     key, _, value = setting.partition("=")
     needed = [SCHEDULER_SETTINGS[name] for name in SCHEDULERS[value].arguments] if key == "scheduler" else []
     rate = "learning_rate=0.03" if setting == "optimizer=sgd" else "learning_rate=3e-4"
-    common = ["minimum_updates=0", "epochs=2", "batch_size=32"]
+    common = ["epochs=2", "batch_size=32", "rotation=0", "shift=0", "zoom=0", "ema_decay=0"]
     recipe = Recipe.load("light-cnn", [*common, rate, *needed, setting])
     training, validation = digits.select(np.arange(500)).split(recipe.validation_fraction, recipe.seed)
     trainer = Trainer(recipe, training, validation, Run(tmp_path))

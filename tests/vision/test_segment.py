@@ -82,6 +82,21 @@ def test_a_hairline_is_one_digit_without_gaps(number: str, brush: int) -> None:
     assert difference([fine], glyphs(Drawing(number, height=240, brush=20).canvas())) < 0.5
 
 
+@pytest.mark.parametrize("number", ["0", "2", "3", "6", "8"])
+def test_a_hairline_that_a_dry_pen_has_left_out_in_places_is_one_digit(number: str) -> None:
+    drawing = Drawing(f"4{number}", height=90, brush=2)
+    whole, broken = drawing.page(), drawing.page()
+    rows, columns = np.nonzero(np.asarray(whole.convert("L"))[:, 120:] < 128)
+    for y, x in zip(rows[::40].tolist(), (120 + columns[::40]).tolist(), strict=True):
+        ImageDraw.Draw(broken).rectangle((x - 1, y - 1, x + 1, y + 1), fill="white")
+    assert difference(glyphs(whole), glyphs(broken)) < 0.15
+
+
+def test_hairlines_that_are_close_are_two_digits() -> None:
+    close = Drawing("18", height=90, brush=2, gap=6)
+    assert_found(glyphs(close.page()), close.boxes, within=2)
+
+
 COLOURS = [("black", "white"), ("white", "black"), ("yellow", "white"), ("red", "#0000c0"), ("#909090", "#b0b0b0")]
 
 
