@@ -81,6 +81,13 @@ def test_hdf5_whose_shape_asks_for_all_memory_is_damaged(tmp_path: Path) -> None
         open_digits(tmp_path / "usps.h5").read(labels_required=True)
 
 
+def test_an_array_of_hdf5_that_was_never_written_does_no_harm(table: DigitTable, tmp_path: Path) -> None:
+    write_usps(tmp_path / "usps.h5", table)
+    with h5py.File(tmp_path / "usps.h5", "a") as file:
+        file.create_dataset("train/weights", (len(table), 10), np.float32)
+    assert np.array_equal(open_digits(tmp_path / "usps.h5").read(labels_required=True).pixels, table.pixels)
+
+
 @pytest.mark.parametrize("shape", [(-1, 28, 28, 1), (-1, 1, 28, 28), (-1, 784)])
 def test_images_of_any_usual_shape_are_read_with_the_labels_next_to_them(
     shape: tuple[int, ...], table: DigitTable, tmp_path: Path

@@ -7,8 +7,11 @@ from numpy.typing import NDArray
 
 from pipeline.data.arrays.contents import damaged_array
 
-MAX_COMPRESSION = 1100
-"""Bytes of an array per stored byte, at most: deflate reaches 1032. A damaged shape may ask for all memory."""
+MAX_COMPRESSION, MIN_STORED_BYTES = 1100, 1000
+"""Bytes of an array per stored byte, at most: a damaged shape may ask for all memory.
+
+Deflate reaches 1032, and an array that was never written is not stored.
+"""
 
 
 def read_h5(path: Path) -> dict[str, NDArray[Any]]:
@@ -24,7 +27,7 @@ def read_h5(path: Path) -> dict[str, NDArray[Any]]:
     def collect(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and item.dtype.kind in "buif":
             stored = item.id.get_storage_size()
-            if item.nbytes > MAX_COMPRESSION * stored:
+            if item.nbytes > MAX_COMPRESSION * max(stored, MIN_STORED_BYTES):
                 raise ValueError(f"{name} of shape {item.shape} is stored in {stored} bytes")
             named[name] = item[()]
 
