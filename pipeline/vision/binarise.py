@@ -39,7 +39,8 @@ MAX_STROKE_TO_LENGTH = 0.5
 HAIRLINE_WIDTH_PX = 3.0
 """Stroke width up to which an antialiased line may break when it is binarised."""
 MAX_GAP_PX, MIN_HEIGHT_TO_GAP = 4, 15
-"""Gaps in hairlines up to this width are closed, if the tallest stroke is higher by this factor: chalk and dry pens."""
+"""Gaps in hairlines are closed up to this width, and up to the height of the tallest component divided by this factor:
+the holes of small digits are as narrow as gaps."""
 LOW_INK_THRESHOLD = 0.2
 """In a drawing, ink above this belongs to a connected component that has darker ink."""
 
@@ -233,9 +234,10 @@ def _join_hairlines(amount: Grey, mask: Mask) -> Mask:
     """
     if stroke_width(mask) > HAIRLINE_WIDTH_PX:
         return mask
-    labels, _ = connected_components(amount > LOW_INK_THRESHOLD)
-    marked: Mask = np.isin(labels, np.unique(labels[mask])) & (labels > 0)
-    tallest = max((rows.stop - rows.start for rows, _ in connected_components(marked)[1]), default=0)
+    labels, boxes = connected_components(amount > LOW_INK_THRESHOLD)
+    kept = np.unique(labels[mask])
+    marked: Mask = np.isin(labels, kept)
+    tallest = max((boxes[label - 1][0].stop - boxes[label - 1][0].start for label in kept.tolist()), default=0)
     gap = min(MAX_GAP_PX, tallest // MIN_HEIGHT_TO_GAP)
     return marked | ndimage.binary_closing(marked, iterations=gap // 2) if gap >= 2 else marked
 

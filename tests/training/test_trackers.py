@@ -176,7 +176,7 @@ def test_a_tracker_that_cannot_start_costs_one_warning(
     assert len(warnings) == 1 and f" {tracker} failed: " in warnings[0]
 
 
-def test_a_tracker_that_fails_later_costs_one_warning_and_takes_the_next_run(
+def test_a_tracker_that_fails_later_costs_one_warning_and_the_next_run_is_logged(
     tmp_path: Path, practice: Source, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mlflow = pytest.importorskip("mlflow", reason="needs mlflow")

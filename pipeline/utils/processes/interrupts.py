@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 REPEAT_SECONDS = 0.05
-"""Time in which Python leaves the finaliser or callback that has swallowed an interrupt, or goes on with an import."""
+"""Delay until an interrupt is sent again. Python then has left the finaliser or callback that swallowed it."""
 MAX_REPEATS = 200
-"""Repetitions until an import is interrupted all the same: it runs for 10 s, and may be a script that is imported."""
+"""An import that lasts for this number of delays, 10 s, is interrupted: it may be a script that is imported."""
 IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
 
 
@@ -25,8 +25,8 @@ def exit_on_interrupt() -> Iterator[None]:
     """Let SIGINT and SIGTERM raise KeyboardInterrupt in the block, and then exit with status 130 or 143, silently.
 
     The exit status is the same if a library turns the KeyboardInterrupt into another error. If a finaliser or a
-    callback swallows it, it is raised again. During an import, it is raised afterwards: it would abort the process in a
-    C++ callback, of which torch has some. A signal that this process ignores stays ignored.
+    callback swallows it, it is raised again. During an import, the signal is sent again until the import is complete:
+    torch's import calls Python from C++, where an exception aborts the process. Ignored signals stay ignored.
     """
     received: list[int] = []
     timers: list[Timer] = []
