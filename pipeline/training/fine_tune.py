@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -21,9 +22,11 @@ from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
 from pipeline.metrics.calibration import softmax
 from pipeline.metrics.score import score
+from pipeline.models.convolution import use_im2col
 from pipeline.models.parity import ParityNetwork, quiet_transformers
 from pipeline.run import Run
 from pipeline.sources.source import Source
+from pipeline.training.divergence import require_finite
 from pipeline.training.setup import make_card, start_run
 from pipeline.training.tracking.log import RunLogger, format_epoch, log_start
 from pipeline.utils.device import compute_dtype, pick_device
@@ -64,6 +67,9 @@ def fine_tune(
             checkpoint = _last_checkpoint(run.folder / recipe.output_dir)
             network = ParityNetwork.load(checkpoint) if checkpoint else ParityNetwork.from_recipe(recipe)
             network.freeze(recipe.freeze)
+            # Not only for speed: with bfloat16, torch 2.15 leaves parts of the weight gradient of strided convolutions
+            # on one-pixel maps unwritten (ResNet-18 up to 16 pixels).
+            use_im2col(network.model)
             trainer = FineTuningTrainer(recipe, network, rows.training, rows.validation, run, quiet=quiet)
             if not resume:
                 card = make_card(
@@ -217,6 +223,7 @@ class HistoryCallback(TrainerCallback):
     def on_evaluate(self, args: Any, state: Any, control: Any, **event: Any) -> None:
         """Write and log the row."""
         metrics = event["metrics"]
+        require_finite(self.run, math.ceil(state.epoch), self.logged["loss"], metrics["eval_loss"])
         best = max((epoch.validation_accuracy or 0 for epoch in self.history), default=-1)
         now = time.perf_counter()
         epoch = Epoch(

@@ -1,7 +1,6 @@
 """Trainer: the training loop, for one process or, with torchrun or `accelerate launch`, several processes."""
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -22,10 +21,10 @@ from pipeline.data.augment import augment
 from pipeline.data.loader import normalise, ordered_loader, to_ink, training_loader
 from pipeline.data.table import DigitTable
 from pipeline.digits import Pixels
-from pipeline.errors import UserError
 from pipeline.models import build
 from pipeline.models.convolution import use_im2col
 from pipeline.run import Run
+from pipeline.training.divergence import require_finite
 from pipeline.training.finish import begin_epoch_run, finish_run
 from pipeline.training.optim.average import average_weights
 from pipeline.training.optim.factory import (
@@ -48,10 +47,6 @@ log = logging.getLogger(__name__)
 EVALUATION_BATCH_SIZE = 512
 FLUSH_INTERVAL_BATCHES = 200
 """Number of batches between two calls of `flush_denormals`."""
-
-
-class DivergedError(UserError):
-    """A loss is infinite or NaN: the training has diverged with these settings."""
 
 
 class Trainer:
@@ -174,11 +169,7 @@ class Trainer:
             [train_loss, train_accuracy, validation_loss, validation_accuracy]
         )
         losses = [train_loss] if validation_loss is None else [train_loss, validation_loss]
-        if not math.isfinite(sum(losses)):
-            raise DivergedError(
-                f"{self.run}: training diverged in epoch {number} (loss {' and '.join(map(str, losses))}); "
-                "lower learning_rate, for example with --set"
-            )
+        require_finite(self.run, number, *losses)
         if isinstance(self.scheduler, ReduceLROnPlateau):
             assert validation_loss is not None, "the recipe requires validation rows for this scheduler"
             self.scheduler.step(validation_loss)

@@ -168,6 +168,33 @@ def test_layers_that_cannot_be_frozen_are_named(
     assert not (tmp_path / "frozen").exists()
 
 
+def test_small_images_train_to_the_same_weights_whatever_the_memory_held_before(
+    practice: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ["pretrained=null", "image_size=16", "epochs=1", "learning_rate=1e-3", "precision=bfloat16"]
+    recipe = load_recipe("even-odd", settings)
+    assert isinstance(recipe, FineTuning)
+    weights = []
+    for content in (0.0, float("nan"), 1e4):
+
+        def fill(*_: object, content: float = content, **__: object) -> None:
+            blocks = [torch.full((size,), content) for size in 100 * [2**5, 2**10, 2**16] + 20 * [2**18, 2**20]]
+            del blocks
+
+        monkeypatch.setattr(HistoryCallback, "on_step_begin", fill)
+        run = fine_tune(recipe, practice, str(tmp_path / str(content)), limit=60, quiet=True)
+        weights.append(ParityNetwork.load(run.folder / "transformers").model.state_dict())
+    for other in weights[1:]:
+        torch.testing.assert_close(other, weights[0], rtol=0, atol=0)
+
+
+def test_a_diverged_fine_tuning_names_the_remedy(practice: Source, tmp_path: Path) -> None:
+    recipe = load_recipe("even-odd", [*SMALL_FINE_TUNING, "pretrained=null", "learning_rate=1e30"])
+    assert isinstance(recipe, FineTuning)
+    with pytest.raises(UserError, match=r"training diverged in epoch 2 \(loss .* and nan\); lower learning_rate"):
+        fine_tune(recipe, practice, str(tmp_path / "wild"), limit=300, quiet=True)
+
+
 def test_the_saved_model_is_the_best_checkpoint(parity_run: Run, practice: Source) -> None:
     rows = validation_rows(parity_run, practice)
     found = Predictor.load(parity_run.folder).predict(rows.pixels).score(rows.known_labels)
