@@ -108,7 +108,7 @@ def test_an_interrupted_command_loses_nothing(verb: str, sent: signal.Signals, m
         new = place.outputs()
     with make_place() as place:
         duration = place.run(arguments)  # the first run also fills caches
-    chance, tally = random.Random(verb + sent.name), Counter[int]()
+    chance, tally = random.Random(f"{verb} {sent.name} {MINUTES}"), Counter[int]()  # other minutes: other moments
     end = time.monotonic() + 60 * MINUTES / len(COMMANDS) / len(SIGNALS)
     while not tally or time.monotonic() < end:
         with make_place() as place:

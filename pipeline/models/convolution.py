@@ -41,11 +41,16 @@ def _tap_spans(layer: nn.Conv2d, images: Tensor) -> "tuple[TapSpan, TapSpan]":
 
 
 def conv2d_im2col(layer: nn.Conv2d, images: Tensor) -> Tensor:
-    """Return the layer's output for images (B, inputs, H, W), computed by a matrix product. Autocast is respected."""
+    """Return the layer's output for images (B, inputs, H, W), computed by a matrix product.
+
+    Autocast is respected, and the output has the images' memory layout.
+    """
     height, width = _tap_spans(layer, images)
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else layer.weight.dtype
     matrix = WeightMatrix.apply(layer.weight, height, width, dtype)
     result: Tensor = MatrixProduct.apply(images.to(dtype), matrix, height, width)
+    if images.is_contiguous():
+        result = result.contiguous()
     return result if layer.bias is None else result + layer.bias.to(result.dtype).view(-1, 1, 1)
 
 

@@ -86,8 +86,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.memory_format = torch.contiguous_format if network else memory_format(self.device)
         model = network or build(recipe).to(memory_format=self.memory_format)
-        if not network:
-            use_im2col(model)
+        use_im2col(model)
         self.network = model  # itself; `prepare` may wrap it for several processes
         keep_freed_memory()
         tune_convolutions(self.device)

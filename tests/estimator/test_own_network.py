@@ -1,5 +1,6 @@
 """Classifiers with a network of their own."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,21 @@ class BranchingNet(CustomNet):
         return super().forward(images) if images.mean() > -100 else images
 
 
+class DeepNet(nn.Module):
+    """A network whose last convolution has a stride and sees a single pixel, and which flattens by `view`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = [1, 8, 16, 32, 64, 64, 64]
+        pairs = itertools.pairwise(widths)
+        self.layers = nn.Sequential(*(nn.Conv2d(*pair, 3, stride=2, padding=1) for pair in pairs))
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.layers(images)
+        return self.head(features.view(len(images), -1))
+
+
 class WrongNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return images.flatten(1)[:, :7]
@@ -60,6 +76,24 @@ def test_any_network_is_trained(network: object, eights: tuple[np.ndarray, np.nd
     classifier = MNISTClassifier(**SMALL | {"epochs": 4}, network=network).fit(*eights)
     assert classifier.score(*eights) > 0.6
     np.testing.assert_allclose(classifier.predict_proba(eights[0]).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_deep_network_trains_to_the_same_weights_whatever_the_memory_held_before(
+    eights: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(content: float) -> None:
+        blocks = [torch.full((size,), content) for size in 100 * [2**5, 2**10, 18_432, 36_864, 2**16]]
+        del blocks
+
+    module, weights = DeepNet(), []
+    forward = DeepNet.forward
+    for content in (0.0, float("nan"), 1e4):
+        monkeypatch.setattr(
+            DeepNet, "forward", lambda self, images, content=content: (fill(content), forward(self, images))[1]
+        )
+        weights.append(MNISTClassifier(**SMALL, network=module).fit(*eights).state_.weights)
+    for other in weights[1:]:
+        torch.testing.assert_close(other, weights[0], rtol=0, atol=0)
 
 
 def test_a_given_module_is_not_changed_and_its_weights_are_the_initial_ones() -> None:
