@@ -82,6 +82,20 @@ def test_an_import_is_completed_before_the_interrupt(
     assert end.value.code == 128 + number
 
 
+@pytest.mark.parametrize("exits", [False, True])
+def test_an_interrupt_in_the_last_import_is_not_lost(
+    exits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "last_import.py").write_text("import os; os.kill(os.getpid(), 2)")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "last_import", raising=False)
+    with pytest.raises(SystemExit) as end, exit_on_interrupt():
+        importlib.import_module("last_import")
+        if exits:
+            sys.exit(0)
+    assert end.value.code == 130
+
+
 def test_a_script_that_is_imported_is_interrupted_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.utils.processes.interrupts.MAX_REPEATS", 3)
     (tmp_path / "long_script.py").write_text("import os, time; os.kill(os.getpid(), 2); time.sleep(60)")

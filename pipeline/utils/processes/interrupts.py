@@ -26,17 +26,17 @@ def exit_on_interrupt() -> Iterator[None]:
 
     The exit status is the same if a library turns the KeyboardInterrupt into another error. If a finaliser or a
     callback swallows it, it is raised again. During an import, the signal is sent again until the import is complete:
-    torch's import calls Python from C++, where an exception aborts the process. Ignored signals stay ignored.
+    torch's import calls Python from C++, where an exception aborts the process. If the block ends before that, the exit
+    status is still that of the interrupt: a loop of commands ends. Ignored signals stay ignored.
     """
     received: list[int] = []
     timers: list[Timer] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if _is_importing(frame) and len(timers) < MAX_REPEATS:
-            send_later(number)
-            return
         received.append(number)
-        raise KeyboardInterrupt
+        if not _is_importing(frame) or len(timers) >= MAX_REPEATS:
+            raise KeyboardInterrupt
+        send_later(number)
 
     def repeat(ignored: "UnraisableHookArgs") -> None:
         if issubclass(ignored.exc_type, KeyboardInterrupt) and received:
@@ -57,6 +57,8 @@ def exit_on_interrupt() -> Iterator[None]:
         signal.signal(number, interrupt)
     try:
         yield
+        if received:
+            raise KeyboardInterrupt
     except BaseException:
         if received:
             # An interrupt that has passed through code in a string, as in imports of dataclasses, is marked as not
