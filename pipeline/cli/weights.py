@@ -25,11 +25,10 @@ def import_weights(
 ) -> None:
     """Import the weights of another program's network, of a recipe's architecture, as a run."""
     log_to_stdout(quiet)
-    from pipeline.config.recipe import Recipe
-    from pipeline.export.import_weights import import_weights
+    from pipeline.export.import_weights import import_weights, load_import_recipe
     from pipeline.sources.find import find_source
 
-    settings = Recipe.load(recipe, set_ or [])
+    settings = load_import_recipe(recipe, set_ or [])
     found = find_source(source, data)
     log.info("Data: %s", found)
     imported = import_weights(file, settings, found, run)

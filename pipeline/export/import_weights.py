@@ -1,6 +1,7 @@
 """Import weights that another program trained: a PyTorch state dict becomes a run."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.config.choices import ARCHITECTURES
 from pipeline.config.recipe import Recipe
+from pipeline.data.table import DigitTable
+from pipeline.digits import SIDE
 from pipeline.errors import UserError
+from pipeline.inference.predictor import Predictor
+from pipeline.metrics.interval import format_accuracy
 from pipeline.models import build
 from pipeline.run import Run
 from pipeline.sources.source import Source
 from pipeline.training.setup import Rows, make_card
 from pipeline.utils.files import is_zip, starts_with
+
+log = logging.getLogger(__name__)
+
+SAMPLE = 1000
+"""Number of rows that are predicted after an import."""
+EXPECTED_ACCURACY = 0.9
+"""Any trained network reaches this on its own data, if its images are normalised as they were in its training."""
 
 
 def import_weights(path: Path, recipe: Recipe, source: Source, name: str | None = None) -> Run:
@@ -42,7 +55,23 @@ def import_weights(path: Path, recipe: Recipe, source: Source, name: str | None 
     card = make_card(recipe, rows, source, model, torch.device("cpu"), torch.float32, "safetensors")
     run.begin(recipe, card, table.fingerprint)
     run.finish(card.model_copy(update={"finished": True}))
+    _log_accuracy(run, table)
     return run
+
+
+def load_import_recipe(name: str, overrides: Sequence[str]) -> Recipe:
+    """Return the recipe for weights of another program.
+
+    Where the weights fit images of any size, as those of a ResNet, the images have MNIST's own size unless an override
+    sets `image_size`: that size is the recipe's choice, and says nothing of other programs.
+
+    Raises:
+        UserError: no such recipe, or an override is not valid.
+    """
+    recipe = Recipe.load(name, overrides)
+    if "image_size" in ARCHITECTURES[recipe.model].arguments:
+        return recipe
+    return Recipe.load(name, [f"image_size={SIDE}", *overrides])
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -65,6 +94,16 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not found:
         raise UserError(f"{path}: contains no state dict; write one with torch.save(model.state_dict(), PATH)")
     return max(found, key=lambda weights: sum(tensor.numel() for tensor in weights.values()))
+
+
+def _log_accuracy(run: Run, table: DigitTable) -> None:
+    """Log the accuracy on some of the rows, and what to check if it is low."""
+    sample = table.sample(SAMPLE, seed=0)
+    digits = Predictor.load(run.folder).predict(sample.pixels).digits
+    correct = int(np.count_nonzero(digits == sample.known_labels))
+    log.info("On rows of this data: %s", format_accuracy(correct, len(sample)))
+    if correct < EXPECTED_ACCURACY * len(sample):
+        log.info("That is little: mean, std and image_size must be those of the weights' training; set them with --set")
 
 
 def _state_dicts(content: Any) -> list[dict[str, Tensor]]:

@@ -1,5 +1,6 @@
 """State dicts of other programs become runs."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torchvision.models import resnet18
 
 from pipeline import DigitTable, Predictor, Recipe, Run, Source, UserError, evaluate
 from pipeline.data.loader import normalise, to_ink
-from pipeline.export.import_weights import import_weights
+from pipeline.export.import_weights import import_weights, load_import_recipe
 from pipeline.kaggle.solution import count_leaks
 
 
@@ -77,12 +78,39 @@ def test_a_run_predicts_as_the_network_that_was_saved(
     torch.manual_seed(0)
     network = make().eval()
     torch.save(store(network.state_dict()), tmp_path / "model.pth")
-    recipe = Recipe.load(recipe_name, ["precision=float32"])
+    recipe = load_import_recipe(recipe_name, ["precision=float32"])
     run = import_weights(tmp_path / "model.pth", recipe, practice, str(tmp_path / "run"))
     pixels = digits.pixels[:20]
     with torch.inference_mode():
         expected = network(normalise(to_ink(torch.from_numpy(pixels.copy())), recipe)).softmax(1).numpy()
     assert np.abs(Predictor.load(run.folder).predict(pixels).probabilities - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "size"),
+    [
+        ("resnet18-plateau", [], 28),
+        ("resnet18", ["image_size=64"], 64),
+        ("vgg16", [], 32),
+        ("fast", [], 28),
+    ],
+)
+def test_weights_that_fit_any_size_are_given_images_of_mnists_size(name: str, overrides: list[str], size: int) -> None:
+    assert load_import_recipe(name, overrides).image_size == size
+
+
+def test_the_accuracy_on_the_weights_own_data_is_shown_and_a_low_one_names_its_causes(
+    run: Run, practice: Source, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    torch.save(run.load_model(), tmp_path / "model.pth")
+    recipe = Recipe.load(run.recipe_path)
+    import_weights(tmp_path / "model.pth", recipe, practice, str(tmp_path / "right"))
+    assert re.search(r"On rows of this data: \d+\.\d\d% \(.* 9\d\d of 1,000 right|1,000 of 1,000 right\)", caplog.text)
+    assert "That is little" not in caplog.text
+    wrong = recipe.model_copy(update={"mean": -0.8, "std": 0.02})
+    import_weights(tmp_path / "model.pth", wrong, practice, str(tmp_path / "wrong"))
+    assert "That is little: mean, std and image_size must be those of the weights' training" in caplog.text
 
 
 def test_the_card_says_what_the_weights_were_trained_on(practice: Source, digits: DigitTable, tmp_path: Path) -> None:
