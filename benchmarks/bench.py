@@ -22,7 +22,7 @@ IMAGES_PER_PASS = {
     "linear": (54_000, 6_000),
     "fast": (12_000, 3_000),
     "light-cnn": (6_000, 1_500),
-    "branch-cnn": (640, 160),
+    "branch-cnn": (2_560, 640),
     "resnet18": (2_000, 600),
     "resnet18-plateau": (2_000, 600),
     "resnet18-imagenet": (1_000, 300),

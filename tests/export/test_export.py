@@ -31,13 +31,13 @@ NETWORKS = {
     "light-cnn": ["light-cnn"],
     "branch-cnn": ["branch-cnn"],
     "vgg16": ["vgg16"],
-    "resnet18": ["resnet18"],
+    "resnet18": ["resnet18", "image_size=28"],
     "resnet18-32": ["resnet18", "image_size=32"],
     "resnet50": ["resnet50"],
     "fast-ensemble": ["fast", "validation_fraction=0", "members=2", "width=2", "stem_stride=1", "outliers=10"],
     "fast-outliers": ["fast", "outliers=10"],
-    "resnet18-outliers": ["resnet18", "outliers=10"],
-    "resnet18-ensemble": ["resnet18", "validation_fraction=0", "patience=null", "members=2"],
+    "resnet18-outliers": ["resnet18", "image_size=28", "outliers=10"],
+    "resnet18-ensemble": ["resnet18", "image_size=28", "validation_fraction=0", "patience=null", "members=2"],
 }
 WITH_OUTLIERS = ("fast-ensemble", "fast-outliers", "resnet18-outliers")
 """The networks that were trained on non-digits too."""

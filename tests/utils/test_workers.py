@@ -75,7 +75,11 @@ def compute(folder: str) -> None:
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_workers_end_with_a_killed_parent_whatever_they_compute(sent: signal.Signals, tmp_path: Path) -> None:
-    program = f"from test_workers import *\nlist(deal(compute, ['{tmp_path}'], 1))"
+    program = (
+        "from test_workers import *\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also if nohup started the tests\n"
+        f"list(deal(compute, ['{tmp_path}'], 1))"
+    )
     paths = [PROJECT, PROJECT / "tests", Path(__file__).parent]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
     parent = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE)
