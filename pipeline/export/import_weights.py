@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pipeline.config.choices import ARCHITECTURES
 from pipeline.config.recipe import Recipe
+from pipeline.config.settings import recipe_names
 from pipeline.data.table import DigitTable
 from pipeline.digits import SIDE
 from pipeline.errors import UserError
@@ -62,14 +63,18 @@ def import_weights(path: Path, recipe: Recipe, source: Source, name: str | None 
 def load_import_recipe(name: str, overrides: Sequence[str]) -> Recipe:
     """Return the recipe for weights of another program.
 
-    Where the weights fit images of any size, as those of a ResNet, the images have MNIST's own size unless an override
-    sets `image_size`: that size is the recipe's choice, and says nothing of other programs.
+    Where the weights fit images of any size, as those of a ResNet, the images have MNIST's own size, unless an override
+    or the user's own recipe file sets `image_size`. The size in a built-in recipe says nothing of other programs.
+
+    Args:
+        name: a recipe's name, or the path of a recipe file.
+        overrides: settings as KEY=VALUE.
 
     Raises:
         UserError: no such recipe, or an override is not valid.
     """
     recipe = Recipe.load(name, overrides)
-    if "image_size" in ARCHITECTURES[recipe.model].arguments:
+    if name not in recipe_names() or "image_size" in ARCHITECTURES[recipe.model].arguments:
         return recipe
     return Recipe.load(name, [f"image_size={SIDE}", *overrides])
 

@@ -17,8 +17,8 @@ from pipeline.data.table import DigitTable
 from pipeline.errors import UserError
 from pipeline.search.study import Search
 from pipeline.sources.source import Source
-from pipeline.training.divergence import DivergedError
 from pipeline.training.network import train_network
+from pipeline.training.optim.divergence import DivergedError
 from pipeline.utils.device_errors import DeviceMemoryError
 from pipeline.utils.processes.interrupts import defer_interrupts
 

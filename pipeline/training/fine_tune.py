@@ -26,7 +26,7 @@ from pipeline.models.convolution import use_im2col
 from pipeline.models.parity import ParityNetwork, quiet_transformers
 from pipeline.run import Run
 from pipeline.sources.source import Source
-from pipeline.training.divergence import require_finite
+from pipeline.training.optim.divergence import require_finite
 from pipeline.training.setup import make_card, start_run
 from pipeline.training.tracking.log import RunLogger, format_epoch, log_start
 from pipeline.utils.device import compute_dtype, pick_device

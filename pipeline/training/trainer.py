@@ -24,9 +24,9 @@ from pipeline.digits import Pixels
 from pipeline.models import build
 from pipeline.models.convolution import use_im2col
 from pipeline.run import Run
-from pipeline.training.divergence import require_finite
 from pipeline.training.finish import begin_epoch_run, finish_run
 from pipeline.training.optim.average import average_weights
+from pipeline.training.optim.divergence import require_finite
 from pipeline.training.optim.factory import (
     flush_denormals,
     make_accelerator,
