@@ -65,6 +65,7 @@ class Inside:
             found, predictions = self.pool.activations(np.array(image), run)
             description, maps = describe(found, place)
             description["probabilities"] = floats(predictions.probabilities[0])
+            description["temperature"] = self.pool.predictor_of(run).temperature
         except UserError as error:
             description, maps = {"error": str(error)}, b""
         head = json.dumps(description, separators=(",", ":")).encode()

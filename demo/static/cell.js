@@ -129,8 +129,25 @@ function total(cell) {
   return [...first, ...steps];
 }
 
+// Returns how the probability of a digit is computed from all digits' logits: softmax.
+function softmax(digit, { logits, probabilities, temperature }) {
+  const powers = logits.slice(0, probabilities.length).map((logit) => Math.exp(logit / temperature));
+  const sum = powers.reduce((all, power) => all + power);
+  const figure = (text, label) => labelled(make("b", "figure", text), label);
+  return make(
+    "div",
+    "sum softmax",
+    figure(`${(100 * probabilities[digit]).toFixed(1)}%`, "probability (softmax)"),
+    operator("="),
+    figure(say(powers[digit]), `exp(${say(logits[digit])} ÷ temperature ${say(temperature)})`),
+    operator("÷"),
+    figure(say(sum), "sum over all ten digits"),
+  );
+}
+
 // Fills an element with how a value is computed, and a button that calls `close`.
-export function showCell(element, cell, { layers, ink: range }, ink, close) {
+export function showCell(element, cell, answer, ink, close) {
+  const { layers, ink: range } = answer;
   const [index, channel, row, column] = cell.place;
   const layer = layers[index];
   const [, height, width] = layer.shape;
@@ -146,5 +163,6 @@ export function showCell(element, cell, { layers, ink: range }, ink, close) {
     button,
     make("p", "where", make("b", "", last ? `The ${where}` : where), ` is ${say(cell.value)}`),
     make("div", "sum", inkPart(ink, cell.pixels), ...parts(cell, layer, layers, range), ...total(cell)),
+    ...(last && channel < 10 ? [softmax(channel, answer)] : []),
   );
 }

@@ -58,6 +58,8 @@ def test_maps_and_logits_are_the_networks_own(pool: PredictorPool, glyph: Glyph)
     assert start == len(maps)
     assert described["logits"] == outputs["19"].astype(float).tolist()
     assert np.argmax(described["probabilities"]) == 4
+    powers = np.exp(np.array(described["logits"][:10]) / described["temperature"])
+    np.testing.assert_allclose(described["probabilities"], powers / powers.sum(), atol=0.01)  # inference in bfloat16
 
 
 def test_a_value_is_explained_with_the_kernel_and_the_values_under_it(pool: PredictorPool, glyph: Glyph) -> None:

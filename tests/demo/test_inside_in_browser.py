@@ -61,6 +61,8 @@ def test_a_value_is_explained_by_mouse_and_keyboard(tab: Tab) -> None:
     panel(tab).locator(".logits button").nth(4).click()
     logit = panel(tab).locator(".logits .best small").inner_text()
     expect(cell).to_contain_text(f"The logit of 4 is {logit}")
+    sure = panel(tab).locator(".logits .best").get_attribute("title") or ""
+    expect(cell.locator(".softmax")).to_contain_text(f"{sure.removeprefix('4: ')}probability (softmax)=")
     panel(tab).press("Escape")
     expect(cell).to_be_hidden()
 
