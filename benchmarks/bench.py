@@ -28,7 +28,7 @@ IMAGES_PER_PASS = {
     "resnet50": (1_000, 300),
     "vgg16": (640, 160),
 }
-"""The recipes that are measured. Images in one training pass of this project, and of the naive loop: a few seconds each."""
+"""The recipes that are measured. Images in a pass of this project, and of the naive loop: a few seconds each."""
 
 
 def measure(action: str, **settings: Any) -> dict[str, Any]:

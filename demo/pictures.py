@@ -27,8 +27,14 @@ def open_shown(path: Path) -> tuple[Image.Image, tuple[float, float]]:
         shown = Image.new("RGB", image.size, "white")
         shown.paste(image, mask=image.getchannel("A"))
     else:
-        shown = image.convert("L" if image.mode.startswith(("I", "F")) else "RGB")
+        shown = (_scale_levels(image) if image.mode.startswith(("I", "F")) else image).convert("RGB")
     return shown, (width, height)
+
+
+def _scale_levels(image: Image.Image) -> Image.Image:
+    """Return an image of more than 8 bits in mode L, with its largest value as white."""
+    levels = np.nan_to_num(np.asarray(image, dtype=np.float32)).clip(0)
+    return Image.fromarray((levels * (255 / max(255, float(levels.max())))).astype(np.uint8))
 
 
 def heat(saliency: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -34,7 +34,7 @@ class PredictorPool:
         torch.set_num_threads(1)
         self.first = Run.open(run)
         self.slots = Semaphore(os.cpu_count() or 1)
-        self.load = lru_cache(MAX_PREDICTORS)(Predictor.load)
+        self._load = lru_cache(MAX_PREDICTORS)(lambda folder, _version: Predictor.load(folder))
         blank = np.full((28, 28), 255, dtype=np.uint8)
         blank[4:24, 13:16] = 0
         self.read(blank, self.first.folder.name)  # warm-up: the first reading is slow
@@ -82,8 +82,13 @@ class PredictorPool:
             return predictor.activations(frame), predictor.predict(frame[np.newaxis])
 
     def predictor_of(self, run: str) -> Predictor:
-        """Return the predictor of a run, loaded at first use; raise a UserError if the run does not exist."""
+        """Return the predictor of a run, loaded at first use and whenever the run has changed.
+
+        Raises:
+            UserError: the run does not exist or is damaged.
+        """
         found = self.runs.get(run)
         if found is None:
             raise UserError(f"The run {run} no longer exists; choose another in the tab Models.")
-        return self.load(found.folder)
+        files = [path for path in (found.model_path, found.card_path) if path.exists()]
+        return self._load(found.folder, tuple(path.stat().st_mtime_ns for path in files))

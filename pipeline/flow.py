@@ -16,6 +16,9 @@ from pipeline.sources.source import Source
 from pipeline.training.train import train
 from pipeline.utils.files import require_separate
 
+LEAK_CHECKED = ("competition", "files")
+"""Sources whose test images are compared with the training images. Those of the others are known to be different."""
+
 
 @dataclass(frozen=True)
 class Submission:
@@ -45,21 +48,20 @@ def submit(
         quiet: show no progress bar.
 
     Raises:
-        UserError: a row is invalid, training failed, the run was trained on test rows of the competition, or `out`
-            cannot be written or is a file of the source or the run. Test rows that are training rows are refused
-            before the training.
+        UserError: a row is invalid, training failed, the run was trained on test rows, or `out` cannot be written or
+            is a file of the source or the run. Test rows that are training rows are refused before the training.
     """
     for written in (out, provenance_path(out)):
         require_separate(written, [*source.files, *(start.files if isinstance(start, Run) else [])])
     test = source.read_test()  # read first: an invalid row must fail before training, not after it
-    if source.name == "competition" and not isinstance(start, Run) and not allow_leak:
+    if source.name in LEAK_CHECKED and not isinstance(start, Run) and not allow_leak:
         _require_unseen(source, test)
     run = start if isinstance(start, Run) else train(start, source, quiet=quiet)
     predictor = Predictor.load(run)
     if run is not start:
         report(run, source, predictor)
     test = orient_table(predictor, test, str(source.path))
-    leaked = count_leaks(run, test, allow_leak) if source.name == "competition" else 0
+    leaked = count_leaks(run, test, allow_leak) if source.name in LEAK_CHECKED else 0
     digits = predictor.predict(test.pixels).known_digits
     write_submission(out, digits, run, source.name, leaked)
     return Submission(run, len(test), None if test.labels is None else score(digits, test.labels))
@@ -71,5 +73,5 @@ def _require_unseen(source: Source, test: DigitTable) -> None:
     if same:
         raise UserError(
             f"{source.path}: {same:,} of the {len(test):,} test images are training images too, so a score would not "
-            "be valid; give a folder or archive with train.csv and test.csv, or give --allow-leak"
+            "be valid; give a folder or archive that holds both apart, as train.csv and test.csv, or give --allow-leak"
         )

@@ -24,7 +24,7 @@ def test_a_run_trained_on_test_images_cannot_submit(
 ) -> None:
     leaked = DigitTable(np.concatenate([practice.read_test().pixels, digits.pixels[:3]]))
     competition = Source("competition", tmp_path, "", practice.read_train, lambda: leaked)
-    with pytest.raises(UserError, match="was trained on 3 of the 503 images"):
+    with pytest.raises(UserError, match="was trained on 3 of the 503 test images"):
         submit(run, competition, tmp_path / "solution.csv")
     assert not (tmp_path / "solution.csv").exists()
     submit(run, competition, tmp_path / "solution.csv", allow_leak=True)
@@ -39,6 +39,20 @@ def test_training_digits_as_test_digits_are_refused_before_training(
     with pytest.raises(UserError, match=r"train\.csv: 1,297 of the 1,297 test images are training images too"):
         submit(recipe, source, tmp_path / "solution.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_without_test_digits_give_no_score(
+    tmp_path: Path, practice: Source, recipe: Recipe, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = practice.read_train()
+    np.savez(tmp_path / "digits.npz", images=rows.pixels, labels=rows.known_labels)
+    source = find_source("digits.npz", tmp_path)
+    with pytest.raises(UserError, match=r"digits\.npz: 1,297 of the 1,297 test images are training images too"):
+        submit(recipe, source, tmp_path / "solution.csv")
+    with pytest.raises(UserError, match="was trained on 1,297 of the 1,297 test images"):
+        submit(run, source, tmp_path / "solution.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["digits.npz"]
 
 
 def test_a_run_trained_on_near_duplicates_of_test_images_cannot_submit(

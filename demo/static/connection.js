@@ -2,10 +2,12 @@
 
 const RETRY = 1000; // in milliseconds
 const EVENTS = "/gradio_api/run/";
+const UPLOADS = "gradio_api/upload";
 const PROXY_ERRORS = [502, 503, 504];
 
 // Calls `restored` when the server answers again. Meanwhile the page has the class "away", which dims what may be out of
-// date. Gradio would drop a failed event and those after it, therefore `fetch` repeats it until it is answered.
+// date. Gradio would drop a failed event and those after it, therefore `fetch` repeats it until it is answered. A failed
+// upload gives undefined; `restored` repeats it.
 export function watchConnection(restored) {
   const send = window.fetch;
   const note = document.querySelector(".away-note");
@@ -13,7 +15,7 @@ export function watchConnection(restored) {
 
   function show(away) {
     document.body.classList.toggle("away", away);
-    note.textContent = away ? "The server does not answer. Your drawing is kept, and is read as soon as it answers." : "";
+    note.textContent = away ? "The server does not answer. What you drew or sent is kept, and is read as soon as it answers." : "";
   }
 
   async function wait() {
@@ -29,13 +31,17 @@ export function watchConnection(restored) {
   }
 
   window.fetch = async (...request) => {
-    if (!String(request[0]?.url ?? request[0]).includes(EVENTS)) return send(...request);
+    const address = String(request[0]?.url ?? request[0]);
+    const uploads = address.includes(UPLOADS);
+    if (!uploads && !address.includes(EVENTS)) return send(...request);
     for (;;) {
       const response = await send(...request).catch((error) => {
         if (error.name === "AbortError") throw error;
       });
       if (response && !PROXY_ERRORS.includes(response.status)) return response;
-      await (waiting ??= wait());
+      waiting ??= wait();
+      if (uploads) return undefined;
+      await waiting;
     }
   };
   addEventListener("offline", () => (waiting ??= wait()));

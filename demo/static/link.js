@@ -38,7 +38,7 @@ function thinned(points) {
   return kept;
 }
 
-// Returns strokes {points, width, erases} on a pad that is `frame` wide and 1 high as text.
+// Returns strokes {points, width, erases} on a pad that is `frame` wide and 1 high as text; null if that is too long.
 export function encode(frame, strokes) {
   const numbers = [VERSION, Math.round(frame * UNIT)];
   for (const { points, width, erases } of strokes) {
@@ -51,7 +51,7 @@ export function encode(frame, strokes) {
     }
   }
   const text = btoa(String.fromCharCode(...varints(numbers)));
-  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return text.length > MAX_TEXT ? null : text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
 // Returns {frame, strokes} of a text; null if it is not one of a drawing.

@@ -72,7 +72,9 @@ async function download(kind) {
 const acts = {
   async link(tab) {
     const { frame, strokes } = padOf(tab).drawing;
-    const fragment = FRAGMENT + encode(frame, strokes);
+    const text = encode(frame, strokes);
+    if (!text) throw new Error("The drawing is too long for a link. Save it as a picture.");
+    const fragment = FRAGMENT + text;
     try {
       await navigator.clipboard.writeText(location.href.split("#")[0] + fragment);
       return "Link copied. It opens with this drawing.";

@@ -18,7 +18,7 @@ class FineTuning(Settings):
 
     trainer: Literal["transformers"]
     """Selects Transformers' Trainer instead of this project's training loop; this key marks a fine-tuning recipe."""
-    seed: Annotated[int, Field(ge=0)] = 42
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
 
     # Data
     dataset: str = "mnist"
@@ -48,6 +48,7 @@ class FineTuning(Settings):
     save_strategy: Strategy = "steps"
     """When a checkpoint is saved, as for `eval_strategy`. The best evaluated checkpoint becomes the model."""
     save_steps: Annotated[int, Field(ge=1)] = 500
+    """Number of updates between two checkpoints, equal to `eval_steps`."""
     save_total_limit: Annotated[int, Field(ge=2)] = 2
     """Number of checkpoints to keep: the best one and the last ones."""
 
@@ -89,10 +90,9 @@ class FineTuning(Settings):
     @field_validator("save_steps")
     @classmethod
     def check_save_steps(cls, steps: int, known: ValidationInfo) -> int:
-        """Reject checkpoints that are saved between two evaluations."""
-        if known.data.get("save_strategy") == "steps" and steps % known.data.get("eval_steps", 1):
-            multiple = known.data["eval_steps"]
-            raise ValueError(f"only an evaluated checkpoint can be the best; set a multiple of {multiple}")
+        """Reject checkpoints that are not evaluated, and evaluations whose checkpoint is not saved."""
+        if known.data.get("save_strategy") == "steps" and steps != known.data.get("eval_steps", steps):
+            raise ValueError("every evaluation needs its checkpoint, because it may be the best; set it to eval_steps")
         return steps
 
     @field_validator("output_dir", "save_dir")

@@ -183,8 +183,8 @@ class ParquetFile:
         if column.null_count:
             self._raise_fault(first + _first_null(column), f"column {name}: no value")
         values = column.to_pylist() if not _is_number(column.type) else column.to_numpy(zero_copy_only=False).tolist()
-        for row, value in enumerate(values):
-            number = parse_number(value) if isinstance(value, str) else value
+        numbers = [parse_number(value) if isinstance(value, str) else value for value in values]
+        for row, (value, number) in enumerate(zip(values, numbers, strict=True)):
             if not isinstance(number, int | float) or number % 1:
                 self._raise_fault(first + row, f'column {name}: "{value}" is not a digit')
             if not 0 <= number < CLASSES:
@@ -193,7 +193,7 @@ class ParquetFile:
                     f"column {name}: {value} is outside 0 to {CLASSES - 1}; sets with letters, such as EMNIST's, have "
                     "other labels",
                 )
-        return np.array([int(value) for value in values], dtype=np.int64)
+        return np.array(numbers).astype(np.int64)
 
     def _read_pictures(self, batch: Any, columns: list[str], first: int) -> NDArray[Any]:
         """Return the picture files of a column as grey levels, (N, 784); `first` as in `_read_labels`."""

@@ -35,6 +35,11 @@ def is_single_image(images: Any, features: int) -> bool:
     return isinstance(images, Tensor) and images.shape == (1, SIDE, SIDE)
 
 
+def becomes_uint8(images: Any) -> bool:
+    """Return whether `flatten_images` converts images to 0..255, from the range of their type."""
+    return isinstance(images, Image.Image | Tensor)
+
+
 def flatten_images(images: Any, features: int = SIDE, *, mean: float = MEAN, std: float = STD) -> Any:
     """Return images as rows, (N, features). Return an object that is no PIL image, tensor or array unchanged.
 
@@ -89,7 +94,7 @@ def _tensor_to_uint8(tensor: Tensor, mean: float, std: float) -> Pixels:
 
 
 def to_uint8(values: NDArray[Any], value_range: ValueRange) -> Pixels:
-    """Return numbers as uint8, 0 = paper, 255 = ink. Return uint8 unchanged.
+    """Return numbers as uint8, 0 = paper, 255 = ink. Return uint8 unchanged, unless all of it is within the range.
 
     Args:
         values: array of any shape.
@@ -98,7 +103,7 @@ def to_uint8(values: NDArray[Any], value_range: ValueRange) -> Pixels:
     Raises:
         UserError: `value_range` is None, and a value is outside the range of its dtype.
     """
-    if values.dtype == np.uint8:
+    if values.dtype == np.uint8 and (value_range is None or values.max(initial=0) > value_range[1]):
         return values
     if value_range:
         paper, full = value_range

@@ -13,7 +13,7 @@ from torch import nn
 from pipeline.data.table import DigitTable
 from pipeline.digits import CLASSES
 from pipeline.errors import UserError
-from pipeline.estimator.arrays import MEAN, STD, flatten_images, is_single_image, to_pixels
+from pipeline.estimator.arrays import MEAN, STD, becomes_uint8, flatten_images, is_single_image, to_pixels
 from pipeline.estimator.evaluation import EvaluationMixin
 from pipeline.estimator.network import NetworkMaker
 from pipeline.estimator.state import DataSpec, FittedState, fit_network, scheduler_parameters, storable
@@ -173,7 +173,7 @@ class MNISTClassifier(EvaluationMixin, ClassifierMixin, BaseEstimator):  # type:
         check_is_fitted(self, "predictor_")
         rows = flatten_images(X, self.n_features_in_, mean=self.mean, std=self.std)
         values = validate_data(self, rows, reset=False)
-        pixels = to_pixels(values, self.state_.data_spec.pixel_range)
+        pixels = to_pixels(values, None if becomes_uint8(X) else self.state_.data_spec.pixel_range)
         known = self.predictor_.predict(pixels).probabilities[:, : len(self.classes_)]
         probabilities: NDArray[np.float32] = known / known.sum(axis=1, keepdims=True)
         return probabilities

@@ -74,8 +74,9 @@ class DataSpec:
                 f"the classifier was trained on {self.features} values per image, and MNIST's have {SIDE * SIDE}: give "
                 "test images as X and y"
             )
-        unknown = sorted(set(map(str, self.classes)) - set(map(str, range(CLASSES))))
-        if unknown and self._has_text:
+        digits = set(map(str, range(CLASSES))) if self._has_text else range(CLASSES)
+        unknown = [label for label in self.classes.tolist() if label not in digits]
+        if unknown:
             raise UserError(f"the label {unknown[0]!r} is none of MNIST's digits: give test images as X and y")
 
     def match_digits(self, digits: Labels) -> NDArray[Any]:

@@ -19,7 +19,7 @@ from pipeline.models import architecture
 from pipeline.models.ensemble import Ensemble
 from pipeline.models.parity import ParityNetwork, quiet_transformers
 from pipeline.run import Run
-from pipeline.utils.files import folder_atomic, require_writable
+from pipeline.utils.files import folder_atomic, require_name, require_writable
 from pipeline.utils.tensors import contiguous
 
 EXPORT_KEY = "digit_recognizer"
@@ -33,6 +33,7 @@ LABEL_MAPS: dict[str, Any] = {
 
 def require_replaceable(folder: Path) -> None:
     """Raise a UserError if a path is a file or a folder that is neither empty nor an export."""
+    require_name(folder)
     if folder.is_file():
         raise UserError(f"{folder}: is a file, expected a folder; choose another --out")
     require_writable(folder / "config.json" if folder.exists() else folder)

@@ -131,10 +131,9 @@ class Predictor:
         table = DigitTable(pixels)
         logits = self.logits(self.fused, self.dtype, table)
         if self.dtype is not torch.float32:
-            doubtful = ~(softmax(logits).max(axis=1) >= BFLOAT16_SAFE_CONFIDENCE)  # also if float16 overflowed to NaN
-            if self.recipe.classes > CLASSES:
-                score = _log_odds(digit_score(logits / np.float32(self.temperature)))
-                doubtful |= np.abs(score - _log_odds(self.threshold)) < MAX_ROUNDING_ERROR / self.temperature
+            safe = softmax(logits[:, :CLASSES]).max(axis=1) >= BFLOAT16_SAFE_CONFIDENCE  # not if float16 gave NaN
+            score = _log_odds(digit_score(logits / np.float32(self.temperature)))
+            doubtful = ~safe | (np.abs(score - _log_odds(self.threshold)) < MAX_ROUNDING_ERROR / self.temperature)
             rows = np.flatnonzero(doubtful)
             logits[rows] = self.logits(self.fused_float32, torch.float32, table.select(rows))
         return make_predictions(logits / np.float32(self.temperature), self.threshold)

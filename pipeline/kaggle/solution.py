@@ -50,8 +50,8 @@ def count_leaks(run: Run, test: DigitTable, allowed: bool) -> int:
     if not allowed and same + near:
         more = f", and on near-duplicates of {near:,} more (they differ by a few grey levels)" if near else ""
         raise UserError(
-            f"{run}: was trained on {same:,} of the {len(test):,} images of test.csv{more} (from {run.card.source}), "
-            "so its score would not be valid; train on the competition's train.csv, or give --allow-leak"
+            f"{run}: was trained on {same:,} of the {len(test):,} test images{more} (from {run.card.source}), so its "
+            "score would not be valid; train on other digits, or give --allow-leak"
         )
     return same + near
 

@@ -62,6 +62,7 @@ class Search:
         source: name of the data source.
         folder: output folder of the search.
         url: SQLAlchemy URL of the study's database.
+        data_dir: the data folder, which also stores the extra training data of recipes.
     """
 
     recipe: Recipe
@@ -70,6 +71,7 @@ class Search:
     source: str
     folder: Path
     url: str
+    data_dir: Path
 
     def open(self) -> Study:
         """Open the study with the name of the recipe; create it if it does not exist.

@@ -73,7 +73,7 @@ def sweep(
     folder = SWEEPS / recipe.name
     require_writable(folder / "best.yaml")
     url = storage or f"sqlite:///{folder / 'study.db'}"
-    search = Search(recipe, space, source.read_train(), source.name, folder, url)
+    search = Search(recipe, space, source.read_train(), source.name, folder, url, source.data_dir)
     with storage_errors(url):
         study = search.open()
         log.info("Study: %s, %d earlier trials\n%s", hide_password(url), len(study.get_trials(deepcopy=False)), HEADER)

@@ -54,7 +54,7 @@ def _validation_loss(search: Search, trial: Trial) -> float:
     Raises:
         TrialPruned: the settings are unusable, or the loss is worse than the median.
     """
-    recipe = _recipe_of(search, trial)
+    recipe = _recipe_of(search, trial).model_copy(update={"line_updates": 0})  # that network changes no loss here
 
     def report(epoch: Epoch) -> None:
         assert epoch.validation_loss is not None, "the recipe has validation rows"
@@ -68,7 +68,7 @@ def _validation_loss(search: Search, trial: Trial) -> float:
 
     folder = search.folder / f"trial-{trial.number}"
     shutil.rmtree(folder, ignore_errors=True)  # left by a deleted study
-    source = Source(search.source, search.folder, "", lambda: search.table, _no_test_rows)
+    source = Source(search.source, search.folder, "", lambda: search.table, _no_test_rows, search.data_dir)
     try:
         run = train_network(recipe, source, str(folder), on_epoch=report, quiet=True)
     except DivergedError:

@@ -1,15 +1,18 @@
 """Downloads: public files, fetched once into the data folder and verified by their SHA-256."""
 
-import shutil
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pipeline.errors import UserError
 from pipeline.utils.files import open_atomic, sha256
 
 TIMEOUT_SECONDS = 10.0
 """Socket time-out."""
+CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -40,20 +43,32 @@ class Download:
             if (data / file).exists():
                 return data / file
         path = data / self.files[0]
+        with (
+            self._report_failure(path),
+            urllib.request.urlopen(self.url, timeout=TIMEOUT_SECONDS) as response,
+            open_atomic(path) as temporary,
+        ):
+            with temporary.open("wb") as stream:
+                while chunk := self._read(response, path):
+                    stream.write(chunk)
+            require_sha256(temporary, self.sha256, self.url)
+        return path
+
+    def _read(self, response: IO[bytes], path: Path) -> bytes:
+        """Return the next bytes of a response; b"" at its end. An error here is not one of writing the file."""
+        with self._report_failure(path):
+            return response.read(CHUNK_BYTES)
+
+    @contextmanager
+    def _report_failure(self, path: Path) -> Iterator[None]:
+        """Raise a UserError with the remedy for an error of the network."""
         try:
-            with (
-                urllib.request.urlopen(self.url, timeout=TIMEOUT_SECONDS) as response,
-                open_atomic(path) as temporary,
-            ):
-                with temporary.open("wb") as stream:
-                    shutil.copyfileobj(response, stream)
-                require_sha256(temporary, self.sha256, self.url)
+            yield
         except OSError as error:
             raise UserError(
-                f"{self.name} is not in {data} and cannot be downloaded ({getattr(error, 'reason', error)}): "
+                f"{self.name} is not in {path.parent} and cannot be downloaded ({getattr(error, 'reason', error)}): "
                 f"save {self.url} as {path}"
             ) from None
-        return path
 
 
 def require_sha256(path: Path, expected: str, origin: str) -> None:

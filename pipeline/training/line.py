@@ -19,7 +19,7 @@ from pipeline.run import Run
 from pipeline.sources.lines.material import held_out_shapes, training_shapes
 from pipeline.sources.lines.numbers import Numbers, make_numbers
 from pipeline.sources.lines.shapes import Shape
-from pipeline.training.optim.factory import FusedAdam
+from pipeline.training.optim.factory import FusedAdam, warmup_fraction
 from pipeline.utils.device import autocast, compute_dtype, keep_freed_memory, memory_format, pick_device
 from pipeline.utils.prefetch import prefetch
 
@@ -89,7 +89,8 @@ def train_line_network(
     optimizer = FusedAdam(
         model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY, decoupled_weight_decay=True, fused=True
     )
-    scheduler = OneCycleLR(optimizer, LEARNING_RATE, updates, pct_start=WARMUP, cycle_momentum=False)
+    warmup = warmup_fraction(WARMUP, updates)
+    scheduler = OneCycleLR(optimizer, LEARNING_RATE, updates, pct_start=warmup, cycle_momentum=False)
     started, losses = time.perf_counter(), torch.zeros((), device=device)
     for index, batch in enumerate(_first(make_numbers(shapes, BATCH_SIZE, seed), updates), start=1):
         with autocast(dtype, device):

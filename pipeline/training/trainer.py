@@ -156,6 +156,11 @@ class Trainer:
         """Whether the validation loss has not improved for `patience` epochs."""
         return self.recipe.patience is not None and self.stale_epochs >= self.recipe.patience
 
+    @property
+    def saved_network(self) -> nn.Module:
+        """The network whose weights are saved: the average of the weights, if the recipe has one."""
+        return self.averaged.module if self.averaged else self.network
+
     def run_epoch(self, quiet: bool) -> Epoch:
         """Train one epoch, validate, and save the history, the progress and, if it is the best, the model."""
         number = len(self.history) + 1
@@ -176,7 +181,8 @@ class Trainer:
             self.scheduler.step()
         improved = validation_loss is None or validation_loss < self.best_loss - self.recipe.min_delta
         if improved:
-            self.best_loss, self.stale_epochs = validation_loss or self.best_loss, 0
+            self.best_loss = self.best_loss if validation_loss is None else validation_loss
+            self.stale_epochs = 0
         else:
             self.stale_epochs += 1
         epoch = Epoch(
@@ -191,12 +197,13 @@ class Trainer:
         )
         self.history.append(epoch)
         if self.accelerator.is_main_process:
-            weights = (self.averaged.module if self.averaged else self.network).state_dict()
+            weights = self.saved_network.state_dict()
             if improved:
                 self.run.save_model(weights)
             self.run.save_history(self.history)
             if self.recipe.keep_epochs:
-                self.finish(begin_epoch_run(self.run, weights, self.history))
+                kept = begin_epoch_run(self.run, weights, self.history)
+                finish_run(kept, self.saved_network, self.training, self.calibration, self.device)
             self.save_progress()
         log.info("%s", format_epoch(epoch, self.recipe.epochs))
         return epoch

@@ -111,7 +111,7 @@ def _prefix(path: Path) -> str:
 def _sweep(path: Path) -> None:
     """Delete the temporary files and folders of `path` that killed processes have left."""
     for leftover in path.parent.glob(f"{glob.escape(_prefix(path))}*.part"):
-        machine, _, process = leftover.name.removeprefix(_prefix(path)).partition(".")[0].rpartition("-")
+        machine, _, process = leftover.name.removeprefix(_prefix(path)).rsplit(".", 2)[0].rpartition("-")
         with suppress(OSError):  # another process has deleted it
             abandoned = time.time() - leftover.stat().st_mtime > MAX_PART_AGE_SECONDS
             if abandoned or (machine == socket.gethostname()[:40] and process.isdigit() and _has_ended(int(process))):
@@ -139,12 +139,19 @@ def require_empty(folder: Path) -> None:
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        require_name(folder)
         if folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder}: already contains files: choose another folder, or empty it")
         with tempfile.TemporaryFile(dir=folder.parent):
             pass
     except OSError as error:
         raise explain_write_error(folder, error) from error
+
+
+def require_name(folder: Path) -> None:
+    """Raise a UserError for the current folder and the root, which cannot be replaced."""
+    if not folder.name:
+        raise UserError(f"{folder}: cannot be replaced; name a new folder")
 
 
 def require_writable(path: Path) -> None:

@@ -55,7 +55,7 @@ class Sign:
 
 
 def glyphs(picture: Picture) -> list[Glyph]:
-    """Return the digits of a picture from left to right; a blank picture gives an empty list.
+    """Return the digits of a picture row by row, each from left to right; a blank picture gives an empty list.
 
     Args:
         picture: a PIL image, the path of a file, or an array; dark ink on light paper or light on dark.
@@ -65,11 +65,11 @@ def glyphs(picture: Picture) -> list[Glyph]:
     """
     grey, scale = to_grey(picture)
     ink = binarise(grey)
-    found = []
-    for row in find_rows(ink):
-        for part in row.parts:
-            found.append(Glyph(scaled_box(part.box, scale), frame_part(ink, part)))
-    return found
+    return [
+        Glyph(scaled_box(part.box, scale), frame_part(ink, part), number)
+        for number, row in enumerate(find_rows(ink))
+        for part in row.parts
+    ]
 
 
 def scaled_box(box: Box, scale: tuple[float, float]) -> tuple[int, int, int, int]:

@@ -40,10 +40,11 @@ def test_a_parity_recipe_is_rejected_if_digits_are_needed() -> None:
     [
         ("epoch=3", 'unknown key "epoch"; did you mean "epochs"?'),
         ("learning_rate=0", "learning_rate: 0 is not valid"),
+        ("seed=4294967296", "seed: 4294967296 is not valid"),
         ("validation_fraction=0", "validation_fraction: 0 is not valid"),
         ("trainer=transformer", "trainer: 'transformer' is not valid"),
         ("save_strategy=epoch", "only an evaluated checkpoint can be the best; set it to the value of eval_strategy"),
-        ("save_steps=750", "only an evaluated checkpoint can be the best; set a multiple of 500"),
+        ("save_steps=1000", "every evaluation needs its checkpoint, because it may be the best; set it to eval_steps"),
         ("labels=[odd, odd]", "the two names must differ"),
         ("labels=[odd]", "labels: ['odd'] is not valid"),
         ("save_dir=figures", "the run uses that folder for other files"),

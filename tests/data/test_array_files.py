@@ -101,6 +101,18 @@ def test_images_of_any_usual_shape_are_read_with_the_labels_next_to_them(
         assert found.notes() == ["values -1 to 1, scaled to 0 to 255"]
 
 
+@pytest.mark.parametrize("rows", [784, 1024, 1000])
+def test_a_table_of_labels_and_pixels_is_read_by_rows_whatever_their_number(
+    rows: int, table: DigitTable, tmp_path: Path
+) -> None:
+    chosen = np.arange(rows) % len(table)
+    values = np.column_stack([table.known_labels[chosen], table.pixels[chosen].reshape(rows, -1)])
+    np.save(tmp_path / "train.npy", values)
+    found = open_digits(tmp_path / "train.npy").read(labels_required=True)
+    assert np.array_equal(found.pixels, table.pixels[chosen])
+    assert np.array_equal(found.known_labels, table.known_labels[chosen])
+
+
 def test_images_of_another_size_are_framed(tmp_path: Path) -> None:
     small = load_digits()
     np.savez(tmp_path / "digits.npz", data=small.data, target=small.target)
@@ -123,6 +135,7 @@ def test_images_of_another_size_are_framed(tmp_path: Path) -> None:
             "the labels are 1 to 10; in some sets 10 is the digit 0",
         ),
         ({"x": np.zeros((5, 28, 28)), "y": np.arange(4)}, "4 labels for 5 images"),
+        ({"x": np.zeros((2, 28, 28)), "y": np.array(["seven", "1"])}, "the labels are not digits .*'seven'"),
         ({"x": np.full((5, 28, 28), 300)}, "image 1: pixel 0: 300 is outside 0 to 255"),
         ({"x": np.full((5, 28, 28), np.nan)}, "image 1: pixel 0: nan is outside 0 to 255"),
         ({"x": np.zeros((5, 27, 28))}, r"images of shape \(5, 27, 28\) are not square images"),

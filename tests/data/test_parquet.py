@@ -226,6 +226,14 @@ def test_a_row_without_a_picture_is_named(digits: DigitTable, tmp_path: Path) ->
             ParquetFile(tmp_path / "train.parquet").read(labels_required=True)
 
 
+def test_labels_may_be_text(digits: DigitTable, tmp_path: Path) -> None:
+    labels = [f"{digit}{end}" for digit, end in zip(digits.known_labels[:20], ["", ".0"] * 10, strict=True)]
+    table = arrow.table({"label": labels, "pixels": column(digits.pixels[:20], arrow.binary(784))})
+    parquet.write_table(table, tmp_path / "train.parquet")
+    found = ParquetFile(tmp_path / "train.parquet").read(labels_required=True)
+    assert np.array_equal(found.known_labels, digits.known_labels[:20])
+
+
 def test_parquet_trains_and_scores_like_csv(
     digits: DigitTable, run: Run, tmp_path: Path, command: Callable[..., Outcome]
 ) -> None:

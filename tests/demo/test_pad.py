@@ -3,9 +3,9 @@
 import re
 
 from helpers.browser import draw, on_pad, result
-from helpers.page import Page, serve_page
+from helpers.page import Page, draw_number, encode_image, serve_page
 from helpers.waiting import free_port
-from playwright.sync_api import Browser, Locator, Route, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Route, expect
 from playwright.sync_api import Page as Tab
 
 from demo.predictors import PredictorPool
@@ -82,6 +82,23 @@ def test_while_the_server_is_away_the_page_says_so_and_afterwards_reads_the_draw
         context.set_offline(False)
         expect(tab.locator(".away-note")).to_be_hidden()
         expect(number(tab)).not_to_have_text("42")
+    context.close()
+
+
+def test_a_picture_is_sent_when_the_server_answers_again(browser: Browser, pool: PredictorPool) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    tab = context.new_page()
+    port = free_port()
+    with serve_page(pool, port=port) as address:
+        tab.goto(address)
+        draw(tab, "4")
+        expect(number(tab)).to_have_text("4")
+    tab.get_by_role("tab", name="Upload").click()
+    picture: FilePayload = {"name": "25.png", "mimeType": "image/png", "buffer": encode_image(draw_number("25"))}
+    tab.locator("#photo input[type=file]").first.set_input_files(picture)
+    expect(tab.locator("#photo [role=alert]")).to_contain_text("The picture is sent as soon as it answers")
+    with serve_page(pool, port=port):
+        expect(number(tab)).to_have_text("25", timeout=30_000)
     context.close()
 
 

@@ -1,11 +1,14 @@
 """The page's views of runs."""
 
+import os
 import shutil
 from pathlib import Path
 
+import pytest
 from helpers.paths import PROJECT
 
 from demo import run_views
+from demo.predictors import PredictorPool
 from pipeline import Run
 
 
@@ -33,3 +36,14 @@ def test_cells_are_escaped() -> None:
 
 def test_a_damaged_run_is_marked_in_the_table(tmp_path: Path) -> None:
     assert run_views.run_row(Run(tmp_path))[1] == "damaged: train it again"
+
+
+def test_a_run_that_was_trained_again_is_loaded_again(
+    run: Run, pool: PredictorPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(run.folder, tmp_path / "checkpoints" / "mine")
+    monkeypatch.chdir(tmp_path)
+    before = pool.predictor_of("mine")
+    assert pool.predictor_of("mine") is before
+    os.utime(tmp_path / "checkpoints" / "mine" / "model.safetensors")
+    assert pool.predictor_of("mine") is not before

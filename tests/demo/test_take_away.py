@@ -14,6 +14,9 @@ from playwright.sync_api import Page as Tab
 from demo.static_files import URL_PATH
 from pipeline import CsvFile
 
+MODULE = f"import(new URL('{URL_PATH}/link.js', document.baseURI))"
+"""The module of links, in the page."""
+
 
 @pytest.fixture(scope="module")
 def sharer(browser: Browser) -> Iterator[BrowserContext]:
@@ -43,9 +46,19 @@ def test_a_link_opens_with_the_same_drawing(sharer: BrowserContext, page: Page) 
 
 
 def test_a_damaged_link_is_no_drawing(tab: Tab) -> None:
-    decode = f"(text) => import(new URL('{URL_PATH}/link.js', document.baseURI)).then((link) => link.decode(text))"
+    decode = f"(text) => {MODULE}.then((link) => link.decode(text))"
     for text in ("", "?", "AAAA", "AtYP", "A" * 100_000):
         assert tab.evaluate(decode, text) is None
+
+
+def test_a_drawing_too_long_for_a_link_is_not_shared_in_silence(tab: Tab) -> None:
+    stroke = {"points": [[x % 2, x / 30_000] for x in range(30_000)], "width": 0.04, "erases": False}
+    encode = (
+        f"(stroke) => import(new URL('{URL_PATH}/link.js', document.baseURI)).then((link) => link.encode(2, [stroke]))"
+    )
+    assert tab.evaluate(encode, stroke) is None
+    stroke["points"] = stroke["points"][:100]
+    assert len(tab.evaluate(encode, stroke)) > 100
 
 
 def test_the_card_and_the_digits_are_files(tab: Tab, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.page import draw_number
+from PIL import Image
 
 from demo import views
-from demo.pictures import AGAINST_COLOUR, FOR_COLOUR, heat
+from demo.pictures import AGAINST_COLOUR, FOR_COLOUR, heat, open_shown
 from pipeline import Glyph, Predictions, Reading, Sign
 
 
@@ -102,6 +103,15 @@ def test_pictures_of_every_mode_are_shown_with_bounding_boxes(tmp_path: Path, mo
     draw_number("7").convert("L" if mode == "I;16" else mode).convert(mode).save(tmp_path / "7.png")
     shown = views.boxed(tmp_path / "7.png", reading((0.99,)))
     assert "left: 0.00%; top: 0.00%; width: 1.50%; height: 3.46%" in shown
+
+
+def test_grey_levels_of_16_bits_are_shown_as_grey(tmp_path: Path) -> None:
+    levels = np.full((100, 100), 1000, dtype=np.uint16)
+    levels[:50] = 60_000
+    Image.fromarray(levels).save(tmp_path / "7.png")
+    shown, _ = open_shown(tmp_path / "7.png")
+    assert shown.getpixel((50, 90)) == (4, 4, 4)
+    assert shown.getpixel((50, 10)) == (255, 255, 255)
 
 
 def test_the_exif_orientation_is_applied(tmp_path: Path) -> None:

@@ -205,6 +205,13 @@ def test_values_outside_the_training_range_are_clipped(eights: tuple[np.ndarray,
     np.testing.assert_array_equal(classifier.predict_proba(wide), classifier.predict_proba(eights[0]))
 
 
+def test_bytes_within_the_training_range_have_its_scale(eights: tuple[np.ndarray, np.ndarray]) -> None:
+    classifier = MNISTClassifier(**SMALL).fit(*eights)
+    np.testing.assert_array_equal(
+        classifier.predict_proba(eights[0].astype(np.uint8)), classifier.predict_proba(eights[0])
+    )
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [
@@ -460,6 +467,9 @@ def test_labels_as_text_are_scored_on_mnists_test_digits(mnist: Path, digits: Di
     words = MNISTClassifier(epochs=1, data=mnist).fit(digits.pixels, np.array(["a", "b"])[digits.known_labels % 2])
     with pytest.raises(UserError, match="the label 'a' is none of MNIST's digits: give test images as X and y"):
         words.evaluate()
+    tens = MNISTClassifier(epochs=1, data=mnist).fit(digits.pixels, digits.known_labels + 10)
+    with pytest.raises(UserError, match="the label 10 is none of MNIST's digits"):
+        tens.evaluate()
 
 
 @pytest.mark.usefixtures("no_mirrors")

@@ -123,7 +123,7 @@ def test_the_card_says_what_the_weights_were_trained_on(practice: Source, digits
     run = import_weights(tmp_path / "model.pth", Recipe.load("light-cnn"), practice, str(tmp_path / "run"))
     card = Run.open(run.folder).card
     assert (card.source, card.train_rows, card.validation_rows, card.finished) == ("practice", 1297, 0, True)
-    with pytest.raises(UserError, match=r"was trained on 5 of the 5 images of test.csv"):
+    with pytest.raises(UserError, match=r"was trained on 5 of the 5 test images"):
         count_leaks(run, digits.select(np.arange(5)), allowed=False)
 
 

@@ -33,6 +33,15 @@ def test_a_digit_that_is_scribbled_over_is_left_out(predictor: Predictor) -> Non
     assert left == pytest.approx(700, abs=10)
 
 
+def test_a_row_that_is_scribbled_over_is_left_out_and_not_counted(predictor: Predictor) -> None:
+    page = Image.new("RGB", (900, 560), "white")
+    page.paste(draw_number("25", (900, 260)), (0, 300))
+    crossed = predictor.read(scribble(scribble(page, 300), 600))
+    assert (crossed.marked, crossed.text, crossed.parity) == ("25", "25", "odd")
+    assert len(crossed.left_out) == 2
+    assert {glyph.row for glyph in crossed.glyphs} == {0}
+
+
 def test_a_scribble_alone_is_not_a_digit(predictor: Predictor) -> None:
     reading = predictor.read(scribble(Image.new("RGB", (500, 260), "white"), 200))
     assert reading.marked == "?"

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import DigitTable, Predictions, Predictor, Run, Source, UserError, score
+from pipeline import DigitTable, Predictions, Predictor, Recipe, Run, Source, UserError, score
 from pipeline.data.loader import normalise, to_ink
+from pipeline.inference.predictions import make_predictions
 from pipeline.inference.predictor import BFLOAT16_SAFE_CONFIDENCE
 from pipeline.models import build
 from pipeline.reports.evaluate import labelled_rows
@@ -54,6 +55,31 @@ def test_an_uncertain_image_is_predicted_in_float32(run: Run, digits: DigitTable
     uncertain = plain.max(axis=1) < BFLOAT16_SAFE_CONFIDENCE - 0.05
     assert uncertain.any()
     assert np.allclose(found.probabilities[uncertain], plain[uncertain], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("outliers", "threshold", "exact"),
+    [
+        (10, 0.1, [0, 0, 0, 1.99, 2.0, 0, 0, 0, 0, 0, 9.0]),  # probably no digit: the nearest digit is close
+        (0, 0.9, [0, 0, 0, 1.99, 6.0, 0, 0, 0, 0, 0]),  # a sure digit, near the threshold
+    ],
+)
+def test_bfloat16_changes_neither_the_digit_of_a_non_digit_nor_what_is_a_digit(
+    outliers: int, threshold: float, exact: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe.load("fast", ["precision=bfloat16", f"outliers={outliers}"])
+    predictor = Predictor(build(recipe), recipe, threshold=threshold)
+    rounded = np.array(exact, dtype=np.float32)
+    rounded[3:5] = 2.0, rounded[4] - 0.5
+
+    def logits(_: object, dtype: torch.dtype, table: DigitTable) -> np.ndarray:
+        return np.tile(np.array(exact, dtype=np.float32) if dtype is torch.float32 else rounded, (len(table), 1))
+
+    monkeypatch.setattr(predictor, "logits", logits)
+    found = predictor.predict(np.zeros((1, 28, 28), dtype=np.uint8))
+    expected = make_predictions(np.array([exact], dtype=np.float32), threshold)
+    assert (found.digits, found.is_digit) == (expected.digits, expected.is_digit)
+    assert np.array_equal(found.probabilities, expected.probabilities)
 
 
 def test_the_cards_temperature_calibrates_confidence(run: Run, practice: Source) -> None:

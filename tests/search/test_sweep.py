@@ -40,9 +40,8 @@ def make_search(folder: Path, practice: Source, settings: list[str], url: str | 
     space = SearchSpace.load("fast", folder / "space.yaml", ["epochs"])
     sweeps = folder / "sweeps" / "fast"
     url = url or f"sqlite:///{sweeps}/study.db"
-    return Search(
-        Recipe.load("fast", settings), space, practice.read_train(), "practice", folder / "sweeps" / "fast", url
-    )
+    recipe = Recipe.load("fast", settings)
+    return Search(recipe, space, practice.read_train(), "practice", sweeps, url, practice.data_dir)
 
 
 def start_endless_search(folder: Path, jobs: int) -> subprocess.Popen[str]:

@@ -33,7 +33,7 @@ def search(tmp_path: Path, digits: DigitTable) -> Search:
     recipe = Recipe.load("fast", ["epochs=3", "minimum_updates=0", "batch_size=64"])
     space = SearchSpace({"learning_rate": RATES, "epochs": Range(low=1, high=2)})
     table = digits.select(np.arange(300))
-    return Search(recipe, space, table, "practice", tmp_path / "sweep", f"sqlite:///{tmp_path}/study.db")
+    return Search(recipe, space, table, "practice", tmp_path / "sweep", f"sqlite:///{tmp_path}/study.db", tmp_path)
 
 
 def run_with(search: Search, **settings: object) -> FrozenTrial:
@@ -54,6 +54,18 @@ def test_a_trial_trains_with_suggested_settings_and_has_its_runs_validation_loss
     assert list(trial.intermediate_values.values()) == [epoch.validation_loss for epoch in run.history]
     assert trial.user_attrs["validation_accuracy"] == run.card.scores["validation_accuracy"]
     assert trial.user_attrs["validation_rows"] == run.card.validation_rows == 30
+
+
+def test_a_trial_reads_extra_data_in_the_data_folder_and_trains_no_second_network(
+    search: Search, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[Path] = []
+
+    monkeypatch.setattr("pipeline.training.network.fetch_extra_data", lambda _recipe, data: asked.append(data))
+    recipe = search.recipe.model_copy(update={"line_updates": 5})
+    trial = run_with(replace(search, recipe=recipe, data_dir=tmp_path / "elsewhere"), epochs=1)
+    assert asked == [tmp_path / "elsewhere"]
+    assert not Run.open(search.folder / f"trial-{trial.number}").line_path.exists()
 
 
 def test_a_continued_search_suggests_the_same_settings_as_an_uninterrupted_one(search: Search, tmp_path: Path) -> None:

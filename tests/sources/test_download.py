@@ -50,6 +50,19 @@ def test_a_download_with_other_content_is_refused_and_deleted(address: str, tmp_
     assert list((tmp_path / "data").iterdir()) == []
 
 
+def test_a_connection_that_breaks_off_is_not_an_error_of_writing(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr("http.client.HTTPResponse.read", fail)
+    download = Download("digits", address, "", ("digits.zip",))
+    with pytest.raises(UserError, match=rf"digits is not in .* cannot be downloaded \(timed out\): save {address} as"):
+        download.fetch(tmp_path / "data")
+    assert list((tmp_path / "data").iterdir()) == []
+
+
 def test_an_existing_file_is_used_under_any_of_its_names(tmp_path: Path) -> None:
     (tmp_path / "digits.json").write_bytes(b"mine")
     download = Download("digits", "http://127.0.0.1:9/", "", ("digits.zip", "digits.json"))

@@ -29,9 +29,13 @@ def test_each_epoch_is_a_whole_run_and_the_best_equals_the_run_itself(practice: 
     np.testing.assert_array_equal(*probabilities)
 
 
-def test_keeping_the_epochs_changes_neither_the_weights_nor_resuming(practice: Source, tmp_path: Path) -> None:
-    plain = train(Recipe.load("fast", SETTINGS[:-1]), practice, str(tmp_path / "plain"), quiet=True)
-    recipe = Recipe.load("fast", SETTINGS)
+@pytest.mark.parametrize("decay", [0, 0.9])
+def test_keeping_the_epochs_changes_neither_the_weights_nor_resuming(
+    decay: float, practice: Source, tmp_path: Path
+) -> None:
+    average = f"ema_decay={decay}"
+    plain = train(Recipe.load("fast", [*SETTINGS[:-1], average]), practice, str(tmp_path / "plain"), quiet=True)
+    recipe = Recipe.load("fast", [*SETTINGS, average])
     with interrupted_evaluation(2), pytest.raises(KeyboardInterrupt):
         train(recipe, practice, str(tmp_path / "run"), quiet=True)
     run = train(recipe, practice, str(tmp_path / "run"), resume=True, quiet=True)

@@ -61,7 +61,7 @@ def test_a_network_that_is_sure_and_wrong_gets_a_high_temperature(shapes: list[S
 
 
 def test_a_recipe_with_line_updates_gives_a_run_that_reads_lines(tmp_path: Path, practice: Source) -> None:
-    recipe = Recipe.load("fast", ["epochs=1", "minimum_updates=0", "line_updates=4"])
+    recipe = Recipe.load("fast", ["epochs=1", "minimum_updates=0", "line_updates=10"])  # one update of warm-up
     run = train(recipe, practice, str(tmp_path / "both"), quiet=True)
     assert run.line_path.exists() and run.card.finished
     reader = Predictor.load(run).lines

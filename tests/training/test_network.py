@@ -177,6 +177,17 @@ def test_early_stopping_keeps_the_best_weights(
     assert not all(torch.equal(kept[name], value) for name, value in seen[3].items())
 
 
+def test_a_validation_loss_of_0_is_the_best(
+    tmp_path: Path, digits: DigitTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(Recipe.load("fast", ["epochs=3", "minimum_updates=0", "batch_size=512"]), digits, tmp_path)
+    losses = iter([0.0, 0.5, 0.0])
+    monkeypatch.setattr(Trainer, "evaluate", lambda self: (next(losses), 1.0))
+    monkeypatch.setattr(Trainer, "finish", lambda self, run: None)
+    trainer.fit(quiet=True)
+    assert [epoch.saved for epoch in trainer.history] == [True, False, False]
+
+
 def test_the_step_scheduler_steps_once_per_epoch(tmp_path: Path, digits: DigitTable) -> None:
     recipe = Recipe.load(
         "fast", ["scheduler=step", "step_size=1", "gamma=0.5", "learning_rate=0.008", "epochs=3", "minimum_updates=0"]

@@ -9,7 +9,15 @@ import pytest
 from helpers.disk import small_disk
 
 from pipeline import UserError
-from pipeline.utils.files import folder_atomic, open_all_atomic, open_atomic, require_writable, write_atomic
+from pipeline.export.transformers import require_replaceable
+from pipeline.utils.files import (
+    folder_atomic,
+    open_all_atomic,
+    open_atomic,
+    require_empty,
+    require_writable,
+    write_atomic,
+)
 
 
 def test_the_new_content_replaces_the_old(tmp_path: Path) -> None:
@@ -71,6 +79,25 @@ def test_a_process_killed_while_writing_keeps_the_old_file(tmp_path: Path) -> No
     assert len(list(tmp_path.iterdir())) == 2
     write_atomic(path, b"new")
     assert list(tmp_path.iterdir()) == [path], "the next run deletes what the killed one has left"
+
+
+def test_what_a_killed_process_left_is_deleted_whatever_the_name_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "laptop-1.example.org")
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    left = tmp_path / f".a.csv.laptop-1.example.org-{process.pid}.0123abcd.part"
+    left.touch()
+    write_atomic(tmp_path / "a.csv", b"new")
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.csv"]
+
+
+def test_the_current_folder_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for check in (require_empty, require_replaceable):
+        with pytest.raises(UserError, match=r"^\.: cannot be replaced; name a new folder"):
+            check(Path())
 
 
 def test_only_abandoned_temporary_files_are_deleted(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def _to_rows(images: NDArray[Any], labels: NDArray[Any] | None, name: str) -> tu
     if images.ndim == 3 and images.shape[1] == images.shape[2]:
         images = images.reshape(len(images), -1)
     count = None if labels is None else max(labels.shape, default=0)
-    if images.ndim == 2 and images.shape[0] in SIZES and (images.shape[1] not in SIZES or images.shape[1] == count):
+    if images.ndim == 2 and _has_images_as_columns(images.shape, count):
         images = images.T
     if images.ndim == 2 and images.shape[1] in SIZES:
         return images, labels
@@ -137,10 +137,21 @@ def _to_rows(images: NDArray[Any], labels: NDArray[Any] | None, name: str) -> tu
     raise UserError(f"{name}: images of shape {shape} are not square images; reshape them to (N, {SIDE}, {SIDE})")
 
 
+def _has_images_as_columns(shape: tuple[int, ...], count: int | None) -> bool:
+    """Return whether the columns of a table are images, as in MATLAB's order, with `count` labels in another array."""
+    height, width = shape
+    if count is None and any(width - labels in SIZES for labels in (1, 2, CLASSES)):  # rows, with an index or labels
+        return False
+    return height in SIZES and (width not in SIZES or width == count)
+
+
 def _to_labels(labels: NDArray[Any], count: int, name: str) -> Labels:
     """Return labels as digits, int64 (N,): of any number type or as text, in one row or column, or one-hot."""
     if labels.dtype.kind in "SUO":
-        labels = labels.astype(str).astype(np.float64)
+        try:
+            labels = labels.astype(str).astype(np.float64)
+        except ValueError as error:
+            raise UserError(f"{name}: the labels are not digits ({error}); save them as 0 to 9") from None
     if labels.ndim == 2 and CLASSES in labels.shape and labels.size == CLASSES * count:
         labels = labels if labels.shape == (count, CLASSES) else labels.T
         if not ((labels == labels.max()).sum(axis=1) == 1).all():

@@ -44,16 +44,20 @@ def read_picture(picture: Picture, predict: Predict, threshold: float, lines: Li
     signs: list[Sign] = []
     omitted: list[tuple[int, int, int, int]] = []
     candidates: list[Candidate] = []
-    for index, (row, found) in enumerate(zip(rows, digits, strict=True)):
+    number = 0
+    for row, found in zip(rows, digits, strict=True):
         slashes, marks = _slashes(found), find_marks(ink, row)
         certainty *= explained_share(row, marks)
-        ignored = [*left_out(row, marks), *(each.part for each in found if each in crossed_out)]
-        omitted += [scaled_box(part.box, scale) for part in ignored]
-        marks += [Mark(slash.part, "/") for slash in slashes]
-        signs += [Sign(scaled_box(mark.part.box, scale), mark.symbol, index) for mark in marks]
         kept = [candidate for candidate in found if candidate not in slashes and candidate not in crossed_out]
-        glyphs += [Glyph(scaled_box(candidate.part.box, scale), candidate.frame, index) for candidate in kept]
+        ignored = [*left_out(row, marks), *(each.part for each in found if each in crossed_out)]
+        marks += [Mark(slash.part, "/") for slash in slashes]
+        if not kept:  # the whole row is crossed out
+            ignored, marks = ignored + [mark.part for mark in marks], []
+        omitted += [scaled_box(part.box, scale) for part in ignored]
+        signs += [Sign(scaled_box(mark.part.box, scale), mark.symbol, number) for mark in marks]
+        glyphs += [Glyph(scaled_box(candidate.part.box, scale), candidate.frame, number) for candidate in kept]
         candidates += kept
+        number += bool(kept)
     return Reading(tuple(glyphs), _predictions(candidates, predict, threshold), tuple(signs), certainty, tuple(omitted))
 
 

@@ -111,7 +111,12 @@ def make_scheduler(recipe: Recipe, optimizer: Optimizer, updates_per_epoch: int)
         case "one-cycle":
             rates = [group["lr"] for group in optimizer.param_groups]
             return OneCycleLR(
-                optimizer, rates, updates, pct_start=recipe.warmup, anneal_strategy="linear", cycle_momentum=False
+                optimizer,
+                rates,
+                updates,
+                pct_start=warmup_fraction(recipe.warmup, updates),
+                anneal_strategy="linear",
+                cycle_momentum=False,
             )
         case "cosine":
             return CosineAnnealingLR(optimizer, updates)
@@ -123,3 +128,8 @@ def make_scheduler(recipe: Recipe, optimizer: Optimizer, updates_per_epoch: int)
         arguments["threshold"] = recipe.scheduler_threshold
     scheduler: LRScheduler = getattr(lr_scheduler, row.torch_name)(optimizer, **arguments)
     return scheduler
+
+
+def warmup_fraction(warmup: float, updates: int) -> float:
+    """Return the fraction of the updates for OneCycleLR, which divides by zero if that is exactly one update."""
+    return 2 / updates if warmup * updates == 1 else warmup
