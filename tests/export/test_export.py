@@ -33,7 +33,7 @@ NETWORKS = {
     "vgg16": ["vgg16"],
     "resnet18": ["resnet18", "image_size=28"],
     "resnet18-32": ["resnet18", "image_size=32"],
-    "resnet50": ["resnet50"],
+    "resnet50": ["resnet50", "image_size=28"],
     "fast-ensemble": ["fast", "validation_fraction=0", "members=2", "width=2", "stem_stride=1", "outliers=10"],
     "fast-outliers": ["fast", "outliers=10"],
     "resnet18-outliers": ["resnet18", "image_size=28", "outliers=10"],
