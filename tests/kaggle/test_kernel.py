@@ -95,7 +95,7 @@ def test_a_run_is_trained_on_kaggle_brought_back_and_recorded(
     kaggle.running = 2
     trained = train(ledger)
     assert str(trained) == f"checkpoints/fast-k{FIRST}"
-    assert trained.card == run.card
+    assert trained.card == Run(run.folder).card  # as on disk, where other tests may have added scores
     assert trained.load_model().keys() == run.load_model().keys()
     assert OUT.read_bytes() == result["submissions/solution.csv"]
     assert load_provenance(OUT)
