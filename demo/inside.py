@@ -62,10 +62,10 @@ class Inside:
             image = decode_drawing(frame)
             if image is None or image.size != (28, 28):
                 raise UserError("Only digits of 28x28 pixels can be shown from inside.")
-            found, predictions = self.pool.activations(np.array(image), run)
+            found, predictions, temperature = self.pool.activations(np.array(image), run)
             description, maps = describe(found, place)
             description["probabilities"] = floats(predictions.probabilities[0])
-            description["temperature"] = self.pool.predictor_of(run).temperature
+            description["temperature"] = temperature
         except UserError as error:
             description, maps = {"error": str(error)}, b""
         head = json.dumps(description, separators=(",", ":")).encode()

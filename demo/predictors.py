@@ -71,15 +71,19 @@ class PredictorPool:
         with self.slots:
             return predictor.saliency(np.stack([glyph.frame for glyph in reading.glyphs]), digits, SALIENCY_PATCHES)
 
-    def activations(self, frame: NDArray[np.uint8], run: str) -> tuple[Activations, Predictions]:
-        """Return what each layer of a run's network computes for a digit, uint8 (28, 28), and its prediction.
+    def activations(self, frame: NDArray[np.uint8], run: str) -> tuple[Activations, Predictions, float]:
+        """Return what each layer of a run's network computes for a digit, its prediction, and the run's temperature.
+
+        Args:
+            frame: the digit as the network sees it, uint8 (28, 28).
+            run: name of the run.
 
         Raises:
             UserError: the run is missing or damaged, or it predicts only parity.
         """
         predictor = self.predictor_of(run)
         with self.slots:
-            return predictor.activations(frame), predictor.predict(frame[np.newaxis])
+            return predictor.activations(frame), predictor.predict(frame[np.newaxis]), predictor.temperature
 
     def predictor_of(self, run: str) -> Predictor:
         """Return the predictor of a run, loaded at first use and whenever the run has changed.

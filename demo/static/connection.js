@@ -6,8 +6,8 @@ const UPLOADS = "gradio_api/upload";
 const PROXY_ERRORS = [502, 503, 504];
 
 // Calls `restored` when the server answers again. Meanwhile the page has the class "away", which dims what may be out of
-// date. Gradio would drop a failed event and those after it, therefore `fetch` repeats it until it is answered. A failed
-// upload gives undefined; `restored` repeats it.
+// date. Gradio would drop a failed event and those after it, therefore `fetch` repeats it until it is answered. An upload
+// that is not answered is rejected, as by `fetch` itself; `restored` repeats it.
 export function watchConnection(restored) {
   const send = window.fetch;
   const note = document.querySelector(".away-note");
@@ -40,7 +40,7 @@ export function watchConnection(restored) {
       });
       if (response && !PROXY_ERRORS.includes(response.status)) return response;
       waiting ??= wait();
-      if (uploads) return undefined;
+      if (uploads) throw new TypeError("The server does not answer.");
       await waiting;
     }
   };

@@ -59,16 +59,21 @@ def test_a_drawing_survives_a_reload_and_back_and_can_still_be_undone(tab: Tab) 
     expect(number(tab)).to_have_text("42")
 
 
-def test_while_the_server_is_away_the_page_says_so_and_afterwards_reads_the_drawing(
-    browser: Browser, pool: PredictorPool
-) -> None:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    tab = context.new_page()
-    port = free_port()
+def visit(browser: Browser, pool: PredictorPool, port: int) -> Tab:
+    """Return a page on which a 4 was read, and whose server has ended."""
+    tab = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce").new_page()
     with serve_page(pool, port=port) as address:
         tab.goto(address)
         draw(tab, "4")
         expect(number(tab)).to_have_text("4")
+    return tab
+
+
+def test_while_the_server_is_away_the_page_says_so_and_afterwards_reads_the_drawing(
+    browser: Browser, pool: PredictorPool
+) -> None:
+    port = free_port()
+    tab = visit(browser, pool, port)
     tab.keyboard.press("Delete")
     draw(tab, "42")
     expect(tab.get_by_role("status").filter(has_text="The server does not answer")).to_be_visible()
@@ -76,30 +81,25 @@ def test_while_the_server_is_away_the_page_says_so_and_afterwards_reads_the_draw
     with serve_page(pool, port=port):
         expect(number(tab)).to_have_text("42", timeout=30_000)
         expect(tab.locator(".away-note")).to_be_hidden()
-        context.set_offline(True)
+        tab.context.set_offline(True)
         tab.get_by_role("button", name="Undo").click()
         expect(tab.locator(".away-note")).to_be_visible()
-        context.set_offline(False)
+        tab.context.set_offline(False)
         expect(tab.locator(".away-note")).to_be_hidden()
         expect(number(tab)).not_to_have_text("42")
-    context.close()
+    tab.context.close()
 
 
 def test_a_picture_is_sent_when_the_server_answers_again(browser: Browser, pool: PredictorPool) -> None:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    tab = context.new_page()
     port = free_port()
-    with serve_page(pool, port=port) as address:
-        tab.goto(address)
-        draw(tab, "4")
-        expect(number(tab)).to_have_text("4")
+    tab = visit(browser, pool, port)
     tab.get_by_role("tab", name="Upload").click()
     picture: FilePayload = {"name": "25.png", "mimeType": "image/png", "buffer": encode_image(draw_number("25"))}
     tab.locator("#photo input[type=file]").first.set_input_files(picture)
     expect(tab.locator("#photo [role=alert]")).to_contain_text("The picture is sent as soon as it answers")
     with serve_page(pool, port=port):
         expect(number(tab)).to_have_text("25", timeout=30_000)
-    context.close()
+    tab.context.close()
 
 
 def test_a_drawing_keeps_its_size_when_the_screen_is_rotated_again_and_again(tab: Tab) -> None:
