@@ -18,7 +18,7 @@ from pipeline.cli.weights import import_weights
 from pipeline.errors import UserError
 from pipeline.utils.device_errors import report_device_errors
 from pipeline.utils.imports import is_optional, missing_package
-from pipeline.utils.processes.distributed import claim_report, require_all_processes, world_size
+from pipeline.utils.processes.distributed import claim_report, require_all_processes, skip_finalisation, world_size
 from pipeline.utils.processes.interrupts import exit_on_interrupt
 
 app = Typer(
@@ -42,6 +42,7 @@ def require_processes(context: Context) -> None:
         raise UserError(f"{command} runs in one process; use torchrun and accelerate launch with train only")
 
 
+@skip_finalisation()
 def main() -> None:
     """Run the command line. For a UserError, one process prints one line on stderr, and the exit status is 2.
 

@@ -17,7 +17,7 @@ from pipeline.training import trainer as trainer_module
 from pipeline.training.network import train_network
 from pipeline.training.setup import Rows, require_equal_inputs
 from pipeline.training.trainer import Trainer
-from pipeline.utils.processes.distributed import broadcast_from_main, main_process_first
+from pipeline.utils.processes.distributed import broadcast_from_main, main_process_first, skip_finalisation
 
 folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
 seen: dict[str, object] = {}
@@ -86,3 +86,5 @@ except UserError as error:
     seen["ended by"] = str(error)
 seen["asked"] = epochs
 (folder / f"{rank}.json").write_text(json.dumps(seen))
+with skip_finalisation():
+    sys.exit()

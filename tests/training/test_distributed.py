@@ -250,6 +250,12 @@ def test_accelerate_launch_without_gpus_is_refused_since_it_starts_one_process(
     assert not (tmp_path / "checkpoints").exists()
 
 
+def test_a_process_that_exits_while_a_thread_of_gloo_waits_for_python_is_not_aborted(tmp_path: Path) -> None:
+    with launched(tmp_path, *torchrun(), PROJECT / "tests" / "helpers" / "late_thread.py") as launcher:
+        _, err = launcher.communicate(timeout=120)
+    assert launcher.returncode == 0, err
+
+
 BLOCKS = {"by an error": ("raise UserError('lost')", (0, "lost\n")), "at its end": ("pass", (-signal.SIGTERM, ""))}
 
 

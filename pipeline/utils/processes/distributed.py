@@ -4,9 +4,11 @@ A single process is the main process, and none of these functions waits or commu
 if there are several processes.
 """
 
+import atexit
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -171,3 +173,21 @@ def defer_sigterm() -> Iterator[Event]:
     previous = signal.signal(signal.SIGTERM, handle)
     yield received
     signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def skip_finalisation() -> Iterator[None]:
+    """If the block ends with SystemExit in a process that has joined others, exit without finalising Python.
+
+    DistributedDataParallel keeps Gloo's threads alive after the process group is destroyed. A thread that releases a
+    tensor while Python is finalised aborts the process: https://github.com/pytorch/pytorch/issues/190489.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        if _preparation_group.cache_info().currsize == 0:
+            raise
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(error.code or 0))
