@@ -67,7 +67,7 @@ def find_rows(ink: Ink) -> list[Row]:
             rows[best].append(part)
         else:
             rows.append([part])
-    found = [Row(tuple(_merge(row))) for row in rows]
+    found = [Row(tuple(_merge(row))) for row in _continue_to_the_left(rows)]
     found.sort(key=lambda row: float(np.mean([part.middle for part in row.parts])))
     nearest: list[list[Part]] = [[] for _ in found]
     for part in low if found else []:
@@ -81,8 +81,26 @@ def _distance(row: Row, part: Part) -> float:
     return min(float(np.hypot(min(0, rows), min(0, columns))) for rows, columns in gaps)
 
 
+def _continue_to_the_left(rows: list[list[Part]]) -> list[list[Part]]:
+    """Return the rows; a lone digit joins the row that continues it, once that row's slope is known."""
+    joined = list(rows)
+    for alone in [row for row in rows if len(row) == 1]:
+        later = [row for row in joined if len(row) > 2 and row[0].box[1].start >= alone[0].box[1].stop]
+        offsets = [_row_offset(row[3::-1], alone[0]) for row in later]
+        if offsets and min(offsets) <= MAX_ROW_OFFSET:
+            row = later[int(np.argmin(offsets))]
+            joined.remove(alone)
+            joined[joined.index(row)] = alone + row
+    return joined
+
+
 def _row_offset(row: list[Part], part: Part) -> float:
-    """Return by how many heights a part lies above or below a row, continued to its place."""
+    """Return by how many heights a part lies above or below a row, continued to its place.
+
+    Args:
+        row: parts, of which the last is the nearest.
+        part: a part that is not in the row.
+    """
     last = row[-4:]
     height = max(each.height for each in [*last, part])
     middles = np.array([each.middle for each in last])

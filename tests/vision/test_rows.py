@@ -55,6 +55,22 @@ def test_a_slanted_row_is_one_row(degrees: float) -> None:
     assert counts(find_rows(ink_of(turned))) == [5]
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_number_whose_first_digit_lies_far_below_or_above_the_second_is_one_row(sign: int) -> None:
+    page = Image.new("L", (700, 400), 255)
+    for index, (digit, climb) in enumerate(zip("2036", [0, 56, 72, 88], strict=True)):
+        corner = (60 + 150 * index, 170 + sign * climb)
+        page.paste(0, mask=Drawing(digit, height=70, brush=9, corner=corner, size=page.size).opacity)
+    assert counts(find_rows(ink_of(page))) == [4]
+
+
+def test_a_digit_beside_a_row_but_above_or_below_its_line_is_a_row_of_its_own() -> None:
+    for top in (40, 320):
+        page = Drawing("2036", height=70, brush=9, corner=(200, 180), size=(800, 450)).page()
+        page.paste("black", mask=Drawing("5", height=70, brush=9, corner=(40, top), size=page.size).opacity)
+        assert sorted(counts(find_rows(ink_of(page)))) == [1, 4]
+
+
 def test_two_slanted_rows_stay_two() -> None:
     page = stacked(["203648", "583"], 115, height=70).rotate(-6, Image.Resampling.BICUBIC, fillcolor="white")
     assert counts(find_rows(ink_of(page))) == [6, 3]
