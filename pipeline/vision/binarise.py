@@ -30,10 +30,13 @@ EDGE_PX = 11
 """Width of the blurred edge of a desk, a hand or a stroke in the coarse copy."""
 MIN_EDGE_CONTRAST = 1.7
 """Ratio of the lightness on both sides of the edge of a desk, a hand or a stroke; shadows fade in more gently."""
+MIN_PAPER_AT_BORDER, MIN_SEPARABILITY = 0.9, 0.9
+"""Where wide strokes are told by their level: the fraction of the border that is paper, and the variance between the
+levels of paper and ink as a fraction of the whole variance (Otsu, 1979)."""
 MIN_SKEWNESS = 0.7
 """Absolute skewness of a picture's local contrast from which it tells light ink from dark."""
 MIN_SHEET_SOLIDITY = 0.85
-"""Fraction of its bounding box that a sheet on a desk fills."""
+"""Fraction of the smallest rectangle around it that a sheet on a desk fills."""
 MAX_STROKE_TO_LENGTH = 0.5
 """Strokes are at most this wide, relative to the longer side of what they form."""
 HAIRLINE_WIDTH_PX = 3.0
@@ -74,9 +77,11 @@ def binarise(grey: Grey) -> Ink:
         paper = float(1 - median if light_ink else median)
         lightness: Grey = (1 - grey if light_ink else grey) / np.float32(max(GREY_TOLERANCE, paper))
         even = not _has_blob(lightness < 1 - MIN_INK_CONTRAST)
-    if not even:
-        lightness, sheet = _flatten(grey)
-    amount = _ink_amount(1 - lightness, sheet, MAX_RELATIVE_LEVEL[even])
+    amount = None if even else _amount_of_wide_strokes(grey)
+    if amount is None:
+        if not even:
+            lightness, sheet = _flatten(grey)
+        amount = _ink_amount(1 - lightness, sheet, MAX_RELATIVE_LEVEL[even])
     mask: Mask = amount > 0.5
     if sheet is not None and not sheet.all():
         mask = _on_sheet(mask, sheet)
@@ -100,6 +105,26 @@ def _has_blob(mask: Mask) -> bool:
         return False
     square = max(2, min(coarse.shape) // MIN_SIDE_TO_STROKE)
     return bool(ndimage.minimum_filter(coarse, square, mode="constant").any())
+
+
+def _amount_of_wide_strokes(grey: Grey) -> Grey | None:
+    """Return the amount of ink of wide strokes, which may cover most of a picture; None if it has no such strokes.
+
+    Paper and ink have one level each, and paper fills the border. A sheet on a desk is no stroke.
+    """
+    step = max(1, max(grey.shape) // COARSE_SIDE_PX)
+    coarse = grey[::step, ::step]
+    light = coarse > _otsu_threshold(coarse.ravel())
+    light_border = float(np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]]).mean())
+    ink = ~light if light_border > 0.5 else light
+    if max(light_border, 1 - light_border) < MIN_PAPER_AT_BORDER or not _has_blob(ink) or _is_sheet(ink):
+        return None
+    ink_level, paper_level = float(coarse[ink].mean()), float(coarse[~ink].mean())
+    between = ink.mean() * (1 - ink.mean()) * (ink_level - paper_level) ** 2
+    if between < MIN_SEPARABILITY * coarse.var():
+        return None
+    amount: Grey = np.clip((grey - paper_level) / (ink_level - paper_level), 0, 1, dtype=np.float32)
+    return amount
 
 
 def _flatten(grey: Grey) -> tuple[Grey, Mask]:
@@ -139,7 +164,7 @@ def _is_light_ink(grey: Grey, window: int) -> bool:
 
 
 def _is_sheet(region: Mask) -> bool:
-    """Return whether the largest component of a region, with its holes filled, nearly fills its bounding box."""
+    """Return whether the largest component of a region, with its holes filled, nearly fills a rectangle, also turned."""
     labels, boxes = connected_components(region)
     if not boxes:
         return False
@@ -148,7 +173,22 @@ def _is_sheet(region: Mask) -> bool:
     filled = ndimage.binary_fill_holes(own)
     if own.sum() < filled.sum() / 2:  # a desk around a sheet
         return False
-    return bool(min(filled.shape) > 0.4 * min(region.shape) and filled.mean() > MIN_SHEET_SOLIDITY)
+    return bool(min(filled.shape) > 0.4 * min(region.shape) and _rectangularity(filled) > MIN_SHEET_SOLIDITY)
+
+
+def _rectangularity(mask: Mask) -> float:
+    """Return the fraction of the smallest rectangle around a mask, among those turned by steps of 5 degrees, it fills.
+
+    Args:
+        mask: bool (h, w), true in each row.
+    """
+    rows = np.arange(len(mask))
+    left, right = mask.argmax(axis=1), mask.shape[1] - mask[:, ::-1].argmax(axis=1)
+    corners = np.stack([np.tile([rows, rows + 1], 2).reshape(-1), np.repeat([left, right], 2, axis=0).reshape(-1)])
+    angles = np.radians(np.arange(0, 90, 5))
+    turned = np.stack([np.cos(angles), np.sin(angles)], axis=1) @ corners
+    aside = np.stack([-np.sin(angles), np.cos(angles)], axis=1) @ corners
+    return float(mask.sum() / (np.ptp(turned, axis=1) * np.ptp(aside, axis=1)).min())
 
 
 def _soft_regions(dark: Mask, paper: Grey) -> Mask:
