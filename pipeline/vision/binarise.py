@@ -4,14 +4,10 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.vision.image import Grey, resize
-
-Mask = NDArray[np.bool_]
-Box = tuple[slice, slice]
-"""Rows and columns."""
+from pipeline.vision.mask import Mask, connected_components, join_grain, join_hairlines
 
 GREY_TOLERANCE = 1.5 / 255
 """Greys that differ by less than this count as equal."""
@@ -39,13 +35,6 @@ MIN_SHEET_SOLIDITY = 0.85
 """Fraction of the smallest rectangle around it that a sheet on a desk fills."""
 MAX_STROKE_TO_LENGTH = 0.5
 """Strokes are at most this wide, relative to the longer side of what they form."""
-HAIRLINE_WIDTH_PX = 3.0
-"""Stroke width up to which an antialiased line may break when it is binarised."""
-MAX_GAP_PX, MIN_HEIGHT_TO_GAP = 4, 15
-"""Gaps in hairlines are closed up to this width, and up to the height of the tallest component divided by this factor:
-the holes of small digits are as narrow as gaps."""
-LOW_INK_THRESHOLD = 0.2
-"""In a drawing, ink above this belongs to a connected component that has darker ink."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +75,7 @@ def binarise(grey: Grey) -> Ink:
     if sheet is not None and not sheet.all():
         mask = _on_sheet(mask, sheet)
         amount = np.where(ndimage.binary_dilation(mask, iterations=2), amount, 0)
-    return Ink(amount, _join_hairlines(amount, mask) if even else mask, even)
+    return Ink(amount, join_hairlines(amount, mask) if even else join_grain(mask), even)
 
 
 def _on_sheet(mask: Mask, sheet: Mask) -> Mask:
@@ -164,7 +153,7 @@ def _is_light_ink(grey: Grey, window: int) -> bool:
 
 
 def _is_sheet(region: Mask) -> bool:
-    """Return whether the largest component of a region, with its holes filled, nearly fills a rectangle, also turned."""
+    """Return whether the largest component of a region, with its holes filled, is nearly a rectangle, also turned."""
     labels, boxes = connected_components(region)
     if not boxes:
         return False
@@ -248,43 +237,3 @@ def _otsu_threshold(values: Grey) -> float:
     with np.errstate(invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
     return float(edges[1:][np.nan_to_num(between).argmax()])
-
-
-def connected_components(mask: Mask) -> tuple[NDArray[np.int32], list[Box]]:
-    """Return (labels, boxes): the 8-connected components of a mask, numbered from 1, and their bounding boxes."""
-    labels = np.zeros(mask.shape, dtype=np.int32)
-    if not mask.any():
-        return labels, []
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    top, left = int(rows[0]), int(columns[0])
-    inked = labels[top : rows[-1] + 1, left : columns[-1] + 1]  # most of a page is paper
-    ndimage.label(mask[top : rows[-1] + 1, left : columns[-1] + 1], np.ones((3, 3)), output=inked)
-    boxes = [
-        (slice(top + y.start, top + y.stop), slice(left + x.start, left + x.stop))
-        for y, x in ndimage.find_objects(inked)
-    ]
-    return labels, boxes
-
-
-def _join_hairlines(amount: Grey, mask: Mask) -> Mask:
-    """Return the mask of ink; for hairlines on even paper, threshold with hysteresis, and close gaps.
-
-    An antialiased line of one pixel is fainter than 0.5 where it passes between two pixels. Hysteresis keeps ink above
-    LOW_INK_THRESHOLD in components that contain ink above 0.5. Small gaps remain where chalk or a dry pen left no ink.
-    """
-    if stroke_width(mask) > HAIRLINE_WIDTH_PX:
-        return mask
-    labels, boxes = connected_components(amount > LOW_INK_THRESHOLD)
-    kept = np.unique(labels[mask])
-    marked: Mask = np.isin(labels, kept)
-    tallest = max((boxes[label - 1][0].stop - boxes[label - 1][0].start for label in kept.tolist()), default=0)
-    gap = min(MAX_GAP_PX, tallest // MIN_HEIGHT_TO_GAP)
-    return marked | ndimage.binary_closing(marked, iterations=gap // 2) if gap >= 2 else marked
-
-
-def stroke_width(mask: Mask) -> float:
-    """Return the approximate stroke width of a mask in pixels: twice its area divided by the length of its outline."""
-    middle = mask[1:-1, 1:-1]
-    inside = middle & mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
-    area = int(np.count_nonzero(mask))
-    return 2 * area / max(1, area - int(np.count_nonzero(inside)))

@@ -8,8 +8,9 @@ from PIL import Image
 from scipy import ndimage
 
 from pipeline.digits import SIDE
-from pipeline.vision.binarise import Box, Ink, binarise, stroke_width
+from pipeline.vision.binarise import Ink, binarise
 from pipeline.vision.image import Grey, Picture, resize, to_grey
+from pipeline.vision.mask import Box, stroke_width
 from pipeline.vision.part import Part
 from pipeline.vision.rows import find_rows
 

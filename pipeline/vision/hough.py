@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.vision.binarise import Mask
+from pipeline.vision.mask import Mask
 
 SLOPES = np.tan(np.radians(np.arange(-17, 17.1, 0.5)))
 """Slopes that are searched: printed lines are turned by at most 17 degrees."""

@@ -6,9 +6,9 @@ from PIL import Image
 from scipy import ndimage
 
 from pipeline.digits import SIDE
-from pipeline.vision.binarise import Mask, stroke_width
 from pipeline.vision.frame import DIGIT_SIDE_PX, MIN_STROKE_WIDTH_PX
 from pipeline.vision.image import Grey, resize
+from pipeline.vision.mask import Mask, stroke_width
 
 LINE_STROKE_PX = 2.4
 """Stroke width of a line: MNIST's median, four times the mean distance of the ink to its outline."""

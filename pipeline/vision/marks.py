@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.vision.binarise import Ink, stroke_width
+from pipeline.vision.binarise import Ink
+from pipeline.vision.mask import stroke_width
 from pipeline.vision.part import Part, join
 from pipeline.vision.rows import Row
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.vision.binarise import Box, Mask, stroke_width
+from pipeline.vision.mask import Box, Mask, stroke_width
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.vision.binarise import Box, Ink
+from pipeline.vision.binarise import Ink
+from pipeline.vision.mask import Box
 from pipeline.vision.part import Part, join, overlap, size, typical_height
 from pipeline.vision.segment import find_parts, join_stacked, split_stacked
 

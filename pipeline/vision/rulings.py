@@ -3,9 +3,9 @@
 import numpy as np
 from scipy import ndimage
 
-from pipeline.vision.binarise import Mask, connected_components, stroke_width
 from pipeline.vision.hough import Line, Runs, find_lines
 from pipeline.vision.image import Grey
+from pipeline.vision.mask import Mask, connected_components, stroke_width
 from pipeline.vision.part import typical_height
 
 MIN_LENGTH_FRACTION = {True: 0.5, False: 0.25}

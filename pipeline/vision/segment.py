@@ -4,7 +4,8 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.errors import UserError
-from pipeline.vision.binarise import Ink, connected_components
+from pipeline.vision.binarise import Ink
+from pipeline.vision.mask import connected_components
 from pipeline.vision.part import Part, crop, join, overlap, size, typical_height
 from pipeline.vision.rulings import remove_faint_lines, remove_lines
 

@@ -8,8 +8,9 @@ from helpers.drawing import Box, Drawing
 from PIL import Image
 
 from pipeline import glyphs
-from pipeline.vision.binarise import binarise, stroke_width
+from pipeline.vision.binarise import binarise
 from pipeline.vision.image import to_grey
+from pipeline.vision.mask import stroke_width
 
 PAGE = Drawing("2036", height=130, brush=10, corner=(150, 150), size=(800, 600))
 INK = np.asarray(PAGE.opacity) / 255
@@ -72,6 +73,28 @@ def test_strokes_wider_than_a_sixth_of_the_picture_are_ink(number: str, brush: i
     noise = np.random.default_rng(0).normal(0, 4, (page.height, page.width))
     photo = (np.asarray(page.convert("L")) * 0.6 + 40 + noise).clip(0, 255).astype(np.uint8)
     assert_found(photo, boxes, within=6)
+
+
+@pytest.mark.parametrize("light_ink", [True, False])
+@pytest.mark.parametrize("number", ["8", "6", "0"])
+def test_strokes_that_cover_most_of_a_tight_crop_are_ink(number: str, light_ink: bool) -> None:
+    drawing = Drawing(number, height=180, brush=75, corner=(20, 20), size=(500, 300))
+    left, top, right, bottom = drawing.boxes[0]
+    ink = np.asarray(drawing.opacity.crop((left - 8, top - 8, right + 8, bottom + 8))) / 255
+    assert ink.mean() > 0.5
+    grey = (0.3 + 0.4 * ink if light_ink else 0.7 - 0.4 * ink) * 255
+    photo = (grey + np.random.default_rng(0).normal(0, 4, grey.shape)).clip(0, 255).astype(np.uint8)
+    assert_found(photo, [(8, 8, right - left + 8, bottom - top + 8)], within=6)
+
+
+@pytest.mark.parametrize("degrees", [-8, 5, 12])
+def test_a_turned_sheet_on_a_darker_desk_is_paper(degrees: float) -> None:
+    sheet = Image.fromarray(picture(np.full(INK.shape, 0.85))).crop((100, 100, 700, 400))
+    page = Image.new("L", (900, 700), 60)
+    opacity = Image.new("L", sheet.size, 255).rotate(degrees, expand=True)
+    page.paste(sheet.rotate(degrees, Image.Resampling.BICUBIC, expand=True), (120, 120), opacity)
+    noise = np.random.default_rng(0).normal(0, 3, (700, 900))
+    assert len(glyphs((np.asarray(page) + noise).clip(0, 255).astype(np.uint8))) == 4
 
 
 def test_faint_ink_next_to_strong_ink_is_ink() -> None:

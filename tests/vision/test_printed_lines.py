@@ -10,7 +10,7 @@ from helpers.printed import boxed_page, mask_of, ruled_page
 from PIL import Image
 
 from pipeline import glyphs
-from pipeline.vision.binarise import Mask, connected_components
+from pipeline.vision.mask import Mask, connected_components
 from pipeline.vision.rulings import remove_lines
 
 NUMBER = Drawing("2036", height=90, brush=12)
