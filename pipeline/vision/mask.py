@@ -17,9 +17,12 @@ HAIRLINE_WIDTH_PX = 3.0
 MAX_GAP_PX, MIN_HEIGHT_TO_GAP = 4, 15
 """Gaps in hairlines are closed up to this width, and up to the height of the tallest component divided by this factor:
 the holes of small digits are as narrow as gaps."""
-MIN_GRAIN_GAPS, MAX_JOINED, MAX_GRAIN_ASPECT = 0.05, 0.7, 1.5
-"""Strokes of a pencil or of chalk: the gaps are at least this fraction of the ink, at most this fraction of the
-components remains when they are joined, and a digit is at most this wide, relative to its height."""
+GRAIN_GAPS = 0.05, 0.4
+"""Gaps in the strokes of a pencil or of chalk, as a fraction of the ink; those of other strokes have fewer, noise has
+more."""
+MAX_JOINED, MAX_GRAIN_ASPECT = 0.7, 1.5
+"""At most this fraction of the components remains when grains are joined, and a digit is at most this wide, relative to
+its height."""
 MIN_DIGIT_SHARE = 0.8
 """Two pieces that are as high as this fraction of what they form are two digits."""
 LOW_INK_THRESHOLD = 0.2
@@ -74,7 +77,8 @@ def join_grain(mask: Mask) -> Mask:
     """
     for gap in range(MAX_GAP_PX, 1, -1):
         closed = close_gaps(mask, gap)
-        if np.count_nonzero(closed) < (1 + MIN_GRAIN_GAPS) * np.count_nonzero(mask):
+        gaps = int(closed.sum()) / max(1, int(mask.sum())) - 1
+        if not GRAIN_GAPS[0] <= gaps <= GRAIN_GAPS[1]:
             break
         labels, boxes = connected_components(closed)
         pieces, piece_boxes = connected_components(mask)

@@ -56,8 +56,7 @@ def test_gaps_are_closed_as_by_a_square() -> None:
 
 def stroke(length: int, grain: int = 0) -> Mask:
     """Return an upright stroke of 9 pixels; with grain, each fourth part of it is left out."""
-    mask = np.zeros((length, 9), dtype=np.bool_)
-    mask[:] = True
+    mask = np.ones((length, 9), dtype=np.bool_)
     if grain:
         mask[np.arange(length) % (4 * grain) >= 3 * grain] = False
     return mask
@@ -87,4 +86,9 @@ def test_grains_that_are_lower_than_digits_are_not_joined() -> None:
 def test_a_row_of_grains_as_long_as_a_printed_line_is_not_joined() -> None:
     page = np.zeros((200, 200), dtype=np.bool_)
     page[90:99, 20:180] = stroke(160, grain=3).T
+    assert np.array_equal(join_grain(page), page)
+
+
+def test_noise_is_not_joined() -> None:
+    page = np.random.default_rng(0).random((200, 200)) < 0.05
     assert np.array_equal(join_grain(page), page)
