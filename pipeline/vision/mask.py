@@ -20,9 +20,8 @@ the holes of small digits are as narrow as gaps."""
 GRAIN_GAPS = 0.05, 0.4
 """Gaps in the strokes of a pencil or of chalk, as a fraction of the ink; those of other strokes have fewer, noise has
 more."""
-MAX_JOINED, MAX_GRAIN_ASPECT = 0.7, 1.5
-"""At most this fraction of the components remains when grains are joined, and a digit is at most this wide, relative to
-its height."""
+MAX_GRAIN_ASPECT = 1.5
+"""Joined grains are a digit if they are at most this wide, relative to their height."""
 MIN_DIGIT_SHARE = 0.8
 """Two pieces that are as high as this fraction of what they form are two digits."""
 LOW_INK_THRESHOLD = 0.2
@@ -72,23 +71,23 @@ def join_hairlines(amount: Grey, mask: Mask) -> Mask:
 def join_grain(mask: Mask) -> Mask:
     """Return the mask of ink; strokes that consist of grains, as of a pencil on rough paper, are joined.
 
-    A closing joins many components there, and adds much ink. Its result is kept where it has the height and the shape
-    of a digit, but not where it joins digits, or a printed line to them.
+    The result of a closing is kept where it joins pieces to the height and the shape of a digit and adds much ink, but
+    not where it joins digits, a speck or a printed line to them.
     """
     for gap in range(MAX_GAP_PX, 1, -1):
         closed = close_gaps(mask, gap)
-        gaps = int(closed.sum()) / max(1, int(mask.sum())) - 1
-        if not GRAIN_GAPS[0] <= gaps <= GRAIN_GAPS[1]:
+        if closed.sum() < (1 + GRAIN_GAPS[0]) * mask.sum() or not mask.any():
             break
         labels, boxes = connected_components(closed)
         pieces, piece_boxes = connected_components(mask)
-        if not boxes or len(boxes) > MAX_JOINED * len(piece_boxes):
-            break
+        ink, filled = (np.bincount(labels[where], minlength=len(boxes) + 1)[1:] for where in (mask, closed))
         heights, widths = np.transpose([(y.stop - y.start, x.stop - x.start) for y, x in boxes])
         _, first = np.unique(pieces[mask], return_index=True)
         joined = labels[mask][first] - 1  # index in `boxes` of what each piece is joined to
         whole = np.array([y.stop - y.start for y, _ in piece_boxes]) > MIN_DIGIT_SHARE * heights[joined]
         digits = (heights >= MIN_HEIGHT_TO_GAP * gap) & (widths <= MAX_GRAIN_ASPECT * heights)
+        digits &= (filled >= (1 + GRAIN_GAPS[0]) * ink) & (filled <= (1 + GRAIN_GAPS[1]) * ink)
+        digits &= np.bincount(joined, minlength=len(boxes)) > 1
         digits &= np.bincount(joined[whole], minlength=len(boxes)) <= 1
         mask = mask | np.append(False, digits)[labels]
     return mask

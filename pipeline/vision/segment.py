@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from pipeline.errors import UserError
 from pipeline.vision.binarise import Ink
-from pipeline.vision.mask import connected_components
+from pipeline.vision.mask import Box, connected_components
 from pipeline.vision.part import Part, crop, join, overlap, size, typical_height
 from pipeline.vision.rulings import remove_faint_lines, remove_lines
 
@@ -19,6 +19,8 @@ MAX_BORDER_STROKE = 0.36
 """Stroke width of a digit that touches the border, relative to its longer side."""
 MAX_SOLIDITY = 0.8
 """Fraction of its bounding box that a digit at the border fills; a shadow or a desk fills more."""
+MAX_CORNER = 0.3
+"""Ends of printed lines in a corner of a picture are shorter than its sides times this."""
 MIN_STACK_HEIGHT = 1.6
 """Height of a part that may be two digits of two rows, relative to the typical digit."""
 MAX_CONTACT = 2.5
@@ -36,6 +38,7 @@ MIN_STROKE = 0.45
 def find_parts(ink: Ink) -> list[Part]:
     """Return the connected components of the handwriting, without specks, lines, and what enters from the border."""
     mask = remove_lines(ink.mask, even=ink.even)
+    printed = bool((ink.mask != mask).any())
     if not ink.even:
         mask = remove_faint_lines(mask, ink.amount)
     labels, boxes = connected_components(mask)
@@ -50,8 +53,17 @@ def find_parts(ink: Ink) -> list[Part]:
     for label in np.flatnonzero(marks).tolist():
         box = boxes[label]
         border = box[0].start == 0 or box[1].start == 0 or box[0].stop == height or box[1].stop == width
-        parts.append(Part(box, labels[box] == label + 1, border))
+        if not (printed and _is_corner(box, mask.shape)):
+            parts.append(Part(box, labels[box] == label + 1, border))
     return _drop_thin(_drop_intruders(parts, mask.shape))
+
+
+def _is_corner(box: Box, shape: tuple[int, ...]) -> bool:
+    """Return whether a box lies in a corner of a picture: on printed paper, it is the end of a line cut short there."""
+    return all(
+        (side.start == 0 or side.stop == length) and side.stop - side.start < MAX_CORNER * length
+        for side, length in zip(box, shape, strict=True)
+    )
 
 
 def _drop_thin(parts: list[Part]) -> list[Part]:

@@ -61,6 +61,25 @@ def test_an_empty_page_with_lines_has_no_digits(spacing: float) -> None:
     assert boxes_of(ruled_page(empty, 2, 3, 1, through=(0, 40), spacing=spacing)) == []
 
 
+@pytest.mark.parametrize("degrees", [4, 10, 14])
+@pytest.mark.parametrize("offset", range(0, 60, 12))
+def test_an_empty_squared_page_has_no_digits_in_its_corners(degrees: float, offset: int) -> None:
+    empty = Drawing("", size=(500, 400))
+    across = ruled_page(empty, degrees, 3, 0.7, through=(0, offset), spacing=60)
+    upright = ruled_page(empty, degrees + 90, 3, 0.7, through=(offset, 0), spacing=60)
+    both = Image.fromarray(np.minimum(np.asarray(across), np.asarray(upright)))
+    assert boxes_of(both) == []
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (538, 0), (0, 320), (538, 320)])
+def test_a_digit_in_a_corner_of_plain_paper_is_found(corner: tuple[int, int]) -> None:
+    page = Image.new("L", (600, 400), 255)
+    page.paste(0, mask=Drawing("2", height=70, brush=10, corner=(200, 100), size=(600, 400)).opacity)
+    digit = Drawing("2", height=70, brush=10)
+    page.paste(0, corner, digit.opacity.crop(digit.boxes[0]))
+    assert len(boxes_of(page)) == 2
+
+
 @pytest.mark.parametrize("brush", [6, 14, 26])
 def test_a_1_from_border_to_border_stays(brush: int) -> None:
     drawing = Drawing("1", height=160, brush=brush)
