@@ -17,6 +17,8 @@ MIN_FRAGMENT_HEIGHT = 0.6
 """Parts at the upper or lower border that are lower than this, relative to the others, belong to other rows."""
 MAX_BORDER_STROKE = 0.36
 """Stroke width of a digit that touches the border, relative to its longer side."""
+MAX_BORDER_HEIGHT = 2.5
+"""A digit that touches the border is at most this high, relative to the others."""
 MAX_SOLIDITY = 0.8
 """Fraction of its bounding box that a digit at the border fills; a shadow or a desk fills more."""
 MAX_CORNER = 0.3
@@ -113,6 +115,8 @@ def _is_edge(part: Part, inner: list[Part], shape: tuple[int, ...], typical: flo
     rows, columns = part.box
     left, right = columns.start == 0, columns.stop == shape[1]
     top, bottom = rows.start == 0, rows.stop == shape[0]
+    if len(inner) > 1 and part.height > MAX_BORDER_HEIGHT * typical:
+        return True
     if (left and part.mask[:, 0].mean() > 0.35) or (right and part.mask[:, -1].mean() > 0.35):
         if left and right:
             return False

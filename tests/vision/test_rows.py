@@ -128,6 +128,14 @@ def test_a_dark_edge_along_a_side_is_left_out() -> None:
     assert counts(find_rows(ink_of(page))) == [4]
 
 
+def test_an_edge_from_the_border_that_is_much_higher_than_the_digits_is_left_out() -> None:
+    page = Drawing("2036", height=70, brush=9, corner=(150, 180), size=(700, 450)).page("black", "#d0d0d0")
+    ImageDraw.Draw(page).line((40, 0, 46, 380), fill="black", width=9)
+    noise = np.random.default_rng(0).normal(0, 3, (450, 700, 3))
+    photo = Image.fromarray((np.asarray(page) + noise).clip(0, 255).astype(np.uint8))
+    assert counts(find_rows(ink_of(photo))) == [4]
+
+
 def test_low_ink_beside_digits_is_a_mark_of_their_row() -> None:
     drawing = Drawing("25", height=90, brush=10, gap=50)
     page = drawing.page()
