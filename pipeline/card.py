@@ -49,6 +49,8 @@ class Card(BaseModel):
     train_rows: Count
     corrections: Count = 0
     """Number of training rows that are corrections; these are not in the source."""
+    pseudo_labels: Count = 0
+    """Number of training rows that are test images of the source, with the labels of the recipe's `teacher`."""
     validation_rows: Count
     seed: Count
     parameters: Count

@@ -65,6 +65,9 @@ class Recipe(Settings):
     generated images, and drawn signs, a third each."""
     line_updates: Annotated[int, Field(ge=0)] = 0
     """Number of updates of a second network, which reads touching digits; 0 trains none."""
+    teacher: str | None = None
+    """Name or folder of a run. The source's test images are trained on too, with the labels that this run is sure of;
+    their own labels are not used."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Number of worker processes that load batches, at most one per core; 0 loads them in the training process."""
     pin_memory: bool = False
@@ -140,8 +143,8 @@ class Recipe(Settings):
         return CLASSES + (self.outliers > 0)
 
     def member(self, index: int) -> Self:
-        """Return the recipe of one member of the ensemble; the first has index 0."""
-        return self.model_copy(update={"members": 1, "seed": (self.seed + index) % 2**32})
+        """Return the recipe of one member of the ensemble; the first has index 0. Its rows include the teacher's."""
+        return self.model_copy(update={"members": 1, "teacher": None, "seed": (self.seed + index) % 2**32})
 
     @field_validator("validation_fraction")
     @classmethod

@@ -23,6 +23,7 @@ from pipeline.errors import UserError
 from pipeline.run import Run
 from pipeline.sources.source import Source
 from pipeline.training.resume import find_resumable, how_to_continue
+from pipeline.training.teacher import label_test_images
 from pipeline.utils.device_errors import report_device_errors
 from pipeline.utils.processes.distributed import broadcast_from_main, world_size
 
@@ -34,11 +35,12 @@ class Rows:
     """The rows of a training run.
 
     Attributes:
-        training: training rows, including corrections.
+        training: training rows, including corrections and test images with a teacher's labels, which come last.
         validation: validation rows.
-        seen: all training and validation rows.
+        seen: all training and validation rows whose true labels are known.
         source: digest of all rows of the source.
         corrections: number of corrections.
+        pseudo_labels: number of test images with a teacher's labels.
     """
 
     training: DigitTable
@@ -46,6 +48,12 @@ class Rows:
     seen: DigitTable
     source: str
     corrections: int
+    pseudo_labels: int = 0
+
+    @property
+    def added(self) -> int:
+        """The number of training rows that are not among the source's training rows."""
+        return self.corrections + self.pseudo_labels
 
     @property
     def ordered_digest(self) -> str:
@@ -120,7 +128,10 @@ def _split_rows(
         seen = concatenate([training, validation])
     if corrections:
         seen, training = (concatenate([rows, corrections]) for rows in (seen, training))
-    return Rows(training, validation, seen, table.fingerprint.digest, len(corrections or ()))
+    taught = label_test_images(recipe.teacher, source) if isinstance(recipe, Recipe) and recipe.teacher else None
+    if taught:
+        training = concatenate([training, taught])
+    return Rows(training, validation, seen, table.fingerprint.digest, len(corrections or ()), len(taught or ()))
 
 
 def split_table(
@@ -186,6 +197,7 @@ def make_card(
         fingerprint=rows.source,
         train_rows=len(rows.training),
         corrections=rows.corrections,
+        pseudo_labels=rows.pseudo_labels,
         validation_rows=len(rows.validation),
         seed=recipe.seed,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
