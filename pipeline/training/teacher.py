@@ -2,7 +2,7 @@
 
 import logging
 
-from pipeline.data.table import DigitTable
+from pipeline.data.table import DigitTable, Fingerprint
 from pipeline.errors import UserError
 from pipeline.inference.orientation import orient_table
 from pipeline.inference.predictor import Predictor
@@ -26,14 +26,14 @@ def label_test_images(teacher: str, source: Source) -> DigitTable:
         source: a source with test images.
 
     Raises:
-        UserError: there is no such run; it predicts parity only; it was trained on some of the test images, so it has
-            seen their labels; or the source has no test images.
+        UserError: there is no such run; it predicts parity only; it was trained on test images that are not among the
+            source's training images, so it has seen their labels; or the source has no test images.
     """
     run = Run.open(teacher)
     predictor = Predictor.load(run)
     test = orient_table(predictor, source.read_test(), str(source.path))
-    known = run.fingerprint.count_duplicates(test.fingerprint) + run.fingerprint.count_near_duplicates(test.fingerprint)
-    if known:
+    known = _count_known(run.fingerprint, test)
+    if known and known > _count_known(source.read_train().fingerprint, test):  # two digits may be alike by chance
         raise UserError(
             f"{run}: was trained on {known:,} of the {len(test):,} test images (from {run.card.source}), so it knows "
             "their labels; take a teacher that was trained on this source"
@@ -42,3 +42,8 @@ def label_test_images(teacher: str, source: Source) -> DigitTable:
     sure = predictions.confidence >= MIN_TEACHER_CONFIDENCE
     log.info("Teacher: %s labels %s of the %s test images", run, f"{int(sure.sum()):,}", f"{len(test):,}")
     return DigitTable(test.pixels[sure], predictions.known_digits[sure])
+
+
+def _count_known(trained: Fingerprint, test: DigitTable) -> int:
+    """Return how many test images are training images, near-duplicates included."""
+    return trained.count_duplicates(test.fingerprint) + trained.count_near_duplicates(test.fingerprint)

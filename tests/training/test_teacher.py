@@ -82,11 +82,18 @@ def test_a_taught_run_resumes_to_the_same_weights(run: Run, student: Run, practi
 
 
 def test_a_teacher_that_saw_the_labels_of_test_images_is_refused(run: Run, practice: Source, tmp_path: Path) -> None:
-    known = replace(practice, read_test=lambda: practice.read_train().select(np.arange(300)))
+    rows = practice.read_train()
+    others = rows.select(np.arange(300, len(rows)))
+    known = replace(practice, read_train=lambda: others, read_test=lambda: rows.select(np.arange(300)))
     recipe = Recipe.load("fast", [*SHORT, f"teacher={run.folder}"])
     with pytest.raises(UserError, match=r"was trained on 300 of the 300 test images \(from practice\)"):
         train(recipe, known, str(tmp_path / "run"), quiet=True)
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_images_that_the_source_has_twice_are_no_reason_to_refuse_a_teacher(run: Run, practice: Source) -> None:
+    twice = replace(practice, read_test=lambda: practice.read_train().select(np.arange(50)))
+    assert len(label_test_images(str(run.folder), twice)) > 40
 
 
 def test_a_missing_teacher_is_named(practice: Source, tmp_path: Path) -> None:
