@@ -50,8 +50,8 @@ def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None =
         run.add_scores(scores | {f"{on}_accuracy": result.accuracy} if result.of_digits else scores)
     if run.card.pseudo_labels and on != "validation":
         log.info(
-            "%s was also trained on %s test images of %s, with the labels of %s.",
-            run, f"{run.card.pseudo_labels:,}", run.card.source, getattr(run.recipe, "teacher", None),
+            "%s was also trained on %s test images of %s, with the labels of another run.",
+            run, f"{run.card.pseudo_labels:,}", run.card.source,
         )  # fmt: skip
     with open_atomic(run.report_folder / "report.txt") as temporary:
         temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", "utf-8", "surrogateescape")

@@ -99,7 +99,7 @@ def _row_offset(row: list[Part], part: Part) -> float:
     """Return by how many heights a part lies above or below a row, continued to its place.
 
     Args:
-        row: parts, of which the last is the nearest.
+        row: the parts of the row, in an order in which the last one is nearest to `part`.
         part: a part that is not in the row.
     """
     last = row[-4:]

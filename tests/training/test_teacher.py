@@ -10,8 +10,10 @@ from helpers.commands import Outcome
 
 from pipeline import Predictor, Recipe, Run, Source, UserError, submit, train
 from pipeline.data.table import DigitTable
+from pipeline.export.model_card import model_card
 from pipeline.kaggle.solution import count_leaks
-from pipeline.training.teacher import MIN_TEACHER_CONFIDENCE, label_test_images
+from pipeline.reports.evaluate import evaluate
+from pipeline.training.setup import MIN_TEACHER_CONFIDENCE, label_test_images
 
 SHORT = ["epochs=2", "minimum_updates=0", "batch_size=128"]
 
@@ -45,6 +47,16 @@ def test_the_card_names_the_images_and_the_run_may_predict_them(run: Run, studen
     assert student.require_digits().teacher == str(run.folder)
     assert student.fingerprint.digest == run.fingerprint.digest
     assert count_leaks(student, practice.read_test(), allowed=False) == 0
+
+
+def test_the_report_and_the_model_card_say_that_test_images_were_trained_on(
+    student: Run, practice: Source, caplog: pytest.LogCaptureFixture
+) -> None:
+    taught = student.card.pseudo_labels
+    with caplog.at_level("INFO", "pipeline"):
+        evaluate(student, practice.read_test(), "practice")
+    assert f"was also trained on {taught:,} test images of practice, with the labels of another run" in caplog.text
+    assert f"{taught:,} of them are test images of this source" in model_card(student, "here", code=False)
 
 
 def test_the_validation_rows_of_a_taught_run_are_found_again(
