@@ -14,7 +14,7 @@ MAX_DOT_SIDE = 0.42
 """Longer side of a point or comma, relative to the row's height."""
 MIN_DARKNESS = 0.85
 """Mean amount of ink of a mark, relative to that of the digits of its row."""
-MIN_DOT_SIDE = 0.9
+MIN_DOT_SIDE = 0.85
 """Longer side of a point, relative to the stroke width of its row; smaller ones are specks."""
 MIN_BLOT_SIDE = 1.1
 """Longer side of a point far above the foot of its row, relative to the stroke width; smaller ones are specks."""
@@ -24,10 +24,14 @@ MIN_DASH_RATIO = 1.8
 """Width of a dash divided by its height."""
 MIN_DASH_WIDTH = 0.25
 """Width of a dash, relative to the row's height."""
-MIN_SLASH_HEIGHT = 1.08
+MIN_SLASH_HEIGHT = 1.0
 """Height of a slash, relative to the digits of its row."""
-MIN_SLASH_SLOPE = 0.36
-"""Width of a slash divided by its height."""
+MIN_SLASH_SLANT = 0.3
+"""Slant of a slash, as the tangent of its angle to the vertical."""
+MIN_SLASH_LEAN = 0.15
+"""Slant of a slash less that of the digits of its row: a slanted 1 is among slanted digits."""
+MIN_STRAIGHTNESS = 0.95
+"""Correlation of the rows and the columns of a slash's ink, negated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,12 +111,20 @@ def _contains(whole: Part, part: Part) -> bool:
 
 
 def is_slash(part: Part, others: list[Part]) -> bool:
-    """Return whether a part that reads as a 1 is a slash: straight, slanted, and higher than the digits beside it."""
+    """Return whether a part that reads as a 1 is a slash: straight, as high as the others, and more slanted."""
     height = float(np.median([other.height for other in others]))
-    if part.height < MIN_SLASH_HEIGHT * height or part.width < MIN_SLASH_SLOPE * part.height:
+    if part.height < MIN_SLASH_HEIGHT * height or part.width < MIN_SLASH_SLANT * part.height:
         return False
-    rows, columns = np.nonzero(part.mask)
-    return bool(np.corrcoef(rows, columns)[0, 1] < -0.95)
+    slant = _slant(part)
+    lean = slant - float(np.median([_slant(other) for other in others]))
+    straight = np.corrcoef(*np.nonzero(part.mask))[0, 1] < -MIN_STRAIGHTNESS
+    return bool(straight and slant >= MIN_SLASH_SLANT and lean >= MIN_SLASH_LEAN)
+
+
+def _slant(part: Part) -> float:
+    """Return the columns by which a part leans to the right per row upwards, by its second moments."""
+    covariance = np.cov(np.nonzero(part.mask))
+    return float(-covariance[0, 1] / covariance[0, 0]) if covariance[0, 0] else 0.0
 
 
 def _stacks(marks: list[Part]) -> list[list[Part]]:

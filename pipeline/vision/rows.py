@@ -21,8 +21,8 @@ MAX_ROW_OFFSET = 0.6
 """A digit lies at most this many heights above or below the row that it continues."""
 MAX_ROW_SLOPE = 0.3
 """Slope of a row, in rows per column."""
-MIN_MARK_THICKNESS = 0.3
-"""Marks are at least this thick, relative to the digits of their row; thinner ones are rests of printed lines."""
+MIN_MARK_THICKNESS = 0.55
+"""Marks are at least this thick, relative to the strokes of their row; thinner ones are rests of printed lines."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +130,7 @@ def _merge(row: list[Part]) -> list[Part]:
 def _with_marks(row: Row, low: list[Part]) -> Row:
     """Return a row with the low parts near it: those on a digit's own columns become part of it."""
     parts, marks = list(row.parts), []
-    thinnest = MIN_MARK_THICKNESS * float(np.median([part.thickness for part in parts]))
+    thinnest = MIN_MARK_THICKNESS * float(np.median([part.stroke for part in parts]))
     for mark in sorted(low, key=lambda part: part.box[1].start):
         if mark.thickness <= thinnest or _distance(row, mark) > row.height:
             continue

@@ -54,6 +54,15 @@ def test_a_mark_has_its_symbol(text: str, expected: str, height: float) -> None:
     assert symbols(written(text, height, height / 9)) == expected
 
 
+@pytest.mark.parametrize(("text", "expected"), [("8.8", "."), ("83:28", ":")])
+def test_a_point_may_be_as_small_as_a_thin_pen_makes_it(text: str, expected: str) -> None:
+    assert symbols(written(text, 60, 8).reduce(2)) == expected
+
+
+def test_the_points_of_a_division_sign_may_be_small() -> None:
+    assert symbols(written("88÷3", 90, 12)) == "÷"
+
+
 def test_a_point_after_the_last_digit_is_left_out() -> None:
     assert symbols(written("25.")) == ""
 
@@ -91,7 +100,7 @@ def parts_of(page: Image.Image) -> list[Part]:
 
 
 @pytest.mark.parametrize("height", [60, 120])
-def test_a_slash_is_straight_slanted_and_higher_than_the_digits(height: float) -> None:
+def test_a_slash_is_straight_and_slanted(height: float) -> None:
     parts = parts_of(written("20/24", height, height / 9))
     assert [is_slash(part, [other for other in parts if other is not part]) for part in parts] == [
         False,
@@ -106,3 +115,25 @@ def test_a_slash_is_straight_slanted_and_higher_than_the_digits(height: float) -
 def test_digits_are_no_slashes(number: str) -> None:
     parts = parts_of(written(number))
     assert not any(is_slash(part, [other for other in parts if other is not part]) for part in parts)
+
+
+def with_bar(number: str, slant: float) -> tuple[Part, list[Part]]:
+    """Return a straight stroke as high as the digits of a number, which leans by 0.4, and digits that lean by `slant`."""
+    page = written(number)
+    middle = page.height / 2
+    leaning = page.transform(page.size, Image.Transform.AFFINE, (1, slant, -slant * middle, 0, 1, 0), fillcolor="white")
+    digits = parts_of(leaning)
+    bar = Image.new("1", (round(0.4 * digits[0].height) + 10, digits[0].height))
+    ImageDraw.Draw(bar).line((4, bar.height, bar.width - 5, 0), fill=1, width=9)
+    rows, columns = digits[0].box[0], slice(1000, 1000 + bar.width)
+    return Part((rows, columns), np.asarray(bar)), digits
+
+
+def test_a_slash_may_be_no_higher_than_the_digits() -> None:
+    bar, digits = with_bar("3582", slant=0)
+    assert is_slash(bar, digits)
+
+
+def test_a_slanted_one_among_slanted_digits_is_no_slash() -> None:
+    bar, digits = with_bar("3582", slant=0.4)
+    assert not is_slash(bar, digits)
