@@ -118,7 +118,7 @@ def test_digits_are_no_slashes(number: str) -> None:
 
 
 def with_bar(number: str, slant: float) -> tuple[Part, list[Part]]:
-    """Return a straight stroke as high as the digits of a number, which leans by 0.4, and digits that lean by `slant`."""
+    """Return a straight stroke that leans by 0.4, and the digits of a number, as high as it, that lean by `slant`."""
     page = written(number)
     middle = page.height / 2
     leaning = page.transform(page.size, Image.Transform.AFFINE, (1, slant, -slant * middle, 0, 1, 0), fillcolor="white")
