@@ -19,6 +19,9 @@ MAX_UNEVENNESS = 0.12
 """Root mean square distance of a line's ink from its curve, relative to its width; strokes side by side are uneven."""
 MIN_LENGTH_TO_WIDTH = 15
 """A printed line is longer than its width by this factor; strokes are shorter."""
+MIN_SPAN = 0.9
+"""Length, relative to the picture's width, from which a line is told from strokes along it; in shorter ones, such
+strokes are a sign of digits side by side."""
 MAX_LINES = 60
 MAX_FAILURES = 8
 """Guesses in a row that are no lines, after which no more are made."""
@@ -115,7 +118,7 @@ def find_lines(mask: Mask, thickness: float, fraction: float, ratio: float = MIN
         if guess is None:
             break
         line = _refine(mask, runs, guess, thickness, fraction * mask.shape[1], ratio)
-        used = abs(np.polyval(guess, left.column) - left.middle) <= thickness / 2
+        used = abs(np.polyval(guess, left.column) - left.middle) <= thickness
         failures += 1
         if line is not None:
             failures = 0
@@ -155,11 +158,13 @@ def _refine(
     coefficients = guess
     close = runs.length[abs(np.polyval(guess, runs.column) - runs.middle) <= thickness / 2]
     narrow = runs.length <= 1.35 * float(np.median(close)) + 1 if close.size else np.ones(len(runs.column), dtype=bool)
-    for tolerance in (2 * thickness, 1.5 * thickness, thickness):
+    for tolerance in (2 * thickness, 1.5 * thickness, thickness, thickness / 2):
         near = narrow & (abs(np.polyval(coefficients, runs.column) - runs.middle) <= tolerance)
         x = runs.column[near]
         if len(x) < 10 or np.ptp(x) < shortest:
             return None
+        if tolerance < thickness and np.ptp(x) < MIN_SPAN * width:
+            break
         coefficients = np.polyfit(x, runs.middle[near], 2 if np.ptp(x) > width / 2 else 1)
     distance = abs(np.polyval(coefficients, runs.column) - runs.middle)
     own = float(np.median(runs.length[distance <= thickness / 2])) if (distance <= thickness / 2).any() else thickness

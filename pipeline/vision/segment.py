@@ -33,6 +33,10 @@ CUT_BAND = 0.3, 0.7
 """Positions between which such a part is cut."""
 MAX_DISTANCE = 3
 """Distance of the digits that show the two rows, relative to the height of such a part."""
+MIN_BAR_ASPECT = 4
+"""Height of a bar relative to its width; the other digits show whether it is a 1."""
+MAX_BAR_HEIGHT = 2.2
+"""A 1 is at most this high, relative to the other digits; higher bars are edges of a sheet."""
 MIN_STROKE = 0.45
 """Strokes are at least this wide, relative to the typical ones of the picture."""
 
@@ -57,7 +61,7 @@ def find_parts(ink: Ink) -> list[Part]:
         border = box[0].start == 0 or box[1].start == 0 or box[0].stop == height or box[1].stop == width
         if not (printed and _is_corner(box, mask.shape)):
             parts.append(Part(box, labels[box] == label + 1, border))
-    return _drop_thin(_drop_intruders(parts, mask.shape))
+    return _drop_thin(_drop_intruders(_drop_bars(parts), mask.shape))
 
 
 def _is_corner(box: Box, shape: tuple[int, ...]) -> bool:
@@ -66,6 +70,15 @@ def _is_corner(box: Box, shape: tuple[int, ...]) -> bool:
         (side.start == 0 or side.stop == length) and side.stop - side.start < MAX_CORNER * length
         for side, length in zip(box, shape, strict=True)
     )
+
+
+def _drop_bars(parts: list[Part]) -> list[Part]:
+    """Return the parts without upright bars that are much higher than the others: edges of a sheet, and shadows."""
+    heights = [part.height for part in parts if part.height < MIN_BAR_ASPECT * part.width]
+    if not heights:
+        return parts
+    highest = MAX_BAR_HEIGHT * typical_height(heights)
+    return [part for part in parts if part.height < max(highest, MIN_BAR_ASPECT * part.width)]
 
 
 def _drop_thin(parts: list[Part]) -> list[Part]:
@@ -120,8 +133,9 @@ def _is_edge(part: Part, inner: list[Part], shape: tuple[int, ...], typical: flo
     if (left and part.mask[:, 0].mean() > 0.35) or (right and part.mask[:, -1].mean() > 0.35):
         if left and right:
             return False
-        alone = all(overlap(part.box, other.box)[0] < 0.5 * part.height for other in inner if other is not part)
-        if alone and not (top or bottom):
+        others = [other for other in inner if other is not part]
+        alone = all(overlap(part.box, other.box)[0] < 0.5 * part.height for other in others)
+        if alone and (others or not (top or bottom)):
             return True
         return not 0.7 * typical < part.height < 1.3 * typical
     along = (top and part.mask[0].mean() > 0.5) or (bottom and part.mask[-1].mean() > 0.5)

@@ -41,6 +41,18 @@ def test_ruled_lines_are_no_ink_and_the_digits_stay(degrees: float, thickness: f
     assert_boxes(boxes_of(page), NUMBER.boxes, within=6)
 
 
+@pytest.mark.parametrize("degrees", [-15, -7, 11])
+@pytest.mark.parametrize(("brush", "thickness"), [(12, 6), (8, 6), (6, 5)])
+@pytest.mark.parametrize("spacing", [45, 100])
+def test_digits_on_a_turned_line_as_dark_as_they_are_stay(
+    degrees: float, brush: int, thickness: int, spacing: int
+) -> None:
+    drawing = Drawing("2036", height=90, brush=brush, corner=(140, 190), size=(740, 500))
+    page = ruled_page(drawing, 0, thickness, 1, through=(0, 290), spacing=spacing)
+    turned = page.convert("L").rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255)
+    assert len(boxes_of(turned.crop((100, 90, 640, 410)))) == 4
+
+
 @pytest.mark.parametrize("row", [100, 110, 125])
 def test_a_line_that_strikes_digits_through_leaves_them_whole(row: int) -> None:
     page = ruled_page(NUMBER, 0, 3, 1, through=(0, row), spacing=400)

@@ -181,3 +181,19 @@ def test_a_pattern_is_refused() -> None:
 def test_boxes_are_in_pixels_of_the_original_picture() -> None:
     drawing = Drawing("36", height=700, brush=60, corner=(900, 500), size=(3000, 2000))
     assert_found(glyphs(drawing.page()), drawing.boxes, within=4)
+
+
+@pytest.mark.parametrize("number", ["35", "9521"])
+def test_the_edge_of_a_sheet_is_no_digit(number: str) -> None:
+    drawing = Drawing(number, height=70, brush=9, corner=(150, 150))
+    page = drawing.page()
+    ImageDraw.Draw(page).line((90, 40, 84, 300), fill="black", width=9)
+    assert_found(glyphs(page), drawing.boxes, within=1)
+
+
+@pytest.mark.parametrize("number", ["35", "540"])
+def test_what_enters_at_a_corner_is_no_digit(number: str) -> None:
+    drawing = Drawing(number, height=90, brush=10, corner=(150, 110))
+    page = drawing.page()
+    ImageDraw.Draw(page).polygon([(0, 0), (12, 0), (0, 110)], fill="black")
+    assert_found(glyphs(page), drawing.boxes, within=1)
