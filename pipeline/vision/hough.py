@@ -17,6 +17,8 @@ MIN_THIN = 0.35
 """Fraction of a line's columns in which nothing crosses it."""
 MAX_UNEVENNESS = 0.12
 """Root mean square distance of a line's ink from its curve, relative to its width; strokes side by side are uneven."""
+PIXEL_UNEVENNESS, MAX_RAGGEDNESS = 0.5, 1.0
+"""What is added to this, in pixels: for pixels, and in a line that spans the picture, also for one at the threshold."""
 MIN_LENGTH_TO_WIDTH = 15
 """A printed line is longer than its width by this factor; strokes are shorter."""
 MIN_SPAN = 0.9
@@ -176,13 +178,14 @@ def _refine(
     start, stop = _longest_stretch(np.flatnonzero(inked), gap=max(3 * own, width / 40))
     length = stop - start
     near &= (runs.column >= start) & (runs.column < stop)
+    unevenness = MAX_RAGGEDNESS if length > MIN_SPAN * width else PIXEL_UNEVENNESS
     if (
         not length
         or abs(np.polyval(coefficients, stop) - np.polyval(coefficients, start)) > MAX_SLOPE * length
         or length < max(shortest, ratio * own)
         or inked[start:stop].mean() < MIN_COVERAGE
         or len(np.unique(runs.column[near])) < MIN_THIN * length
-        or np.sqrt(np.mean(distance[near] ** 2)) > MAX_UNEVENNESS * own + 0.5
+        or np.sqrt(np.mean(distance[near] ** 2)) > MAX_UNEVENNESS * own + unevenness
     ):
         return None
     return Line(start, stop, coefficients, runs.select(near))

@@ -117,7 +117,8 @@ def is_slash(part: Part, others: list[Part]) -> bool:
         return False
     slant = _slant(part)
     lean = slant - float(np.median([_slant(other) for other in others]))
-    straight = np.corrcoef(*np.nonzero(part.mask))[0, 1] < -MIN_STRAIGHTNESS
+    rows, columns = np.nonzero(part.mask)
+    straight = np.corrcoef(rows, columns)[0, 1] < -MIN_STRAIGHTNESS
     return bool(straight and slant >= MIN_SLASH_SLANT and lean >= MIN_SLASH_LEAN)
 
 

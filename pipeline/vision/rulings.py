@@ -71,11 +71,16 @@ def remove_lines(mask: Mask, *, even: bool) -> Mask:
         from_border = line.start <= 2 or line.stop >= side - 2
         return line.length > factor * typical * (min(1, line.width / stroke) if from_border else 1)
 
+    def spans(line: Line) -> bool:
+        return line.start <= 2 and line.stop >= mask.shape[0] - 2
+
     horizontal = [line for line in horizontal if is_long(line, LENGTH_TO_DIGIT, mask.shape[1])]
+    cells = [line for line in horizontal if line.start > 2 or line.stop < mask.shape[1] - 2]
     vertical = [
         line
         for line in vertical
-        if is_long(line, BORDER_LENGTH_TO_DIGIT, mask.shape[0]) or _is_bounded(line, horizontal)
+        if is_long(line, BORDER_LENGTH_TO_DIGIT if spans(line) else LENGTH_TO_DIGIT, mask.shape[0])
+        or _is_bounded(line, cells)
     ]
     mask = _erase(mask, horizontal, vertical)
     short, upright = _rests(mask, horizontal, thickness), _rests(mask.T, vertical, thickness)

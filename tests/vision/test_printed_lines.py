@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers.drawing import SHAPES, Box, Drawing
 from helpers.printed import boxed_page, mask_of, ruled_page
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from pipeline import glyphs
 from pipeline.vision.mask import Mask, connected_components
@@ -51,6 +51,25 @@ def test_digits_on_a_turned_line_as_dark_as_they_are_stay(
     page = ruled_page(drawing, 0, thickness, 1, through=(0, 290), spacing=spacing)
     turned = page.convert("L").rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255)
     assert len(boxes_of(turned.crop((100, 90, 640, 410)))) == 4
+
+
+@pytest.mark.parametrize("slope", [-0.1, 0, 0.1])
+def test_a_long_stem_from_one_ruled_line_to_the_next_stays(slope: float) -> None:
+    drawing = Drawing("206", height=66, brush=7, corner=(240, 210))
+    page = ruled_page(drawing, 0, 6, 1, through=(0, 193), spacing=100)
+    ImageDraw.Draw(page).line((200 - 100 * slope, 293, 200, 193), fill=0, width=5)
+    mask = mask_of(page.crop((100, 130, 600, 370)))
+    assert len(boxes_in(remove_lines(mask, even=False))) == 4
+
+
+def test_lines_with_ragged_edges_are_no_ink() -> None:
+    random = np.random.default_rng(0)
+    page = np.zeros((600, 400), dtype=bool)
+    columns = np.arange(400)
+    for row in range(140, 600, 57):
+        rows = np.rint(row - 0.24 * columns + random.uniform(-1.3, 1.3, 400)).astype(int)
+        page[rows, columns] = page[rows + 1, columns] = True
+    assert not remove_lines(page, even=False).any()
 
 
 @pytest.mark.parametrize("row", [100, 110, 125])
