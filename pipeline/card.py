@@ -1,11 +1,11 @@
 """Card: provenance and scores of a run. Epoch: one row of its history. OutOfFold: an ensemble's own predictions."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.metrics.interval import format_accuracy
 
@@ -37,6 +37,10 @@ class Epoch(BaseModel):
     validation_f1: float | None = None
 
 
+REMOVED = {"pseudo_labels"}
+"""Values that only the cards of old versions have."""
+
+
 class Card(BaseModel):
     """Provenance and scores of a run."""
 
@@ -49,8 +53,6 @@ class Card(BaseModel):
     train_rows: Count
     corrections: Count = 0
     """Number of training rows that are corrections; these are not in the source."""
-    pseudo_labels: Count = 0
-    """Number of training rows that are test images of the source, with the labels of the recipe's `teacher`."""
     validation_rows: Count
     seed: Count
     parameters: Count
@@ -81,6 +83,14 @@ class Card(BaseModel):
     """"validation_loss" and "validation_accuracy" of the saved epoch, if there are validation rows. `evaluate` adds
     "mnist_accuracy", "mnist_parity_accuracy" and "validation_parity_accuracy". Accuracies are fractions. A parity run
     has the parity accuracies only."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def drop_removed(cls, values: Any) -> Any:
+        """Return the values without those that only old versions saved."""
+        return (
+            {key: value for key, value in values.items() if key not in REMOVED} if isinstance(values, dict) else values
+        )
 
     @field_validator("scores")
     @classmethod

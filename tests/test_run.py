@@ -1,4 +1,6 @@
 import ast
+import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -6,7 +8,7 @@ import pytest
 import torch
 
 import pipeline
-from pipeline import DigitTable, Epoch, Recipe, Run, Source, UserError, train
+from pipeline import DigitTable, Epoch, Predictor, Recipe, Run, Source, UserError, train
 from pipeline.run_folder import CHECKPOINTS
 
 
@@ -38,6 +40,16 @@ def test_the_history_has_a_row_for_each_epoch_and_marks_the_saved_one(run: Run) 
     saved = [epoch for epoch in run.history if epoch.saved][-1]
     assert saved.validation_loss == min(epoch.validation_loss for epoch in run.history)
     assert run.card.scores["validation_loss"] == saved.validation_loss
+
+
+def test_a_run_with_values_that_no_longer_exist_is_loaded(tmp_path: Path, run: Run, digits: DigitTable) -> None:
+    old = Run(Path(shutil.copytree(run.folder, tmp_path / "old")))
+    with old.recipe_path.open("a") as recipe:
+        recipe.write("teacher: null\n")
+    card = json.loads(old.card_path.read_text())
+    old.card_path.write_text(json.dumps(card | {"pseudo_labels": 0}))
+    pixels = digits.pixels[:50]
+    assert (Predictor.load(old).predict(pixels).digits == Predictor.load(run).predict(pixels).digits).all()
 
 
 def test_the_fingerprint_has_every_image_of_the_source(run: Run, digits: DigitTable) -> None:

@@ -14,6 +14,9 @@ from pipeline.errors import UserError
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
+REMOVED_SETTINGS = {"teacher"}
+"""Settings that only old versions had."""
+
 
 class Recipe(Settings):
     """A recipe that trains a digit classifier."""
@@ -65,9 +68,6 @@ class Recipe(Settings):
     generated images, and drawn signs, a third each."""
     line_updates: Annotated[int, Field(ge=0)] = 0
     """Number of updates of a second network, which reads touching digits; 0 trains none."""
-    teacher: str | None = None
-    """Name or folder of a run. The source's test images are trained on too, with the labels that this run is sure of;
-    their own labels are not used."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Number of worker processes that load batches, at most one per core; 0 loads them in the training process."""
     pin_memory: bool = False
@@ -143,8 +143,8 @@ class Recipe(Settings):
         return CLASSES + (self.outliers > 0)
 
     def member(self, index: int) -> Self:
-        """Return the recipe of one member of the ensemble; the first has index 0. Its rows include the teacher's."""
-        return self.model_copy(update={"members": 1, "teacher": None, "seed": (self.seed + index) % 2**32})
+        """Return the recipe of one member of the ensemble; the first has index 0."""
+        return self.model_copy(update={"members": 1, "seed": (self.seed + index) % 2**32})
 
     @field_validator("validation_fraction")
     @classmethod
@@ -249,8 +249,8 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe | Fin
 
 
 def load_saved_recipe(path: Path) -> Recipe | FineTuning:
-    """Return the recipe saved in a run. Settings without effect, which old versions saved, are ignored."""
-    values = read_yaml(path)
+    """Return the recipe saved in a run. Settings without effect or removed, which old versions saved, are ignored."""
+    values = {key: value for key, value in read_yaml(path).items() if key not in REMOVED_SETTINGS}
     if "trainer" in values:
         return FineTuning.from_values(values, path)
     return Recipe.from_values({key: value for key, value in values.items() if not unused_because(key, values)}, path)

@@ -13,7 +13,6 @@ OOD_NOTICE = """
 The output `ood_score` is the probability that the image is not a digit. Reject images above `ood_threshold`, which is
 in config.json.
 """
-TEACHER_NOTICE = " {:,} of them are test images of this source, with the labels that another run gave them."
 MNIST_TEST_ROWS = 10_000
 
 
@@ -28,7 +27,6 @@ def model_card(run: Run, address: str, *, code: bool) -> str:
     recipe, card = run.recipe, run.card
     classes = "odd or even" if isinstance(recipe, FineTuning) else "0 to 9"
     ood = OOD_NOTICE if isinstance(recipe, Recipe) and recipe.outliers else ""
-    taught = TEACHER_NOTICE.format(card.pseudo_labels) if card.pseudo_labels else ""
     trust = ", trust_remote_code=True" if code else ""
     return f"""---
 library_name: transformers
@@ -51,7 +49,7 @@ classifier(Image.open("digit.png"))  # one digit in MNIST's format: 28x28, white
 Images must have MNIST's format: greyscale, 28x28, light ink on a dark background, the digit scaled to 20x20 with its
 centre of mass in the middle. Images of other sizes are resized, but not reframed.
 {CODE_NOTICE if code else ""}{ood}
-Trained with the recipe {card.recipe}, seed {card.seed}, on {card.train_rows:,} rows ({card.source}).{taught}
+Trained with the recipe {card.recipe}, seed {card.seed}, on {card.train_rows:,} rows ({card.source}).
 
 {_format_accuracies(run)}
 """

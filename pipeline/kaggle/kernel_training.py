@@ -71,12 +71,9 @@ def train_on_kaggle(
         limits: time-outs of the steps.
 
     Raises:
-        UserError: the recipe has a teacher, which is a run on this machine; there are no credentials; Kaggle rejects
-            the kernel or cannot be reached; the training failed or did not end in time; its run or submission is not
-            valid; or a file cannot be written.
+        UserError: there are no credentials; Kaggle rejects the kernel or cannot be reached; the training failed or did
+            not end in time; its run or submission is not valid; or a file cannot be written.
     """
-    if recipe.teacher:
-        raise UserError(f"{recipe.name}: a kernel does not have the run {recipe.teacher}; leave teacher out")
     require_writable(out)
     require_writable(CHECKPOINTS / f"{recipe.name}.part")
     log.info("Signing in with the credentials in %s", require_credentials().location)

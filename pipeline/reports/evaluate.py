@@ -48,11 +48,6 @@ def evaluate(run: Run, table: DigitTable, on: str, predictor: Predictor | None =
     elif on in RECORDED_SETS and not run.card.shipped:
         scores = {f"{on}_parity_accuracy": result.parity.accuracy}
         run.add_scores(scores | {f"{on}_accuracy": result.accuracy} if result.of_digits else scores)
-    if run.card.pseudo_labels and on != "validation":
-        log.info(
-            "%s was also trained on %s test images of %s, with the labels of another run.",
-            run, f"{run.card.pseudo_labels:,}", run.card.source,
-        )  # fmt: skip
     with open_atomic(run.report_folder / "report.txt") as temporary:
         temporary.write_text(f"{run} on {on}: {len(table):,} rows\n{result.report()}\n", "utf-8", "surrogateescape")
     figures = run.report_folder / "figures"
@@ -156,7 +151,6 @@ def validation_rows(run: Run, source: Source) -> DigitTable:
             f"{source.path}: does not contain the data that {run} was trained on ({card.source}); "
             "give their folder with --data"
         )
-    own_rows = card.train_rows - card.corrections - card.pseudo_labels
-    training, validation = split_table(table, recipe, own_rows, card.validation_rows)
+    training, validation = split_table(table, recipe, card.train_rows - card.corrections, card.validation_rows)
     out_of_fold = run.out_of_fold
     return training.select(out_of_fold.rows) if out_of_fold else validation

@@ -93,15 +93,9 @@ def sweep(
 
 
 def _require_validation_rows(recipe: Recipe) -> Recipe:
-    """Return the recipe, with the default validation rows if it has none.
-
-    Raises:
-        UserError: it is an ensemble, or has a teacher, whose test images a search must not read.
-    """
+    """Return the recipe, with the default validation rows if it has none; raise a UserError if it is an ensemble."""
     if recipe.members > 1:
         raise UserError(f"{recipe.name}: a search trains single networks, not ensembles; add --set members=1")
-    if recipe.teacher:
-        raise UserError(f"{recipe.name}: a search reads no test images; leave teacher out")
     if recipe.validation_fraction:
         return recipe
     percent = 100 * DEFAULT_VALIDATION_FRACTION

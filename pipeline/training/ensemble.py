@@ -70,9 +70,8 @@ def train_ensemble(
             dtype = compute_dtype(recipe.precision, device)
             card = make_card(recipe, rows, source, build(recipe), device, dtype, "accelerate")
             run.begin(recipe, card, rows.seen.fingerprint)
-        # Corrections and a teacher's labels are the last rows. No fold contains them, and every member is trained on
-        # them.
-        folds = held_out_folds(recipe, rows.training.select(np.arange(len(rows.training) - rows.added)))
+        # Corrections are the last rows. No fold contains them, and every member is trained on them.
+        folds = held_out_folds(recipe, rows.training.select(np.arange(len(rows.training) - rows.corrections)))
         _train_members(run, recipe, source, rows.training, folds, quiet=quiet)
         _merge_members(run, recipe, rows.training, folds, tracker, quiet=quiet)
         return run

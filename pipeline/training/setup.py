@@ -18,10 +18,8 @@ from torch import nn
 from pipeline.card import Card
 from pipeline.config.fine_tuning import FineTuning
 from pipeline.config.recipe import Recipe
-from pipeline.data.table import DigitTable, Fingerprint, concatenate
+from pipeline.data.table import DigitTable, concatenate
 from pipeline.errors import UserError
-from pipeline.inference.orientation import orient_table
-from pipeline.inference.predictor import Predictor
 from pipeline.run import Run
 from pipeline.sources.source import Source
 from pipeline.training.resume import find_resumable, how_to_continue
@@ -30,21 +28,17 @@ from pipeline.utils.processes.distributed import broadcast_from_main, world_size
 
 log = logging.getLogger(__name__)
 
-MIN_TEACHER_CONFIDENCE = 0.9
-"""Lowest confidence of a teacher in the label of an image that is trained on."""
-
 
 @dataclass(frozen=True)
 class Rows:
     """The rows of a training run.
 
     Attributes:
-        training: training rows, including corrections and test images with a teacher's labels, which come last.
+        training: training rows, including corrections.
         validation: validation rows.
-        seen: all training and validation rows whose true labels are known.
+        seen: all training and validation rows.
         source: digest of all rows of the source.
         corrections: number of corrections.
-        pseudo_labels: number of test images with a teacher's labels.
     """
 
     training: DigitTable
@@ -52,12 +46,6 @@ class Rows:
     seen: DigitTable
     source: str
     corrections: int
-    pseudo_labels: int = 0
-
-    @property
-    def added(self) -> int:
-        """The number of training rows that are not among the source's training rows."""
-        return self.corrections + self.pseudo_labels
 
     @property
     def ordered_digest(self) -> str:
@@ -132,44 +120,7 @@ def _split_rows(
         seen = concatenate([training, validation])
     if corrections:
         seen, training = (concatenate([rows, corrections]) for rows in (seen, training))
-    taught = label_test_images(recipe.teacher, source) if isinstance(recipe, Recipe) and recipe.teacher else None
-    if taught:
-        training = concatenate([training, taught])
-    return Rows(training, validation, seen, table.fingerprint.digest, len(corrections or ()), len(taught or ()))
-
-
-def label_test_images(teacher: str, source: Source) -> DigitTable:
-    """Return a source's test images with the labels that a run predicts, where its confidence is high.
-
-    Pseudo-labels: Lee 2013, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural
-    Networks". Here they come from one finished run and stay fixed. The images' own labels are not used.
-
-    Args:
-        teacher: name or folder of the run.
-        source: a source with test images.
-
-    Raises:
-        UserError: there is no such run; it predicts parity only; it was trained on test images that are not among the
-            source's training images, so it has seen their labels; or the source has no test images.
-    """
-    run = Run.open(teacher)
-    predictor = Predictor.load(run)
-    test = orient_table(predictor, source.read_test(), str(source.path))
-    known = _count_known(run.fingerprint, test)
-    if known and known > _count_known(source.read_train().fingerprint, test):  # two digits may be alike by chance
-        raise UserError(
-            f"{run}: was trained on {known:,} of the {len(test):,} test images (from {run.card.source}), so it knows "
-            "their labels; take a teacher that was trained on this source"
-        )
-    predictions = predictor.predict(test.pixels)
-    sure = predictions.confidence >= MIN_TEACHER_CONFIDENCE
-    log.info("Teacher: %s labels %s of the %s test images", run, f"{int(sure.sum()):,}", f"{len(test):,}")
-    return DigitTable(test.pixels[sure], predictions.known_digits[sure])
-
-
-def _count_known(trained: Fingerprint, test: DigitTable) -> int:
-    """Return how many test images are training images, near-duplicates included."""
-    return trained.count_duplicates(test.fingerprint) + trained.count_near_duplicates(test.fingerprint)
+    return Rows(training, validation, seen, table.fingerprint.digest, len(corrections or ()))
 
 
 def split_table(
@@ -235,7 +186,6 @@ def make_card(
         fingerprint=rows.source,
         train_rows=len(rows.training),
         corrections=rows.corrections,
-        pseudo_labels=rows.pseudo_labels,
         validation_rows=len(rows.validation),
         seed=recipe.seed,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
