@@ -75,7 +75,7 @@ def binarise(grey: Grey) -> Ink:
     if sheet is not None and not sheet.all():
         mask = _on_sheet(mask, sheet)
         amount = np.where(ndimage.binary_dilation(mask, iterations=2), amount, 0)
-    return Ink(amount, join_hairlines(amount, mask) if even else join_grain(mask), even)
+    return Ink(amount, join_grain(join_hairlines(amount, mask) if even else mask), even)
 
 
 def _on_sheet(mask: Mask, sheet: Mask) -> Mask:

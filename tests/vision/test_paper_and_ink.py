@@ -120,3 +120,16 @@ def test_paper_without_ink_has_none() -> None:
 def test_the_stroke_width_is_about_that_of_the_brush(brush: int) -> None:
     mask = np.asarray(Drawing("11", height=300, brush=brush).opacity) > 127
     assert stroke_width(mask) == pytest.approx(brush, rel=0.15, abs=1)
+
+
+@pytest.mark.parametrize("noise", [0, 4])
+def test_grained_strokes_are_whole_on_even_and_on_uneven_paper(noise: float) -> None:
+    drawing = Drawing("207", height=120, brush=10)
+    random = np.random.default_rng(0)
+    page = np.asarray(drawing.page().convert("L")).astype(float)
+    for _ in range(60):  # bands without ink
+        row = random.integers(400)
+        page[row : row + 2] = 255
+    page = np.clip(page * 0.9 + random.normal(0, noise, page.shape), 0, 255)
+    boxes = [glyph.box for glyph in glyphs(Image.fromarray(page.astype(np.uint8)))]
+    assert [box[::2] for box in boxes] == [pytest.approx(box[::2], abs=4) for box in drawing.boxes]
