@@ -1,6 +1,7 @@
 """Segmentation: the parts of a picture's handwriting."""
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.errors import UserError
@@ -37,6 +38,10 @@ MIN_BAR_ASPECT = 4
 """Height of a bar relative to its width; the other digits show whether it is a 1."""
 MAX_BAR_HEIGHT = 2.2
 """A 1 is at most this high, relative to the other digits; higher bars are edges of a sheet."""
+MAX_SPECKS = 250
+"""Specks on paper with handwriting; more are noise in the dark of a picture, and what lies among them, too."""
+MAX_NEAR_SPECKS = 2
+"""Of these, in and around a digit."""
 MIN_STROKE = 0.45
 """Strokes are at least this wide, relative to the typical ones of the picture."""
 
@@ -54,14 +59,27 @@ def find_parts(ink: Ink) -> list[Part]:
     large = int((lengths > max(MIN_DIGIT_SIDE_PX, longest / 6)).sum())
     if large > MAX_MARKS:
         raise UserError(f"the picture has {large:,} marks, over the limit of {MAX_MARKS}; crop it to one number")
+    specks = [box for box, length in zip(boxes, lengths.tolist(), strict=True) if length < MIN_DIGIT_SIDE_PX]
+    noise = np.array([(rows.start, columns.start) for rows, columns in specks]) if len(specks) > MAX_SPECKS else None
     height, width = mask.shape
     parts = []
     for label in np.flatnonzero(marks).tolist():
         box = boxes[label]
         border = box[0].start == 0 or box[1].start == 0 or box[0].stop == height or box[1].stop == width
+        if noise is not None and _is_among(noise, box):
+            continue
         if not (printed and _is_corner(box, mask.shape)):
             parts.append(Part(box, labels[box] == label + 1, border))
     return _drop_thin(_drop_intruders(_drop_bars(parts), mask.shape))
+
+
+def _is_among(noise: NDArray[np.int64], box: Box) -> bool:
+    """Return whether specks, at (row, column) each, lie in a box or around it, up to half its size away."""
+    near = np.ones(len(noise), dtype=np.bool_)
+    for places, side in zip(noise.T, box, strict=True):
+        reach = max((side.stop - side.start) / 2, 3 * MIN_DIGIT_SIDE_PX)
+        near &= (places > side.start - reach) & (places < side.stop + reach)
+    return int(near.sum()) > MAX_NEAR_SPECKS
 
 
 def _is_corner(box: Box, shape: tuple[int, ...]) -> bool:

@@ -8,6 +8,8 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from pipeline import Glyph, UserError, glyphs
+from pipeline.vision.binarise import Ink
+from pipeline.vision.segment import find_parts
 
 
 def assert_found(found: Sequence[Glyph], boxes: Sequence[Box], within: float = 3) -> None:
@@ -197,3 +199,18 @@ def test_what_enters_at_a_corner_is_no_digit(number: str) -> None:
     page = drawing.page()
     ImageDraw.Draw(page).polygon([(0, 0), (12, 0), (0, 110)], fill="black")
     assert_found(glyphs(page), drawing.boxes, within=1)
+
+
+def test_what_lies_among_many_specks_is_noise() -> None:
+    mask = np.zeros((400, 400), dtype=np.bool_)
+    mask[:200:4, :200:4] = True
+    mask[40:70, 40:46] = mask[300:330, 300:306] = True
+    parts = find_parts(Ink(mask.astype(np.float32), mask, even=False))
+    assert [part.box for part in parts] == [(slice(300, 330), slice(300, 306))]
+
+
+def test_a_stroke_beside_few_specks_stays() -> None:
+    mask = np.zeros((400, 400), dtype=np.bool_)
+    mask[:80:8, :80:8] = True
+    mask[41:71, 41:47] = mask[300:330, 300:306] = True
+    assert len(find_parts(Ink(mask.astype(np.float32), mask, even=False))) == 2
