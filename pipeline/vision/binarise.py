@@ -26,9 +26,9 @@ EDGE_PX = 11
 """Width of the blurred edge of a desk, a hand or a stroke in the coarse copy."""
 MIN_EDGE_CONTRAST = 1.7
 """Ratio of the lightness on both sides of the edge of a desk, a hand or a stroke; shadows fade in more gently."""
-MIN_PAPER_AT_BORDER, MIN_SEPARABILITY = 0.9, 0.9
-"""Where wide strokes are told by their level: the fraction of the border that is paper, and the variance between the
-levels of paper and ink as a fraction of the whole variance (Otsu, 1979)."""
+MIN_PAPER_AT_BORDER, MIN_SEPARABILITY = 0.75, 0.9
+"""Where wide strokes are told by their level: the fraction of the border that is paper, less than all in a tight crop,
+and the variance between the levels of paper and ink as a fraction of the whole variance (Otsu, 1979)."""
 MIN_SKEWNESS = 0.7
 """Absolute skewness of a picture's local contrast from which it tells light ink from dark."""
 MIN_SHEET_SOLIDITY = 0.85

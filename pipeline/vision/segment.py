@@ -20,6 +20,8 @@ MAX_BORDER_STROKE = 0.36
 """Stroke width of a digit that touches the border, relative to its longer side."""
 MAX_BORDER_HEIGHT = 2.5
 """A digit that touches the border is at most this high, relative to the others."""
+MAX_WIDER = 1.5
+"""Width of its strokes relative to those of the other digits, from which it is none."""
 MAX_SOLIDITY = 0.8
 """Fraction of its bounding box that a digit at the border fills; a shadow or a desk fills more."""
 MAX_CORNER = 0.3
@@ -122,7 +124,9 @@ def _drop_intruders(parts: list[Part], shape: tuple[int, ...]) -> list[Part]:
         for part in parts
         if not part.border
         or not (
-            _is_fragment(part, shape, typical) or _is_blob(part, shape, stroke) or _is_edge(part, inner, shape, typical)
+            _is_fragment(part, shape, typical)
+            or _is_blob(part, shape, stroke, alone=len(parts) == 1)
+            or _is_edge(part, inner, shape, typical)
         )
     ]
 
@@ -133,10 +137,19 @@ def _is_fragment(part: Part, shape: tuple[int, ...], typical: float) -> bool:
     return (rows.start == 0 or rows.stop == shape[0]) and part.height < MIN_FRAGMENT_HEIGHT * typical
 
 
-def _is_blob(part: Part, shape: tuple[int, ...], stroke: float) -> bool:
-    """Return whether a part at the border is wider than strokes. `stroke` is half their width, in pixels."""
+def _is_blob(part: Part, shape: tuple[int, ...], stroke: float, *, alone: bool) -> bool:
+    """Return whether a part at the border is wider than strokes.
+
+    Args:
+        part: the part.
+        shape: of the picture.
+        stroke: half the width of the strokes, in pixels.
+        alone: whether they are its own.
+    """
     half_width = part.half_width
-    if half_width > 3 * stroke + 1 or 2 * half_width > MAX_BORDER_STROKE * max(part.mask.shape):
+    if half_width > 3 * stroke + 1:
+        return True
+    if 2 * half_width > MAX_BORDER_STROKE * max(part.mask.shape) and (alone or half_width > MAX_WIDER * stroke):
         return True
     return bool(part.mask.mean() > MAX_SOLIDITY and min(part.mask.shape) > min(shape) / 5)
 

@@ -87,6 +87,17 @@ def test_strokes_that_cover_most_of_a_tight_crop_are_ink(number: str, light_ink:
     assert_found(photo, [(8, 8, right - left + 8, bottom - top + 8)], within=6)
 
 
+@pytest.mark.parametrize("number", ["3", "5", "52", "35"])
+def test_wide_strokes_that_touch_the_border_are_ink(number: str) -> None:
+    drawing = Drawing(number, height=150, brush=52, gap=20, corner=(30, 30), size=(600, 300))
+    left, _, right, _ = drawing.opacity.getbbox() or (0, 0, 0, 0)
+    top, bottom = min(box[1] for box in drawing.boxes), max(box[3] for box in drawing.boxes)
+    ink = np.asarray(drawing.opacity.crop((left, top, right, bottom))) / 255
+    noise = np.random.default_rng(0).normal(0, 4, ink.shape)
+    photo = ((0.7 - 0.4 * ink) * 255 + noise).clip(0, 255).astype(np.uint8)
+    assert_found(photo, [(a - left, b - top, c - left, d - top) for a, b, c, d in drawing.boxes], within=6)
+
+
 @pytest.mark.parametrize("degrees", [-8, 5, 12])
 def test_a_turned_sheet_on_a_darker_desk_is_paper(degrees: float) -> None:
     sheet = Image.fromarray(picture(np.full(INK.shape, 0.85))).crop((100, 100, 700, 400))
