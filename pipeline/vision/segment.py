@@ -12,6 +12,8 @@ from pipeline.vision.rulings import remove_faint_lines, remove_lines
 
 MIN_DIGIT_SIDE_PX = 5
 """Longer side of the smallest digit, in pixels of the working copy."""
+MAX_LENGTH_TO_HEIGHT, MAX_LENGTH_TO_SPECK = 3, 40
+"""Longest component relative to the typical height, and relative to the longest speck."""
 MAX_MARKS = 200
 """Marks in a picture; the limit keeps the time per picture under a second."""
 MIN_FRAGMENT_HEIGHT = 0.6
@@ -57,7 +59,10 @@ def find_parts(ink: Ink) -> list[Part]:
     labels, boxes = connected_components(mask)
     lengths = np.array([max(size(box)) for box in boxes])
     longest = lengths.max(initial=0)
-    marks = (lengths >= MIN_DIGIT_SIDE_PX) & (lengths > longest / 40)
+    marks = lengths >= MIN_DIGIT_SIDE_PX
+    if marks.any():  # the rest of a printed line may be much longer than the digits
+        heights = [size(box)[0] for box, is_mark in zip(boxes, marks.tolist(), strict=True) if is_mark]
+        marks &= lengths > min(longest, MAX_LENGTH_TO_HEIGHT * typical_height(heights)) / MAX_LENGTH_TO_SPECK
     large = int((lengths > max(MIN_DIGIT_SIDE_PX, longest / 6)).sum())
     if large > MAX_MARKS:
         raise UserError(f"the picture has {large:,} marks, over the limit of {MAX_MARKS}; crop it to one number")
