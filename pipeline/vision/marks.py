@@ -12,7 +12,7 @@ from pipeline.vision.rows import Row
 UNKNOWN_MARK = "?"
 MAX_DOT_SIDE = 0.42
 """Longer side of a point or comma, relative to the row's height."""
-MIN_DARKNESS = 0.85
+MIN_DARKNESS = 0.8
 """Mean amount of ink of a mark, relative to that of the digits of its row."""
 MIN_DOT_SIDE = 0.85
 """Longer side of a point, relative to the stroke width of its row; smaller ones are specks."""

@@ -10,7 +10,7 @@ from pipeline.vision.mask import Box, connected_components
 from pipeline.vision.part import Part, crop, join, overlap, size, typical_height
 from pipeline.vision.rulings import remove_faint_lines, remove_lines
 
-MIN_DIGIT_SIDE_PX = 5
+MIN_DIGIT_SIDE_PX = 4
 """Longer side of the smallest digit, in pixels of the working copy."""
 MAX_LENGTH_TO_HEIGHT, MAX_LENGTH_TO_SPECK = 3, 40
 """Longest component relative to the typical height, and relative to the longest speck."""
