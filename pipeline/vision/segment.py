@@ -26,6 +26,8 @@ MAX_WIDER = 1.5
 """Width of its strokes relative to those of the other digits, from which it is none."""
 MAX_SOLIDITY = 0.8
 """Fraction of its bounding box that a digit at the border fills; a shadow or a desk fills more."""
+MIN_WEDGE_SOLIDITY = 0.45
+"""Fraction of its bounding box that a piece of a desk in a corner fills."""
 MAX_CORNER = 0.3
 """Ends of printed lines in a corner of a picture are shorter than its sides times this."""
 MIN_STACK_HEIGHT = 1.6
@@ -38,14 +40,15 @@ CUT_BAND = 0.3, 0.7
 """Positions between which such a part is cut."""
 MAX_DISTANCE = 3
 """Distance of the digits that show the two rows, relative to the height of such a part."""
-MIN_BAR_ASPECT = 4
-"""Height of a bar relative to its width; the other digits show whether it is a 1."""
+MIN_BAR_ASPECT, MAX_BAR_BEND = 4, 0.025
+"""Height of a bar relative to its width, and distance of its ink from its axis relative to its height; the other digits
+show whether it is a 1."""
 MAX_BAR_HEIGHT = 2.2
 """A 1 is at most this high, relative to the other digits; higher bars are edges of a sheet."""
 MAX_SPECKS = 250
-"""Specks on paper with handwriting; more are noise in the dark of a picture, and what lies among them, too."""
-MAX_NEAR_SPECKS = 2
-"""Of these, in and around a digit."""
+"""Specks on paper with handwriting; more are noise in the dark of a picture, and so is what is small among them."""
+MAX_NEAR_SPECKS, NOISE_REACH_PX, MAX_NOISE_SIDE_PX = 2, 12, 24
+"""Specks at most this far from a digit; longer side of what may be noise."""
 MIN_STROKE = 0.45
 """Strokes are at least this wide, relative to the typical ones of the picture."""
 
@@ -81,11 +84,12 @@ def find_parts(ink: Ink) -> list[Part]:
 
 
 def _is_among(noise: NDArray[np.int64], box: Box) -> bool:
-    """Return whether specks, at (row, column) each, lie in a box or around it, up to half its size away."""
+    """Return whether a box is small, and specks, at (row, column) each, lie in it or around it."""
+    if max(size(box)) > MAX_NOISE_SIDE_PX:
+        return False
     near = np.ones(len(noise), dtype=np.bool_)
     for places, side in zip(noise.T, box, strict=True):
-        reach = max((side.stop - side.start) / 2, 3 * MIN_DIGIT_SIDE_PX)
-        near &= (places > side.start - reach) & (places < side.stop + reach)
+        near &= (places > side.start - NOISE_REACH_PX) & (places < side.stop + NOISE_REACH_PX)
     return int(near.sum()) > MAX_NEAR_SPECKS
 
 
@@ -99,11 +103,20 @@ def _is_corner(box: Box, shape: tuple[int, ...]) -> bool:
 
 def _drop_bars(parts: list[Part]) -> list[Part]:
     """Return the parts without upright bars that are much higher than the others: edges of a sheet, and shadows."""
-    heights = [part.height for part in parts if part.height < MIN_BAR_ASPECT * part.width]
+    heights = [part.height for part in parts if not _is_bar(part)]
     if not heights:
         return parts
     highest = MAX_BAR_HEIGHT * typical_height(heights)
-    return [part for part in parts if part.height < max(highest, MIN_BAR_ASPECT * part.width)]
+    return [part for part in parts if part.height < highest or not _is_bar(part)]
+
+
+def _is_bar(part: Part) -> bool:
+    """Return whether a part is narrow and straight."""
+    if part.height < MIN_BAR_ASPECT * part.width:
+        return False
+    rows, columns = np.nonzero(part.mask)
+    from_axis = columns - np.polyval(np.polyfit(rows, columns, 1), rows)
+    return float(from_axis.std()) < MAX_BAR_BEND * part.height
 
 
 def _drop_thin(parts: list[Part]) -> list[Part]:
@@ -171,7 +184,7 @@ def _is_edge(part: Part, inner: list[Part], shape: tuple[int, ...], typical: flo
             return False
         others = [other for other in inner if other is not part]
         alone = all(overlap(part.box, other.box)[0] < 0.5 * part.height for other in others)
-        if alone and (others or not (top or bottom)):
+        if alone and (not (top or bottom) or (others and part.mask.mean() > MIN_WEDGE_SOLIDITY)):
             return True
         return not 0.7 * typical < part.height < 1.3 * typical
     along = (top and part.mask[0].mean() > 0.5) or (bottom and part.mask[-1].mean() > 0.5)

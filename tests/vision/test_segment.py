@@ -204,9 +204,25 @@ def test_what_enters_at_a_corner_is_no_digit(number: str) -> None:
 def test_what_lies_among_many_specks_is_noise() -> None:
     mask = np.zeros((400, 400), dtype=np.bool_)
     mask[:200:4, :200:4] = True
-    mask[40:70, 40:46] = mask[300:330, 300:306] = True
+    mask[40:60, 40:46] = mask[300:330, 300:306] = True
     parts = find_parts(Ink(mask.astype(np.float32), mask, even=False))
     assert [part.box for part in parts] == [(slice(300, 330), slice(300, 306))]
+
+
+@pytest.mark.parametrize("height", [30, 90])
+@pytest.mark.parametrize("density", [0.002, 0.02])
+def test_digits_among_specks_everywhere_are_found(height: int, density: float) -> None:
+    drawing = Drawing("35", height=height, brush=max(3, height // 9), corner=(200, 100))
+    page = np.asarray(drawing.page().convert("L")).copy()
+    page[np.random.default_rng(0).random(page.shape) < density] = 0
+    assert_found(glyphs(page), drawing.boxes, within=8)  # specks that touch a digit are part of it
+
+
+def test_a_high_7_beside_low_digits_stays() -> None:
+    drawing = Drawing("22", height=60, brush=7, corner=(100, 100))
+    page = drawing.page()
+    ImageDraw.Draw(page).line([(300, 80), (338, 80), (310, 280)], fill="black", width=7, joint="curve")
+    assert len(glyphs(page)) == 3
 
 
 def test_a_stroke_beside_few_specks_stays() -> None:
