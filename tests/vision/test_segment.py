@@ -215,14 +215,14 @@ def test_digits_among_specks_everywhere_are_found(height: int, density: float) -
     drawing = Drawing("35", height=height, brush=max(3, height // 9), corner=(200, 100))
     page = np.asarray(drawing.page().convert("L")).copy()
     page[np.random.default_rng(0).random(page.shape) < density] = 0
-    assert_found(glyphs(page), drawing.boxes, within=8)  # specks that touch a digit are part of it
+    assert_found(glyphs(page), drawing.boxes, within=15)  # specks that touch a digit are part of it
 
 
 def test_a_high_7_beside_low_digits_stays() -> None:
-    drawing = Drawing("22", height=60, brush=7, corner=(100, 100))
+    drawing = Drawing("2222", height=60, brush=7, corner=(100, 100))
     page = drawing.page()
-    ImageDraw.Draw(page).line([(300, 80), (338, 80), (310, 280)], fill="black", width=7, joint="curve")
-    assert len(glyphs(page)) == 3
+    ImageDraw.Draw(page).line([(450, 80), (488, 80), (460, 280)], fill="black", width=7, joint="curve")
+    assert len(glyphs(page)) == 5
 
 
 def test_a_stroke_beside_few_specks_stays() -> None:
