@@ -18,12 +18,12 @@ MIN_THIN = 0.35
 MAX_UNEVENNESS = 0.12
 """Root mean square distance of a line's ink from its curve, relative to its width; strokes side by side are uneven."""
 PIXEL_UNEVENNESS, MAX_RAGGEDNESS = 0.5, 1.0
-"""What is added to this, in pixels: for pixels, and in a line that spans the picture, also for one at the threshold."""
+"""Added to this, in pixels: the unevenness that pixels cause, and that of a faint line across the picture."""
 MIN_LENGTH_TO_WIDTH = 15
 """A printed line is longer than its width by this factor; strokes are shorter."""
 MIN_SPAN = 0.9
-"""Length, relative to the picture's width, from which a line is told from strokes along it; in shorter ones, such
-strokes are a sign of digits side by side."""
+"""Length of a line across the picture, relative to its width. Only such a line is fitted again, without the strokes
+along it: shorter lines may be the feet of digits side by side."""
 MAX_LINES = 60
 MAX_FAILURES = 8
 """Guesses in a row that are no lines, after which no more are made."""

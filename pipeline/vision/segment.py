@@ -22,8 +22,8 @@ MAX_BORDER_STROKE = 0.36
 """Stroke width of a digit that touches the border, relative to its longer side."""
 MAX_BORDER_HEIGHT = 2.5
 """A digit that touches the border is at most this high, relative to the others."""
-MAX_WIDER = 1.5
-"""Width of its strokes relative to those of the other digits, from which it is none."""
+MAX_RELATIVE_STROKE = 1.5
+"""Strokes of a digit at the border are at most this wide, relative to those of the other digits."""
 MAX_SOLIDITY = 0.8
 """Fraction of its bounding box that a digit at the border fills; a shadow or a desk fills more."""
 MIN_WEDGE_SOLIDITY = 0.45
@@ -69,16 +69,15 @@ def find_parts(ink: Ink) -> list[Part]:
     large = int((lengths > max(MIN_DIGIT_SIDE_PX, longest / 6)).sum())
     if large > MAX_MARKS:
         raise UserError(f"the picture has {large:,} marks, over the limit of {MAX_MARKS}; crop it to one number")
-    specks = [box for box, length in zip(boxes, lengths.tolist(), strict=True) if length < MIN_DIGIT_SIDE_PX]
-    noise = np.array([(rows.start, columns.start) for rows, columns in specks]) if len(specks) > MAX_SPECKS else None
+    places = np.array([(rows.start, columns.start) for rows, columns in boxes]).reshape(-1, 2)
+    specks = places[lengths < MIN_DIGIT_SIDE_PX]
+    noise = specks if len(specks) > MAX_SPECKS else specks[:0]
     height, width = mask.shape
     parts = []
     for label in np.flatnonzero(marks).tolist():
         box = boxes[label]
         border = box[0].start == 0 or box[1].start == 0 or box[0].stop == height or box[1].stop == width
-        if noise is not None and _is_among(noise, box):
-            continue
-        if not (printed and _is_corner(box, mask.shape)):
+        if not _is_among(noise, box) and not (printed and _is_corner(box, mask.shape)):
             parts.append(Part(box, labels[box] == label + 1, border))
     return _drop_thin(_drop_intruders(_drop_bars(parts), mask.shape))
 
@@ -162,12 +161,13 @@ def _is_blob(part: Part, shape: tuple[int, ...], stroke: float, *, alone: bool) 
         part: the part.
         shape: of the picture.
         stroke: half the width of the strokes, in pixels.
-        alone: whether they are its own.
+        alone: whether there is no other part, so that these are its own strokes.
     """
     half_width = part.half_width
     if half_width > 3 * stroke + 1:
         return True
-    if 2 * half_width > MAX_BORDER_STROKE * max(part.mask.shape) and (alone or half_width > MAX_WIDER * stroke):
+    wide = 2 * half_width > MAX_BORDER_STROKE * max(part.mask.shape)
+    if wide and (alone or half_width > MAX_RELATIVE_STROKE * stroke):
         return True
     return bool(part.mask.mean() > MAX_SOLIDITY and min(part.mask.shape) > min(shape) / 5)
 
