@@ -88,9 +88,9 @@ class Card(BaseModel):
     @classmethod
     def drop_removed(cls, values: Any) -> Any:
         """Return the values without those that only old versions saved."""
-        return (
-            {key: value for key, value in values.items() if key not in REMOVED} if isinstance(values, dict) else values
-        )
+        if isinstance(values, dict):
+            return {key: value for key, value in values.items() if key not in REMOVED}
+        return values
 
     @field_validator("scores")
     @classmethod

@@ -99,7 +99,7 @@ def _has_blob(mask: Mask) -> bool:
 def _amount_of_wide_strokes(grey: Grey) -> Grey | None:
     """Return the amount of ink of wide strokes, which may cover most of a picture; None if it has no such strokes.
 
-    Paper and ink have one level each, and paper fills the border. A sheet on a desk is no stroke.
+    Paper and ink have one level each, and paper fills most of the border. A sheet on a desk is no stroke.
     """
     step = max(1, max(grey.shape) // COARSE_SIDE_PX)
     coarse = grey[::step, ::step]

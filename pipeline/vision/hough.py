@@ -120,6 +120,7 @@ def find_lines(mask: Mask, thickness: float, fraction: float, ratio: float = MIN
         if guess is None:
             break
         line = _refine(mask, runs, guess, thickness, fraction * mask.shape[1], ratio)
+        # All runs that led to the guess: otherwise a guess that is no line would be made again.
         used = abs(np.polyval(guess, left.column) - left.middle) <= thickness
         failures += 1
         if line is not None:

@@ -24,8 +24,8 @@ MIN_DASH_RATIO = 1.8
 """Width of a dash divided by its height."""
 MIN_DASH_WIDTH = 0.25
 """Width of a dash, relative to the row's height."""
-MIN_SLASH_HEIGHT = 1.0
-"""Height of a slash, relative to the digits of its row."""
+MIN_SLASH_HEIGHT, MIN_SLANTED_HEIGHT = 1.08, 1.0
+"""Height of a slash, and of what may be a slash or a 1, relative to the digits of its row."""
 MIN_SLASH_SLANT = 0.3
 """Slant of a slash, as the tangent of its angle to the vertical."""
 MIN_SLASH_LEAN = 0.15
@@ -111,15 +111,24 @@ def _contains(whole: Part, part: Part) -> bool:
 
 
 def is_slash(part: Part, others: list[Part]) -> bool:
-    """Return whether a part that reads as a 1 is a slash: straight, as high as the others, and more slanted."""
-    height = float(np.median([other.height for other in others]))
-    if part.height < MIN_SLASH_HEIGHT * height or part.width < MIN_SLASH_SLANT * part.height:
+    """Return whether a part that reads as a 1 is a slash: straight, more slanted than the others, and higher."""
+    return may_be_slash(part, others) and part.height >= MIN_SLASH_HEIGHT * _median_height(others)
+
+
+def may_be_slash(part: Part, others: list[Part]) -> bool:
+    """Return whether a part that reads as a 1 may be a slash: straight, more slanted than the others, and as high."""
+    if part.height < MIN_SLANTED_HEIGHT * _median_height(others) or part.width < MIN_SLASH_SLANT * part.height:
         return False
     slant = _slant(part)
     lean = slant - float(np.median([_slant(other) for other in others]))
     rows, columns = np.nonzero(part.mask)
     straight = np.corrcoef(rows, columns)[0, 1] < -MIN_STRAIGHTNESS
     return bool(straight and slant >= MIN_SLASH_SLANT and lean >= MIN_SLASH_LEAN)
+
+
+def _median_height(parts: list[Part]) -> float:
+    """Return the median height of parts."""
+    return float(np.median([part.height for part in parts]))
 
 
 def _slant(part: Part) -> float:

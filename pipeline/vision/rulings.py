@@ -47,6 +47,7 @@ def remove_lines(mask: Mask, *, even: bool) -> Mask:
 
     A line is thin, straight up to a slight curve, turned by at most 17 degrees, and longer than the handwriting. An
     upright one begins and ends at the border or on another line, as the sides of a box do; otherwise it may be a 1.
+    Between two lines across the whole picture, it may be the stem of a 7, and must be longer.
 
     Args:
         mask: the ink.

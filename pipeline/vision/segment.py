@@ -102,11 +102,12 @@ def _is_corner(box: Box, shape: tuple[int, ...]) -> bool:
 
 def _drop_bars(parts: list[Part]) -> list[Part]:
     """Return the parts without upright bars that are much higher than the others: edges of a sheet, and shadows."""
-    heights = [part.height for part in parts if not _is_bar(part)]
-    if not heights:
+    bars = [part for part in parts if _is_bar(part)]
+    heights = [part.height for part in parts if part not in bars]
+    if not bars or not heights:
         return parts
     highest = MAX_BAR_HEIGHT * typical_height(heights)
-    return [part for part in parts if part.height < highest or not _is_bar(part)]
+    return [part for part in parts if part not in bars or part.height < highest]
 
 
 def _is_bar(part: Part) -> bool:

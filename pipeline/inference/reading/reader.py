@@ -1,5 +1,7 @@
 """Reader: from a picture to its numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from pipeline.digits import SIDE
@@ -10,11 +12,14 @@ from pipeline.inference.reading.touching import split_touching
 from pipeline.vision.binarise import binarise
 from pipeline.vision.frame import Glyph, Sign, scaled_box
 from pipeline.vision.image import Picture, to_grey
-from pipeline.vision.marks import Mark, explained_share, find_marks, is_slash, left_out
+from pipeline.vision.marks import Mark, explained_share, find_marks, is_slash, left_out, may_be_slash
+from pipeline.vision.part import Part
 from pipeline.vision.rows import find_rows
 
 PICTURE_DIGIT_THRESHOLD = 0.9
 """Lowest threshold of the digit score, for a network with a class for non-digits: a picture may show anything."""
+SLANTED_SCORE = 0.5
+"""Score of what may be a slash or a 1, below the threshold."""
 MIN_CROSSED_OUT_WIDTH = 2.2
 """Largest stroke width of what is scribbled over, relative to the digits of the picture."""
 
@@ -49,6 +54,7 @@ def read_picture(picture: Picture, predict: Predict, threshold: float, lines: Li
         slashes, marks = _slashes(found), find_marks(ink, row)
         certainty *= explained_share(row, marks)
         kept = [candidate for candidate in found if candidate not in slashes and candidate not in crossed_out]
+        kept = _doubt_slanted(kept)
         ignored = [*left_out(row, marks), *(each.part for each in found if each in crossed_out)]
         marks += [Mark(slash.part, "/") for slash in slashes]
         if not kept:  # the whole row is crossed out
@@ -84,9 +90,21 @@ def _crossed_out(candidates: list[Candidate], threshold: float) -> list[Candidat
 
 def _slashes(candidates: list[Candidate]) -> list[Candidate]:
     """Return the slashes among the candidates of a row: between digits, slanted, and higher than these."""
+    return [each for each in candidates[1:-1] if is_slash(each.part, _other_parts(candidates, each))]
+
+
+def _doubt_slanted(candidates: list[Candidate]) -> list[Candidate]:
+    """Return the candidates of a row; one between others that may be a slash or a 1 is in doubt."""
     return [
-        candidate
-        for index, candidate in enumerate(candidates)
-        if 0 < index < len(candidates) - 1
-        and is_slash(candidate.part, [other.part for other in candidates if other is not candidate])
+        replace(each, p_digit=min(each.p_digit, SLANTED_SCORE))
+        if each.p_digit is not None
+        and each in candidates[1:-1]
+        and may_be_slash(each.part, _other_parts(candidates, each))
+        else each
+        for each in candidates
     ]
+
+
+def _other_parts(candidates: list[Candidate], candidate: Candidate) -> list[Part]:
+    """Return the parts of all candidates but one."""
+    return [other.part for other in candidates if other is not candidate]
